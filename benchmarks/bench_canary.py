@@ -1,0 +1,121 @@
+"""What counting and judging cost: a record against a bare dict increment, a five-metric decision, bytes per latency metric."""
+
+from __future__ import annotations
+
+import json
+import random
+import statistics
+import time
+
+from progflags._clock import SYSTEM
+from progflags.canary import Evidence, Gate, Recorder, Window, judge
+from progflags.canary._sketch import Sample, Tally
+from progflags.canary._totals import Moments, Totals, exact
+from progflags.events import Bus, Called, Exposure, Served
+
+GATES = [
+    Gate("error_rate", max_increase=0.1),
+    Gate("error_rate", max=0.02),
+    Gate("p99_latency", max_increase=0.1, max=0.5),
+    Gate("conversion", max_decrease=0.02),
+    Gate("mean_latency", max_increase=0.1),
+]
+
+
+def best(work, rounds: int = 7) -> float:
+    """Processor seconds of the quickest of some rounds: what the code costs, whoever else is on the machine."""
+    times = []
+    for _ in range(rounds):
+        start = time.process_time()
+        work()
+        times.append(time.process_time() - start)
+    return min(times)
+
+
+def recording(n: int = 100_000) -> None:
+    bus = Bus()
+    recorder = Recorder(bus, SYSTEM)
+    recorder.count("f", 1, GATES)
+    exposure = Exposure("f", 1, "on", "candidate")
+    seconds = [random.Random(1).lognormvariate(-2.5, 0.6) for _ in range(n)]
+    counts = {"requests": 0}
+
+    def floor():
+        for _ in seconds:
+            counts["requests"] += 1
+
+    def calls():
+        for value in seconds:
+            bus.tell(Called(exposure, value, False, b"u"))
+
+    def direct():
+        on_called = recorder._on_called
+        event = Called(exposure, 0.1, False, b"u")
+        for _ in seconds:
+            on_called(event)
+
+    def requests():
+        for value in seconds:
+            bus.tell(Served((exposure,), value, False, b"u"))
+
+    def sketch():
+        Tally().extend(seconds)
+
+    bare = best(floor) / n
+    print(f"{'a bare dict increment (the floor)':<52}{1e9 * bare:>9.0f} ns")
+    for name, work in (
+        ("a latency into the sketch alone", sketch),
+        ("one observation recorded: count, error, latency", direct),
+        ("a @progressive call told and recorded", calls),
+        ("a whole request told and recorded", requests),
+    ):
+        cost = best(work) / n
+        print(f"{name:<52}{1e9 * cost:>9.0f} ns   {cost / bare:>5.1f} × the floor")
+
+
+def batch(rng: random.Random, n: int) -> Window:
+    arms = {}
+    for name in ("control", "candidate"):
+        latencies = Sample.of((rng.lognormvariate(-2.5, 0.6) for _ in range(n)), (0.5,))
+        bought = Moments(n // 20, exact(n // 20), exact(1.0) ** 2 * (n // 20) // 1)
+        arms[name] = Totals(n, n, n // 200, n, 0, {"conversion": bought}, {"latency": latencies})
+    return Window("f", 1, arms)
+
+
+def judging() -> None:
+    rng = random.Random(2)
+    batches = [batch(rng, 2000) for _ in range(40)]
+    evidence, adds, looks = Evidence.start(GATES), [], []
+    for one in batches * 3:
+        start = time.process_time()
+        evidence = evidence.add(one)
+        middle = time.process_time()
+        judge(evidence, baked=400, bake=300)
+        adds.append(middle - start)
+        looks.append(time.process_time() - middle)
+    told = best(lambda: judge(evidence, baked=400, bake=300).to_dict())
+    print(f"{'a batch of five metrics added to the evidence':<52}{1e6 * statistics.median(adds):>9.0f} µs")
+    print(f"{'a decision on five metrics':<52}{1e6 * statistics.median(looks):>9.0f} µs")
+    print(f"{'the same, told whole (intervals, digest)':<52}{1e6 * told:>9.0f} µs")
+    print(f"{'evidence as JSON':<52}{len(json.dumps(evidence.to_json())) / 1024:>9.1f} KiB")
+    print(f"{'a window as JSON':<52}{len(json.dumps(evidence.totals.to_json())) / 1024:>9.1f} KiB")
+
+
+def memory() -> None:
+    rng, tally = random.Random(3), Tally((0.5,))
+    for _ in range(200_000):
+        tally.add(rng.lognormvariate(-2.5, 1.0))
+    for value in (1e-6, 3600.0):
+        tally.add(value)
+    size = 2 * tally.counts.itemsize * len(tally.counts)
+    print(f"{'one latency metric, both arms, 1 µs to an hour':<52}{size / 1024:>9.1f} KiB (at most 17, whatever the traffic)")
+
+
+def main() -> None:
+    recording()
+    judging()
+    memory()
+
+
+if __name__ == "__main__":
+    main()

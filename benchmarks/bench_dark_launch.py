@@ -1,0 +1,321 @@
+"""
+What a dark launch costs its caller, as ratios against a floor measured in the same run.
+
+Absolute microseconds differ twofold between machines and between minutes of one machine; a ratio against a bare function
+(or `==`, or a trivial ASGI application) does not. Each figure is the smallest of many short interleaved rounds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import gc
+import json
+import random
+import threading
+import time
+import timeit
+from collections.abc import Callable
+from statistics import median
+from typing import Any
+
+import wrapt
+
+from progflags._clock import SYSTEM
+from progflags.asgi import DarkLaunchMiddleware
+from progflags.darklaunch import Engine, Outcome, compile_rules, dark_launch, diff, ignore, tolerance
+from progflags.darklaunch import _engine as engines
+from progflags.events import Bus
+from progflags.flags import Client, parse
+from progflags.wsgi import DarkLaunchMiddleware as WSGIDarkLaunchMiddleware
+
+FLAGS = {"on": {"percent": 100}, "off": {"percent": 0}, "half": {"percent": 50}, "hundredth": {"percent": 0.0001}}
+
+
+def client() -> Client:
+    made = Client(bus=Bus(), clock=SYSTEM)
+    made.install(parse({"flags": FLAGS}, file="<dict>", lines=lambda _: None))
+    return made
+
+
+def best(functions: dict[str, Callable[[], Any]], number: int, rounds: int = 25) -> dict[str, float]:
+    """Microseconds per call, the smallest of interleaved rounds."""
+    found = dict.fromkeys(functions, float("inf"))
+    gc.disable()
+    try:
+        for _ in range(rounds):
+            for name, function in functions.items():
+                found[name] = min(found[name], timeit.timeit(function, number=number) / number * 1e6)
+    finally:
+        gc.enable()
+    return found
+
+
+def row(name: str, microseconds: float, floor: float, bar: str = "") -> None:
+    print(f"{name:<46}{microseconds:>10.2f} µs {microseconds / floor:>8.1f} ×   {bar}")
+
+
+class Nowhere:
+    """A lane that takes the job and forgets it: what is left is the caller's side."""
+
+    def __init__(self) -> None:
+        self.experiment: Any = None
+
+    def room(self) -> None:
+        return None
+
+    def submit(self, job: Any) -> None:
+        self.experiment.conclude(job, Outcome.MATCH)
+
+
+def decorator() -> None:
+    flags = client()
+
+    def bare(n: int) -> int:
+        return n
+
+    @wrapt.decorator
+    def through(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
+        return wrapped(*args, **kwargs)
+
+    passed = through(bare)
+    off = dark_launch("off", candidate=bare, flags=flags)(bare)
+    out = dark_launch("half", candidate=bare, flags=flags, sample=0.0)(bare)
+    shed = dark_launch("on", candidate=bare, flags=flags, max_inflight=0)(bare)
+    handed = dark_launch("on", candidate=bare, flags=flags)(bare)
+    lane = Nowhere()
+    lane.experiment = handed.dark_launch
+    handed.dark_launch.lane = lane
+    functions = {"bare": bare, "wrapt": passed, "off": off, "out": out, "shed": shed, "handed": handed}
+    found = best({name: (lambda function=function: function(1)) for name, function in functions.items()}, 3000)
+    floor = found["wrapt"]
+    print("caller's side of a decorated function; floor: a wrapt decorator that does nothing (0.53 µs where the bars were set)")
+    row("bare call", found["bare"], floor)
+    row("wrapt pass-through", found["wrapt"], floor)
+    row("flag off", found["off"], floor, "bar: 1 µs = 1.9 ×")
+    row("sampled out", found["out"], floor, "bar: 1.5 µs = 2.8 ×")
+    row("shed", found["shed"], floor)
+    row("dispatched, with its conclusion", found["handed"], floor, "bar: 10 µs = 19 ×")
+
+
+def document(items: int) -> dict[str, Any]:
+    rng = random.Random(1)
+    return {
+        "items": [
+            {
+                "sku": f"sku-{n}",
+                "price": round(rng.random() * 100, 2),
+                "qty": n,
+                "tags": ["a", "b", f"t{n}"],
+                "meta": {"ok": True, "note": None, "weight": rng.random()},
+            }
+            for n in range(items)
+        ],
+        "total": 12.5,
+    }
+
+
+def diffs() -> None:
+    print("\ndiff; floor: == on the same two documents (4.1 µs and 169 µs where the bars were set)")
+    rules = compile_rules([tolerance("$.items[*].price", abs=0.01), tolerance("$..weight", rel=1e-6), ignore("$.at")])
+    for items, number, bars in ((38, 200, ("15 µs = 3.7 ×", "")), (1450, 5, ("0.5 ms = 3.0 ×", "4 ms = 24 ×"))):
+        text = json.dumps(document(items))
+        a, b, isolated = json.loads(text), json.loads(text), copy.deepcopy(json.loads(text))
+        one = json.loads(text) | {"total": 13.5}
+        near = json.loads(text)
+        for item in near["items"]:
+            item["price"] += 0.001
+        found = best(
+            {
+                "==": lambda a=a, b=b: a == b,
+                "equal": lambda a=a, b=b: diff(a, b),
+                "isolated": lambda a=isolated, b=b: diff(a, b),
+                "one": lambda a=a, b=one: diff(a, b),
+                "near": lambda a=a, b=near: diff(a, b, rules),
+            },
+            number,
+        )
+        print(f"{len(text):,} bytes")
+        row("==", found["=="], found["=="])
+        row("equal, strict", found["equal"], found["=="], f"bar: {bars[0]}")
+        row("equal, one side a copy", found["isolated"], found["=="])
+        row("one difference", found["one"], found["=="])
+        row("every price within its tolerance", found["near"], found["=="], bars[1] and f"bar: {bars[1]}")
+        against_deepdiff(a, near, found["near"])
+
+
+def against_deepdiff(a: Any, b: Any, ours: float) -> None:
+    try:
+        from deepdiff import DeepDiff
+    except ImportError:
+        print("  (deepdiff is not installed: no comparison)")
+        return
+    began = time.perf_counter()
+    DeepDiff(a, b, significant_digits=2)
+    theirs = (time.perf_counter() - began) * 1e6
+    print(f"{'deepdiff, two significant digits':<46}{theirs:>10.2f} µs = {theirs / ours:.0f} × ours    bar: 60 ×")
+
+
+async def answer(scope: Any, receive: Any, send: Any) -> None:
+    await receive()
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
+    await send({"type": "http.response.body", "body": BODY})
+
+
+BODY = b"x" * 4096
+HEADERS = [(f"header-{n}".encode(), b"value") for n in range(8)]
+
+
+def asgi() -> None:
+    flags = client()
+    off = DarkLaunchMiddleware(answer, flag="off", candidate=answer, flags=flags)
+    teed = DarkLaunchMiddleware(answer, flag="on", candidate=answer, flags=flags)
+    lane = Nowhere()
+    lane.experiment = teed.dark_launch
+    teed.dark_launch.lane = lane
+
+    class Through:
+        def __init__(self, app: Any) -> None:
+            self.app = app
+
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            await self.app(scope, receive, send)
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": BODY, "more_body": False}
+
+    async def send(_: Any) -> None:
+        pass
+
+    def request(app: Any) -> Callable[[], None]:
+        def drive() -> None:
+            scope = {"type": "http", "method": "GET", "path": "/", "headers": HEADERS}
+            coroutine = app(scope, receive, send)
+            try:
+                coroutine.send(None)
+            except StopIteration:
+                return
+            raise AssertionError("it waited")
+
+        return drive
+
+    found = best({"bare": request(answer), "through": request(Through(answer)), "off": request(off), "tee": request(teed)}, 1000)
+    print("\nASGI middleware; floor: the trivial application alone (0.46 µs where the bars were set)")
+    row("application", found["bare"], found["bare"])
+    row("a middleware that does nothing, added", found["through"] - found["bare"], found["bare"])
+    row("gate, added", found["off"] - found["bare"], found["bare"], "bar: 0.5 µs = 1.1 ×")
+    row("tee of 2 × 4 KiB and dispatch, added", found["tee"] - found["bare"], found["bare"], "bar: 2 µs = 4.3 × (tee alone)")
+    against_base(answer, receive, send, found["off"] - found["bare"])
+
+
+def against_base(app: Any, receive: Any, send: Any, ours: float) -> None:
+    try:
+        from starlette.middleware.base import BaseHTTPMiddleware
+    except ImportError:
+        return
+
+    async def passing(request: Any, call_next: Any) -> Any:
+        return await call_next(request)
+
+    base = BaseHTTPMiddleware(app, dispatch=passing)
+
+    async def many(app: Any, number: int = 300) -> float:
+        began = time.perf_counter()
+        for _ in range(number):
+            await app({"type": "http", "method": "GET", "path": "/", "headers": HEADERS}, receive, send)
+        return (time.perf_counter() - began) / number * 1e6
+
+    theirs = min(asyncio.run(many(base)) for _ in range(5)) - min(asyncio.run(many(app)) for _ in range(5))
+    print(f"{'BaseHTTPMiddleware, added':<46}{theirs:>10.2f} µs = {theirs / ours:.0f} × our gate    bar: 50 ×")
+
+
+def wsgi() -> None:
+    flags = client()
+
+    def app(environ: Any, start_response: Any) -> list[bytes]:
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [BODY]
+
+    off = WSGIDarkLaunchMiddleware(app, flag="off", candidate=app, flags=flags)
+    teed = WSGIDarkLaunchMiddleware(app, flag="on", candidate=app, flags=flags)
+    lane = Nowhere()
+    lane.experiment = teed.dark_launch
+    teed.dark_launch.lane = lane
+    environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/", "wsgi.input": None, **{f"HTTP_H{n}": "v" for n in range(8)}}
+
+    def start(*_: Any) -> None: ...
+
+    found = best(
+        {"bare": lambda: app(dict(environ), start), "off": lambda: off(dict(environ), start), "tee": lambda: teed(dict(environ), start)},
+        1000,
+    )
+    print("\nWSGI middleware; floor: the trivial application alone")
+    row("application", found["bare"], found["bare"])
+    row("gate, added", found["off"] - found["bare"], found["bare"])
+    row("tee and dispatch, added", found["tee"] - found["bare"], found["bare"])
+
+
+def tail() -> None:
+    """
+    The control's p99 beside a candidate that computes for 10 ms, under the default budget.
+
+    1 ms of Python with five tiny waits, as a request has them: at each it must win the interpreter back.
+    """
+    flags = client()
+    engines._engine = Engine()
+
+    def compute(seconds: float) -> None:
+        until = time.thread_time() + seconds
+        while time.thread_time() < until:
+            sum(range(200))
+
+    def control() -> None:
+        for _ in range(5):
+            compute(0.0002)
+            time.sleep(0.0001)
+
+    shadowed = dark_launch("on", candidate=lambda: compute(0.010), flags=flags)(control)
+
+    def p99(function: Callable[[], Any], seconds: float = 2.0) -> float:
+        taken = []
+        end = time.perf_counter() + seconds
+        while time.perf_counter() < end:
+            began = time.perf_counter()
+            function()
+            taken.append(time.perf_counter() - began)
+        return sorted(taken)[int(len(taken) * 0.99)] * 1e3
+
+    p99(shadowed, 1.0)  # the burst the budget starts with
+    bare, dressed = [], []
+    for _ in range(6):
+        bare.append(p99(control))
+        dressed.append(p99(shadowed))
+    stop = threading.Event()
+
+    def spin() -> None:
+        while not stop.is_set():
+            sum(range(200))
+
+    thread = threading.Thread(target=spin, daemon=True)
+    thread.start()
+    free = p99(control)
+    stop.set()
+    thread.join()
+    stats = shadowed.dark_launch.stats()
+    ratio = median(b / a for a, b in zip(bare, dressed, strict=True))
+    print("\nthe control's p99 beside a candidate that computes for 10 ms; median of six interleaved pairs")
+    print(f"without shadows {median(bare):.2f} ms, with {median(dressed):.2f} ms: {ratio:.2f} ×   bar: 1.1 ×")
+    print(f"(one unbudgeted thread that computes: {free:.2f} ms; {stats.outcomes['match']} of {stats.calls} calls were shadowed)")
+
+
+def main() -> None:
+    engines._engine = Engine(cpu=1000.0, burst=1000.0, queued=10**9)
+    decorator()
+    diffs()
+    asgi()
+    wsgi()
+    tail()
+
+
+if __name__ == "__main__":
+    main()

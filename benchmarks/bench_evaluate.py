@@ -1,0 +1,290 @@
+"""
+What an evaluation costs, as multiples of a floor measured in the same run, beside peers (bench extras) where installed.
+
+The floor f4 is one function doing f-string + encode + xxh3_64_intdigest + compare: what a hand-written percentage costs.
+Everything is timed in turns, many short rounds, and the quickest round counts: a busy machine slows all of them alike.
+Cases: a static flag, b 50 % share, c rule with two conditions + 25 %, d four weighted variants.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import subprocess
+import sys
+import threading
+import time
+import timeit
+import tracemalloc
+from typing import Any
+
+from xxhash import xxh3_64_intdigest
+
+from progflags._clock import SYSTEM
+from progflags.context import Context, bind
+from progflags.events import Bus
+from progflags.flags import Client, Flag, Live, decode_json, parse
+
+ROUNDS, CALLS = 120, 4000
+KEY = "user-12345"
+ATTRIBUTES = {"plan": "pro", "app": "2.4.1", "country": "DE"}
+VARIANTS = {"a": "a", "b": "b", "c": "c", "d": "d"}
+DOCUMENT: dict[str, Any] = {
+    "flags": {
+        "a": {"percent": 100},
+        "b": {"percent": 50},
+        "c": {"rules": [{"when": 'plan in ["pro", "team"] and app >= semver("2.1.0")', "percent": 25}]},
+        "d": {"variants": VARIANTS, "default": "a", "split": {"a": 4, "b": 3, "c": 2, "d": 1}},
+        "r": {"rollout": {}},
+    }
+}
+TARGETS = {
+    "is_enabled a": 1.1,
+    "is_enabled b": 1.7,
+    "is_enabled c": 2.4,
+    "get d": 1.9,
+    "is_enabled b, string key": 2.0,
+    "bound a": 0.8,
+    "bound b": 1.2,
+    "bound c": 1.9,
+    "bound d": 1.4,
+}
+
+
+def f4(salt: str, unit: str, limit: int) -> bool:
+    return xxh3_64_intdigest(f"{salt}.{unit}".encode()) < limit
+
+
+def ours() -> dict[str, Any]:
+    """Name → a statement, timed with the names of `scope`."""
+    client = Client(bus=Bus(), clock=SYSTEM)
+    client.install(parse(DOCUMENT), {"r": Live("r", 1, 500_000, counting=True)})
+    scope: dict[str, Any] = {
+        "f4": f4,
+        "client": client,
+        "ctx": Context(KEY, ATTRIBUTES),
+        "key": KEY,
+        "Context": Context,
+        "attributes": ATTRIBUTES,
+    }
+    for name in "abc":
+        scope[f"bound_{name}"] = Flag(name, default=False).bind(client)
+    scope["bound_d"] = Flag("d", default="a").bind(client)
+    statements = {
+        "floor f4": "f4('salt', key, 1 << 63)",
+        "is_enabled a": "client.is_enabled('a', ctx)",
+        "is_enabled b": "client.is_enabled('b', ctx)",
+        "is_enabled c": "client.is_enabled('c', ctx)",
+        "get d": "client.get('d', 'a', ctx)",
+        "is_enabled b, string key": "client.is_enabled('b', key)",
+        "bound a": "bound_a(ctx)",
+        "bound b": "bound_b(ctx)",
+        "bound c": "bound_c(ctx)",
+        "bound d": "bound_d(ctx)",
+        "is_enabled b, ambient context": "client.is_enabled('b')",
+        "is_enabled b, context built per call": "client.is_enabled('b', Context(key, attributes))",
+        "is_enabled, rollout that counts exposures": "client.is_enabled('r', ctx)",
+        "evaluate b": "client.evaluate('b', False, ctx)",
+        "Context(key, attributes)": "Context(key, attributes)",
+    }
+    return {name: timeit.Timer(statement, globals=scope) for name, statement in statements.items()}
+
+
+def growthbook() -> dict[str, Any]:
+    from growthbook import GrowthBook
+
+    rule = {
+        "condition": {"plan": {"$in": ["pro", "team"]}, "app": {"$vgte": "2.1.0"}},
+        "force": True,
+        "coverage": 0.25,
+        "hashAttribute": "id",
+    }
+    features = {
+        "a": {"defaultValue": True},
+        "b": {"defaultValue": False, "rules": [{"force": True, "coverage": 0.5, "hashAttribute": "id"}]},
+        "c": {"defaultValue": False, "rules": [rule]},
+        "d": {"defaultValue": "a", "rules": [{"variations": list("abcd"), "weights": [0.4, 0.3, 0.2, 0.1], "hashAttribute": "id"}]},
+    }
+    book = GrowthBook(attributes={"id": KEY, **ATTRIBUTES}, features=features)
+    scope = {"book": book}
+    return {f"growthbook {name}": timeit.Timer(f"book.is_on('{name}')", globals=scope) for name in "abc"} | {
+        "growthbook d": timeit.Timer("book.get_feature_value('d', 'a')", globals=scope)
+    }
+
+
+def eppo() -> dict[str, Any]:
+    import eppo_client
+    from eppo_client.config import Config
+
+    def flag(key: str, kind: str, variations: dict[str, Any], allocations: list[dict[str, Any]]) -> dict[str, Any]:
+        named = {name: {"key": name, "value": value} for name, value in variations.items()}
+        return {"key": key, "enabled": True, "variationType": kind, "variations": named, "allocations": allocations, "totalShards": 10_000}
+
+    def allocation(splits: list[tuple[str, int, int]], rules: list[Any] | None = None) -> dict[str, Any]:
+        made = [{"variationKey": v, "shards": [{"salt": "s", "ranges": [{"start": start, "end": end}]}]} for v, start, end in splits]
+        return {"key": "all", "rules": rules or [], "doLog": False, "splits": made}
+
+    conditions = [
+        {"attribute": "plan", "operator": "ONE_OF", "value": ["pro", "team"]},
+        {"attribute": "app", "operator": "GTE", "value": "2.1.0"},
+    ]
+    truth = {"on": True, "off": False}
+    flags = {
+        "a": flag("a", "BOOLEAN", truth, [{"key": "all", "rules": [], "doLog": False, "splits": [{"variationKey": "on", "shards": []}]}]),
+        "b": flag("b", "BOOLEAN", truth, [allocation([("on", 0, 5000), ("off", 5000, 10_000)])]),
+        "c": flag("c", "BOOLEAN", truth, [allocation([("on", 0, 2500), ("off", 2500, 10_000)], [{"conditions": conditions}])]),
+        "d": flag("d", "STRING", VARIANTS, [allocation([("a", 0, 4000), ("b", 4000, 7000), ("c", 7000, 9000), ("d", 9000, 10_000)])]),
+    }
+    document = {"createdAt": "2026-01-01T00:00:00Z", "format": "SERVER", "environment": {"name": "bench"}, "flags": flags}
+    configuration = eppo_client.Configuration(flags_configuration=json.dumps(document).encode())
+    logger = eppo_client.AssignmentLogger()
+    client = eppo_client.init(
+        Config(api_key="none", assignment_logger=logger, initial_configuration=configuration, poll_interval_seconds=None)
+    )
+    scope = {"client": client, "key": KEY, "attributes": ATTRIBUTES}
+    return {
+        f"eppo {name}": timeit.Timer(f"client.get_boolean_assignment('{name}', key, attributes, False)", globals=scope) for name in "abc"
+    } | {"eppo d": timeit.Timer("client.get_string_assignment('d', key, attributes, 'a')", globals=scope)}
+
+
+def openfeature() -> dict[str, Any]:
+    from openfeature.evaluation_context import EvaluationContext
+    from openfeature.provider.in_memory_provider import InMemoryFlag, InMemoryProvider
+
+    from openfeature import api
+
+    api.set_provider(InMemoryProvider({"a": InMemoryFlag("on", {"on": True, "off": False})}))
+    scope = {"client": api.get_client(), "context": EvaluationContext(KEY, ATTRIBUTES)}
+    return {"openfeature in-memory a": timeit.Timer("client.get_boolean_value('a', False, context)", globals=scope)}
+
+
+def speed() -> None:
+    timers = ours()
+    for peer in (eppo, growthbook, openfeature):
+        try:
+            timers |= peer()
+        except Exception as error:
+            print(f"{peer.__name__}: not measured ({type(error).__name__}: {error}); install the bench group")
+    best = dict.fromkeys(timers, float("inf"))
+    gc.disable()
+    with bind(Context(KEY, ATTRIBUTES)):
+        for timer in timers.values():
+            timer.timeit(CALLS)
+        for _ in range(ROUNDS):
+            for name, timer in timers.items():
+                best[name] = min(best[name], timer.timeit(CALLS) / CALLS)
+    gc.enable()
+    floor = best["floor f4"]
+    print(f"{'':44} {'ns':>7} {'x f4':>6} {'target':>7}")
+    for name, seconds in best.items():
+        target = TARGETS.get(name)
+        mark = "" if target is None else f"{target:7.1f} {'ok' if seconds / floor <= target else 'MISSED'}"
+        print(f"{name:44} {seconds * 1e9:7.0f} {seconds / floor:6.2f} {mark}")
+    for case, mine in zip("abcd", ("is_enabled a", "is_enabled b", "is_enabled c", "get d"), strict=True):
+        peers = {
+            name: seconds
+            for name, seconds in best.items()
+            if name.endswith(f" {case}") and name.split()[0] in ("eppo", "growthbook", "openfeature")
+        }
+        if peers:
+            fastest = min(peers, key=lambda name: peers[name])
+            print(f"case {case}: {peers[fastest] / best[mine]:.1f} x faster than the fastest peer here ({fastest})")
+
+
+def flags_of(number: int) -> str:
+    """A JSON document of flags as applications have them, a quarter of each kind."""
+    kinds = [DOCUMENT["flags"][name] for name in "abcd"]
+    return json.dumps({"flags": {f"flag-{i}": {"owner": "team", "description": "What it is for", **kinds[i % 4]} for i in range(number)}})
+
+
+def loading() -> None:
+    for number in (1000, 10_000):
+        text = flags_of(number)
+        quickest = float("inf")
+        for _ in range(5):
+            gc.collect()
+            start = time.perf_counter()
+            document, lines = decode_json(text, "flags.json")
+            client = Client(bus=Bus(), clock=SYSTEM)
+            client.install(parse(document, file="flags.json", lines=lines))
+            quickest = min(quickest, time.perf_counter() - start)
+        del document, lines, client
+        gc.collect()
+        tracemalloc.start()
+        document, lines = decode_json(text, "flags.json")
+        client = Client(bus=Bus(), clock=SYSTEM)
+        client.install(parse(document, file="flags.json", lines=lines))
+        del document, lines
+        gc.collect()
+        loaded = tracemalloc.get_traced_memory()[0]
+        client.evaluate_all(Context(KEY, ATTRIBUTES))
+        gc.collect()
+        used = tracemalloc.get_traced_memory()[0]
+        tracemalloc.stop()
+        start = time.perf_counter()
+        client.install(live={"flag-0": Live("flag-0", 1)})
+        change = time.perf_counter() - start
+        print(
+            f"{number:6,} flags (JSON): parse and install {quickest * 1e3:6.1f} ms, {loaded / number / 1024:.2f} KiB a flag "
+            f"({used / number / 1024:.2f} once all were evaluated), one live change {change * 1e3:.1f} ms"
+        )
+    context = Context(KEY, ATTRIBUTES)
+    client = Client(bus=Bus(), clock=SYSTEM)
+    client.install(parse(json.loads(flags_of(1000))))
+    client.evaluate_all(context)
+    print(f"evaluate_all of 1,000 flags: {min(timeit.repeat(lambda: client.evaluate_all(context), number=5, repeat=9)) / 5 * 1e3:.2f} ms")
+
+
+def stalls() -> None:
+    """How much longer another thread's millisecond of sleep takes while 10,000 flags are reloaded over and over."""
+    text = flags_of(10_000)
+    client = Client(bus=Bus(), clock=SYSTEM)
+    stop = threading.Event()
+
+    def reload() -> None:
+        while not stop.is_set():
+            document, lines = decode_json(text, "flags.json")
+            client.install(parse(document, file="flags.json", lines=lines))
+
+    def delays() -> list[float]:
+        found = []
+        for _ in range(400):
+            start = time.perf_counter()
+            time.sleep(0.001)
+            found.append(time.perf_counter() - start - 0.001)
+        return sorted(found)
+
+    def spin() -> None:
+        while not stop.is_set():
+            sum(i for i in range(10_000))
+
+    p99 = {}
+    for name, work in (("nothing", None), ("a plain Python loop", spin), ("10,000 flags reloading", reload)):
+        stop.clear()
+        thread = threading.Thread(target=work or stop.wait)
+        thread.start()
+        p99[name] = delays()[395] * 1e3
+        stop.set()
+        thread.join()
+    print("another thread's wake-up, p99 late beside: " + ", ".join(f"{name} {late:.1f} ms" for name, late in p99.items()))
+
+
+def importing() -> None:
+    def seconds(program: str) -> float:
+        times = []
+        for _ in range(7):
+            start = time.perf_counter()
+            subprocess.run([sys.executable, "-S", "-c", f"import sys; sys.path[:0] = {sys.path!r}; {program}"], check=True)
+            times.append(time.perf_counter() - start)
+        return min(times)
+
+    bare, front, room = seconds("pass"), seconds("import progflags"), seconds("import progflags.flags")
+    print(f"import progflags: {(front - bare) * 1e3:.1f} ms over a bare interpreter's {bare * 1e3:.1f} ({front / bare:.2f} x)")
+    print(f"import progflags.flags: {(room - bare) * 1e3:.1f} ms")
+
+
+def main() -> None:
+    speed()
+    loading()
+    stalls()
+    importing()

@@ -1,0 +1,396 @@
+"""
+The composition root: `connect` puts source, client, store, recorder and rollouts together into a `Flags`.
+
+It is the one place that knows all the rooms. Two daemon threads, and none with `poll=None` or a ManualClock: one looks at
+the source, the other at the store and runs the controller. They are apart because a store that hangs must not keep a kill
+switch in the file from being seen. Both start with `connect` and restart by themselves in a forked child. A third is there
+only when somebody asked for notifications of rollouts.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import socket
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from progflags._clock import SYSTEM, Clock, SystemClock
+from progflags._trouble import say, swallow
+from progflags.context import Scope, on_begin
+from progflags.errors import ClosedError, DefinitionError, Problem, StoreError
+from progflags.events import Bus, Moved, SourceFailed
+from progflags.flags import Client, declared, mismatches
+from progflags.sources import Generations, Loader, Refresher, StoreSource, source_of
+from progflags.store import MemoryStore, Store, open_store
+
+if TYPE_CHECKING:
+    from progflags.canary import Recorder
+    from progflags.flags import Snapshot
+    from progflags.rollout import Rollouts
+
+__all__ = ["Flags", "State", "Status", "connect"]
+
+_STORE_POLL: Final = 0.1  # seconds between looks at the store; 2.7 µs each on SQLite, so a share change is everywhere in about 0.1 s
+_DELIVER: Final = 1.0  # seconds between two rounds of notifications
+_TICK: Final = 0.2  # seconds between two steps of the controller; a batch is at least 0.1 s of it apart (see rollout)
+
+
+class State(StrEnum):
+    """How well a client is supplied."""
+
+    READY = "READY"  #: the present document serves
+    STALE = "STALE"  #: the present document was refused or is gone; the last good one serves
+    DEGRADED = "DEGRADED"  #: some flags were rejected, or the store is out of reach
+    ERROR = "ERROR"  #: nothing was ever loaded
+    NOT_READY = "NOT_READY"  #: closed before anything was loaded
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """
+    What serves, and what is wrong.
+
+    `revision` names the document served, `age` is seconds since it was last found unchanged or loaded. `rejected` are the
+    problems of single flags, `problems` those of a document that was refused, `warnings` what is legal and doubtful.
+    `store` is the store's name, `store_problem` why it could not be reached, empty when it could.
+    """
+
+    state: State
+    revision: str
+    age: float
+    rejected: tuple[Problem, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    warnings: tuple[Problem, ...] = ()
+    source: str = ""
+    store: str = ""
+    store_problem: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        plain = {name: getattr(self, name) for name in self.__slots__}
+        listed = {name: [problem.to_dict() for problem in plain[name]] for name in ("rejected", "problems", "warnings")}
+        return {**plain, "state": str(self.state), **listed}
+
+
+def connect(
+    source: Any = None,
+    *,
+    store: Store | str | None = None,
+    poll: float | None = 1.0,
+    last_known_good: str | Path | None = None,
+    control: bool = True,
+    clock: Clock | None = None,
+) -> Flags:
+    """
+    A running client of `source`: a path (TOML, JSON, YAML with the extra, or a directory of them), a dict, a Source, a
+    list of these, lowest layer first; or None for what was pushed to the store (`progflags push`).
+
+    `store` is where live state is kept: None (memory, this client only), `memory://name`, `sqlite:///rel.db`,
+    `sqlite:////abs.db`, or a Store. `poll` is the seconds between looks at the source; the store is looked at ten times a
+    second, or as often as that if it is more. With `poll=None`, and with a ManualClock, nothing runs in the background:
+    only `refresh` and `rollouts.tick` look. `last_known_good` names a folder for persisted generations.
+    `control=False`: this process never runs the controller. `clock`: a `progflags.testing.ManualClock` in tests.
+
+    Raises:
+        DefinitionError: nothing can be served; its problems name file, line and key.
+        StoreError: the store can't be opened.
+        ValueError: neither source nor store, `poll` is not a positive number, or `store` no store's address.
+    """
+    if poll is not None and not poll > 0:
+        raise ValueError(f"poll is the number of seconds between two looks, or None for never: not {poll!r}")
+    time = clock or SYSTEM
+    if source is None and store is None:
+        raise ValueError("connect to what? name a flag file, or a store that definitions were pushed to")
+    kept = open_store(store, clock=time)
+    try:
+        keep = None if last_known_good is None else Generations(last_known_good)
+        found = StoreSource(kept) if source is None else source_of(source)
+        flags = Flags(Loader(found, keep=keep, clock=time), kept, clock=time, control=control)
+        flags._owns_store = kept is not store
+        flags._begin(poll if isinstance(time, SystemClock) else None)
+    except BaseException:
+        if kept is not store:
+            kept.close()
+        raise
+    return flags
+
+
+class Flags(Client):
+    """
+    The client an application holds: everything a Client evaluates, plus metrics, rollouts, kill switches and a status.
+
+    `connect` makes one. Safe from any thread, task and forked child. `close` (or leaving its `with` block) ends the
+    background threads; evaluation goes on from the last snapshot, verbs are refused.
+    """
+
+    def __init__(self, loader: Loader, store: Store, *, clock: Clock, control: bool = True) -> None:
+        super().__init__(bus=Bus(), clock=clock)
+        self._loader = loader
+        self._store = store
+        self._owns_store = True
+        self._control = control
+        self._closed = False
+        self._refused: tuple[Problem, ...] = ()
+        self._looked_at = clock.monotonic()
+        self._live_at = -1
+        self._tick_at = 0.0
+        self._running = False
+        self._panic_file = False
+        self._unhear: Callable[[], object] = bool
+        self._store_problem = ""
+        self._threads: tuple[Refresher, ...] = ()
+        self._delivery: tuple[Recorder, Rollouts] | None = None
+        self._looking = threading.RLock()
+
+    def after_fork(self) -> None:
+        """A child has locks of its own: the parent's may have been held."""
+        super().after_fork()
+        self._looking = threading.RLock()
+
+    def _begin(self, poll: float | None) -> None:
+        self._look_for_panic()
+        self._install(self._loader.first())
+        self._look_at_source()  # what began from the persisted last known good is stale from the first moment, and says so
+        if not isinstance(self._store, MemoryStore) or _has_rollouts(self.definitions):
+            self._rooms()  # now, not in the background thread: a fork in the middle of an import would leave the child its lock
+        self._look_at_store()
+        self._running = poll is not None
+        if poll is not None:
+            self._threads = (_thread(poll, self._look_at_source), _thread(min(poll, _STORE_POLL), self._look_and_tick))
+            if not all(thread.alive for thread in self._threads):  # uWSGI without threads, a system at its limit
+                self._unhear = on_begin(self._look_instead)
+
+    # -- what serves, and how well --------------------------------------------------------------------------------------
+
+    def refresh(self) -> str:
+        """
+        Look at source and store once, now, in this thread; the revision (digest of the definitions) served after it.
+
+        Never raises for what is there: what can't be read or is refused stands in `status()`, and the last good serves.
+        """
+        self._look_at_source()
+        self._look_at_store()
+        return self._revision
+
+    def status(self) -> Status:
+        """How well this client is supplied, and what is wrong where."""
+        snapshot = self.definitions
+        rejected = () if snapshot is None else snapshot.rejected
+        warnings = () if snapshot is None else (*snapshot.warnings, *self._plan_warnings(snapshot), *_of_other_types(snapshot))
+        if snapshot is None:
+            state = State.NOT_READY if self._closed else State.ERROR
+        elif self._refused:
+            state = State.STALE
+        else:
+            state = State.DEGRADED if rejected or self._store_problem else State.READY
+        return Status(
+            state=state,
+            revision=self._revision,
+            age=self.clock.monotonic() - self._looked_at,
+            rejected=rejected,
+            problems=self._refused,
+            warnings=warnings,
+            source=self._loader.name,
+            store=self._store.url,
+            store_problem=self._store_problem,
+        )
+
+    @property
+    def _revision(self) -> str:
+        snapshot = self.definitions
+        return "" if snapshot is None else snapshot.digest
+
+    # -- the rooms above ------------------------------------------------------------------------------------------------
+
+    @property
+    def delivers(self) -> bool:
+        """Whether anything is counted here: a store is shared, or a rollout is defined. Asking does not make it so."""
+        return self._delivery is not None
+
+    @property
+    def metrics(self) -> Recorder:
+        """What is counted: `record`, `read`, and external metrics by `source`."""
+        return self._rooms()[0]
+
+    @property
+    def rollouts(self) -> Rollouts:
+        """
+        The rollouts: `start`, `status`, `rollback`, `tick` and the other verbs.
+
+        Raises:
+            ClosedError: the client was closed.
+        """
+        if self._closed:
+            raise ClosedError("this client is closed: it evaluates from its last snapshot and changes nothing. Connect again")
+        return self._rooms()[1]
+
+    def kill(self, flag: str, *, reason: str = "", by: str | None = None) -> None:
+        """The safe variant of `flag` for everybody, at once, whatever else happens; again changes nothing."""
+        self.rollouts.kill(flag, reason=reason, by=by)
+
+    def unkill(self, flag: str, *, reason: str = "", by: str | None = None) -> None:
+        """Take a kill back: the flag answers as before it."""
+        self.rollouts.unkill(flag, reason=reason, by=by)
+
+    def _rooms(self) -> tuple[Recorder, Rollouts]:
+        """Recorder and rollouts, made when first needed: a program that only evaluates never loads them."""
+        made = self._delivery
+        if made is not None:  # without the lock: it is held while a store is asked, and a request that records must not wait for that
+            return made
+        with self._looking:
+            if self._delivery is None:
+                from progflags.canary import Recorder
+                from progflags.rollout import Rollouts
+
+                recorder = Recorder(self.bus, self.clock)
+                who = f"{_login()}@{socket.gethostname()}"
+                rollouts = Rollouts(
+                    self, self._store, recorder, self.clock, refresh=self._look_at_store, actor=who, deliveries=self._deliver
+                )
+                self._delivery = recorder, rollouts
+                if isinstance(self._store, MemoryStore):
+                    self._unlisten = self.bus.listen(Moved, self._warn_of_memory)
+            return self._delivery
+
+    def _deliver(self) -> None:
+        """Somebody wants notifications: they get a thread of their own, because a webhook may take its time."""
+        if self._running and not self._closed and len(self._threads) == 2:
+            self._threads = (*self._threads, _thread(_DELIVER, self._rooms()[1].deliver))
+
+    def _warn_of_memory(self, moved: Moved) -> None:
+        self._unlisten()
+        say("rollouts", f"{moved.flag}: its state is kept in memory and ends with this process; connect(…, store='sqlite:///progflags.db')")
+
+    def _plan_warnings(self, snapshot: Snapshot) -> tuple[Problem, ...]:
+        """Rollout tables that are well-formed and can't be carried out: starting them would be refused, so say it at load."""
+        if not _has_rollouts(snapshot):
+            return ()
+        from progflags.rollout import plan_of
+
+        found: list[Problem] = []
+        for flag in snapshot.flags.values():
+            if flag.rollout is not None:
+                try:
+                    plan_of(flag)
+                except DefinitionError as error:
+                    found += error.problems
+        return tuple(found)
+
+    # -- looking ---------------------------------------------------------------------------------------------------------
+
+    def _look_instead(self, _: Scope) -> None:
+        """Where no thread could be started, the requests look: at most one of them at a time, when it is due."""
+        for thread in self._threads:
+            if not thread.alive:
+                thread.run_due()
+
+    def _look_for_panic(self) -> None:
+        """`PROGFLAGS_PANIC` is a word (1, true, on, yes) or a file: while that file is there, every flag answers `safe`."""
+        said = os.environ.get("PROGFLAGS_PANIC", "")
+        if os.sep in said:
+            there = Path(said).exists()
+            if there is not self._panic_file:
+                self._panic_file = there
+                self.panic(there)
+        elif said.lower() not in _OFF:
+            self.panic()
+
+    def _look_at_source(self) -> None:
+        self._look_for_panic()
+        with self._looking:
+            loaded = self._loader.load()
+            if loaded.snapshot is not None:
+                self._install(loaded.snapshot)
+            if loaded.problems != self._refused:
+                self._refused = loaded.problems
+                self.set_stale(bool(loaded.problems))
+                if loaded.problems:
+                    self.bus.tell(SourceFailed(self._loader.name, str(loaded.problems[0]), loaded.problems))
+                    say("source", f"the last known good serves on: {loaded.problems[0]}")
+            if not loaded.stale:
+                self._looked_at = self.clock.monotonic()
+
+    def _install(self, snapshot: Snapshot) -> None:
+        self.install(snapshot)
+        for problem in snapshot.rejected:
+            say("source", f"a flag was rejected: {problem}")
+
+    def _look_at_store(self) -> None:
+        """Install the live state if the store has moved. One thread at a time, so that an older look never overtakes a newer."""
+        with self._looking:
+            if self._closed:
+                return
+            try:
+                revision = self._store.revision()
+                if revision != self._live_at or self._store_problem:
+                    if revision or self._delivery:
+                        self.install(live=self._rooms()[1].live())
+                    self._live_at = revision
+                self._store_problem = ""
+            except StoreError as error:
+                if not self._store_problem:
+                    self.bus.tell(SourceFailed(self._store.url, str(error)))
+                self._store_problem = str(error)
+                swallow("store", error)
+
+    def _look_and_tick(self) -> None:
+        """The second thread's job: live state every time, and a step of the controller (or just our window) when it is due."""
+        self._look_at_store()
+        if self._delivery is None or self.clock.monotonic() < self._tick_at:
+            return
+        self._tick_at = self.clock.monotonic() + _TICK
+        rollouts = self._delivery[1]
+        if self._control:
+            rollouts.tick()
+        else:
+            rollouts.publish()
+
+    # -- the end ---------------------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """End the background threads and let go of the store; returns within 2 s. Idempotent. Evaluation goes on."""
+        if self._closed:
+            return
+        self._closed = True
+        self._unhear()
+        for thread in self._threads:
+            thread.stop(0.6)
+        if self._owns_store:
+            self._store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _has_rollouts(snapshot: Snapshot | None) -> bool:
+    return snapshot is not None and any(flag.rollout is not None for flag in snapshot.flags.values())
+
+
+def _of_other_types(snapshot: Snapshot) -> tuple[Problem, ...]:
+    """Where the code's typed flags want another type than this file has. One the file lacks may be another client's: `lint` says those."""
+    return mismatches(snapshot, [flag for flag in declared() if flag.key in snapshot.flags])
+
+
+_OFF: Final = frozenset({"", "0", "false", "off", "no"})
+
+
+def _thread(seconds: float, job: Any) -> Refresher:
+    thread = Refresher()
+    thread.every(seconds, job, name=job.__name__)
+    thread.start()
+    return thread
+
+
+def _login() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):  # a container's user without a name
+        return f"pid {os.getpid()}"

@@ -1,0 +1,254 @@
+"""Estimates behind a finding: both arms' values, always-valid intervals, and what would have been seen by now."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from progflags.canary._claims import Claim, clustered, levels, margin, moments_of, rate_of, shift, stretched
+from progflags.canary._evidence import Evidence
+from progflags.canary._means import Strata, radius, tuning
+from progflags.canary._quantiles import ratio_interval
+from progflags.canary._sequential import LEVEL, RATIO, Logs, fresh, level, log_mean, ratio, share
+from progflags.canary._sketch import EDGES, OVERFLOW, Sample, position
+from progflags.canary._step import FIRST_READINGS
+from progflags.canary._totals import Moments, Totals
+from progflags.canary._track import FIRST
+from progflags.canary._words import Kind
+
+__all__ = ["Estimate", "caught", "estimate", "interval", "scale_to_catch", "smallest_caught"]
+
+_POWER: Final = 0.8416212335729143  # standard normal quantile of 80 %
+_LARGEST: Final = 49.0  # ×50: what such a regression does, nobody needs statistics for
+_EMPTY: Final = Sample()
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """Both arms' values and sizes; `inside`: whether the candidate's is within the bound; None values: no data."""
+
+    baseline: float | None
+    canary: float | None
+    n_baseline: int
+    n_canary: int
+    inside: bool
+    refused: str = ""
+
+    @property
+    def effect(self) -> float | None:
+        if self.baseline is None or self.canary is None:
+            return None
+        if self.baseline == 0:
+            return 0.0 if self.canary == 0 else math.inf
+        return self.canary / self.baseline - 1
+
+
+def estimate(evidence: Evidence, claim: Claim) -> Estimate:
+    """What both arms look like at the present revision, by the claim's own measure."""
+    totals = evidence.totals
+    if claim.kind == Kind.GAUGE or (claim.gate.metric in totals.gauges and not claim.relative):
+        reading = totals.gauges.get(claim.gate.metric)
+        value = None if reading is None or not reading.n else reading.mean
+        if claim.relative:
+            batches, n, total = evidence.places.get(claim.name, (0, 0, 0))
+            first = Moments(n, total).mean if batches >= FIRST_READINGS else None
+            return _within(claim, first, value, n, 0 if reading is None else reading.n)
+        inside = value is not None and (value <= claim.limit if claim.up else value >= claim.limit)
+        return Estimate(None, value, 0, 0 if reading is None else reading.n, inside)
+    if claim.kind == Kind.QUANTILE:
+        return _quantile(claim, totals.control, totals.candidate)
+    if claim.kind == Kind.MEAN:
+        c, b = moments_of(claim.gate, totals.candidate), moments_of(claim.gate, totals.control)
+        return _within(claim, b.mean if b.n else None, c.mean if c.n else None, b.n, c.n)
+    x_c, n_c = rate_of(claim.gate, totals.candidate)
+    x_b, n_b = rate_of(claim.gate, totals.control)
+    return _within(claim, x_b / n_b if n_b else None, x_c / n_c if n_c else None, int(n_b), int(n_c))
+
+
+def _within(claim: Claim, baseline: float | None, canary: float | None, n_b: int, n_c: int) -> Estimate:
+    if canary is None or (claim.relative and baseline is None):
+        return Estimate(baseline, canary, n_b, n_c, inside=False)
+    bar = claim.limit if not claim.relative else claim.null * (baseline or 0.0)
+    slack = claim.gate.min_absolute if claim.relative else 0.0
+    inside = canary <= bar + slack + 1e-12 if claim.up else canary >= bar - slack - 1e-12
+    return Estimate(baseline, canary, n_b, n_c, inside)
+
+
+def _quantile(claim: Claim, control: Totals, candidate: Totals) -> Estimate:
+    q = claim.gate.quantile or 0.5
+    c, b = candidate.samples.get(claim.gate.sample) or _EMPTY, control.samples.get(claim.gate.sample) or _EMPTY
+    values = [sample.quantile(q) if sample.n else None for sample in (b, c)]
+    place_c, place_b = c.place_of(q), b.place_of(q)
+    if not claim.relative:
+        over, allowed = c.more_than(claim.limit), (1 - q) * c.n
+        return Estimate(values[0], values[1], b.n, c.n, bool(c.n) and (over <= allowed + 1e-9 if claim.up else over >= allowed - 1e-9))
+    refused = ""
+    if b.n and c.n and (place_b in {0, OVERFLOW} or place_c in {0, OVERFLOW}):
+        refused = f"p{100 * q:g} of {claim.gate.sample} lies outside what the histogram resolves ({EDGES[0]:.2g} to {EDGES[-1]:.2g})"
+    moved = place_c - place_b
+    inside = bool(c.n and b.n) and (moved <= margin(claim) if claim.up else moved >= margin(claim))
+    return Estimate(values[0], values[1], b.n, c.n, inside, refused)
+
+
+# -- intervals --------------------------------------------------------------------------------------------------------
+
+
+def interval(evidence: Evidence, claim: Claim) -> tuple[float, float] | None:
+    """
+    Bounds of the effect (candidate over control minus 1) that hold at every look, at 1 - alpha; None where there is no control.
+
+    Rates: the ratios that the ratio test does not refute, by inversion on the revision's totals.
+    """
+    totals, alpha = evidence.totals, evidence.alpha
+    if claim.kind == Kind.GAUGE:
+        return None
+    if claim.kind == Kind.QUANTILE:
+        c, b = (arm.samples.get(claim.gate.sample) or _EMPTY for arm in (totals.candidate, totals.control))
+        bounds = ratio_interval(c, b, claim.gate.quantile or 0.5, alpha)
+        return None if bounds is None else (bounds[0] - 1, bounds[1] - 1)
+    if claim.kind == Kind.MEAN:
+        strata = Strata().see(Claim(claim.name, claim.gate, "max_increase", up=True, limit=0.0), totals)
+        if not strata.ready(relative=True):
+            return None
+
+        def says(r: float, up: bool) -> float:
+            return strata.evidence(r, up, True, alpha / 2)
+
+    else:
+        counts = (*rate_of(claim.gate, totals.candidate), *rate_of(claim.gate, totals.control))
+        if not counts[1] or not counts[3]:
+            return None
+
+        def says(r: float, up: bool) -> float:
+            return log_mean(ratio(fresh(RATIO), r, up, *counts))
+
+    bar = math.log(2 / alpha)
+    return _invert(lambda r: says(r, True), bar, up=True) - 1, _invert(lambda r: says(r, False), bar, up=False) - 1
+
+
+def _invert(says: Callable[[float], float], bar: float, *, up: bool) -> float:
+    """The ratio at which the evidence crosses the bar, between 1e-4 and 1e4; 0 or infinity beyond."""
+    low, high = math.log(1e-4), math.log(1e4)
+    if says(math.exp(low if up else high)) < bar:
+        return 0.0 if up else math.inf
+    for _ in range(16):  # to a third of a permille, which no interval of a rate is worth
+        middle = (low + high) / 2
+        # Going up the evidence for "more than r" falls; for "less than r" it rises.
+        if (says(math.exp(middle)) >= bar) == up:
+            low = middle
+        else:
+            high = middle
+    return math.exp((low + high) / 2)
+
+
+# -- what would have been caught ----------------------------------------------------------------------------------------
+
+
+def caught(evidence: Evidence, claim: Claim, regression: float, scale: float = 1.0) -> bool:
+    """
+    Whether a regression of that size (a fraction) would have raised the alarm by now, four times out of five.
+
+    By the claim's own test, on the counts a regressed candidate would unluckily have shown at the 20th percentile, with
+    `scale` times the traffic seen so far.
+    """
+    bar = -math.log(evidence.alpha_of(claim)) - (math.log(FIRST) if evidence.restarts and claim.kind != Kind.MEAN else 0.0)
+    totals = evidence.totals
+    if claim.kind == Kind.GAUGE or claim.gate.metric in totals.gauges:
+        return True
+    if claim.kind == Kind.MEAN:
+        return _mean_caught(evidence, claim, regression, scale)
+    if claim.kind == Kind.QUANTILE:
+        return _quantile_evidence(claim, totals.control, totals.candidate, regression, scale) >= bar
+    _, n_c = rate_of(claim.gate, totals.candidate)
+    n_c *= scale
+    if not claim.relative:
+        if claim.limit in {0.0, 1.0}:
+            return n_c > 0
+        p = min(claim.limit * (1 + regression), 1.0) if claim.up else claim.limit * (1 - regression)
+        return log_mean(level(fresh(LEVEL), claim.limit, claim.up, _unlucky(n_c, p, claim.up), n_c)) >= bar
+    x_b, n_b = rate_of(claim.gate, totals.control)
+    if not n_c or not n_b:
+        return False
+    n_b *= scale
+    rate = (x_b * scale or 0.5) / n_b
+    p = rate * (1 + regression) if claim.up else rate * (1 - regression)
+    least = claim.gate.min_absolute
+    p = min(1.0, max(p, rate + least) if claim.up else max(0.0, min(p, rate - least)))
+    counts = (_unlucky(n_c, p, claim.up), n_c, rate * n_b, n_b)
+    if clustered(evidence.modes, claim.gate):
+        return _bets(claim, counts, max(1.0, evidence.batches * scale)) >= bar
+    return log_mean(ratio(fresh(RATIO), claim.null, claim.up, *counts)) >= bar
+
+
+def _bets(claim: Claim, counts: tuple[float, float, float, float], batches: float) -> float:
+    """The betting test's evidence had the counts come in equal batches, none emptier than one event."""
+    x_c, n_c, x_b, n_b = counts
+    batches = max(1.0, min(batches, x_c + x_b))
+    one = share(fresh(RATIO), claim.null, claim.up, x_c / batches, n_c / batches, x_b / batches, n_b / batches)
+    return log_mean(tuple(log * batches for log in one))
+
+
+def _unlucky(n: float, p: float, up: bool) -> float:
+    """The 20th (80th, going down) percentile of a binomial count, near enough."""
+    mean = n * p
+    spread = _POWER * math.sqrt(mean * (1 - p))
+    return max(0.0, mean - spread) if up else min(n, mean + spread)
+
+
+def _quantile_evidence(claim: Claim, control: Totals, candidate: Totals, regression: float, scale: float) -> float:
+    c, b = candidate.samples.get(claim.gate.sample) or _EMPTY, control.samples.get(claim.gate.sample) or _EMPTY
+    q = claim.gate.quantile or 0.5
+    if not c.n or (claim.relative and not b.n):
+        return 0.0
+    stretch = 1 + regression if claim.up else 1 - regression
+    if not claim.relative:
+        # The candidate as it is, stretched until its quantile lies that far beyond the bound.
+        place = position(claim.limit * (c.quantile(q) / (claim.limit * stretch))) if 0 < c.quantile(q) < math.inf else -1
+        p = min(1.0, c.above(min(place, len(EDGES) - 1)) / c.n) if place > 0 else 0.0
+        return log_mean(level(fresh(LEVEL), 1 - q, claim.up, _unlucky(c.n * scale, p, claim.up), c.n * scale))
+    moved = margin(claim) - shift(stretch)
+    logs: Logs = ()
+    for place in b.places_of(levels(q)):
+        beyond = stretched(b, place, moved)
+        p = max(beyond, 0) / b.n
+        x_b = b.above(place) * scale
+        logs += ratio(fresh(RATIO), 1.0, claim.up, _unlucky(c.n * scale, p, claim.up), c.n * scale, x_b, b.n * scale)
+    return log_mean(logs)
+
+
+def _mean_caught(evidence: Evidence, claim: Claim, regression: float, scale: float) -> bool:
+    strata = evidence.strata.get(claim.name)
+    if strata is None or not strata.ready(relative=claim.relative):
+        return False
+    bar = claim.null if claim.relative else claim.limit
+    _, variance, n = strata.estimate(bar, relative=claim.relative)
+    b = moments_of(claim.gate, evidence.totals.control)
+    size = abs(b.mean) * abs(regression - claim.limit) if claim.relative else abs(claim.limit) * regression
+    alpha, variance, n = evidence.alpha_of(claim), variance / scale, n * scale
+    return n > 0 and size - _POWER * math.sqrt(variance) >= radius(variance, n, alpha, tuning(alpha))
+
+
+def smallest_caught(evidence: Evidence, claim: Claim) -> float | None:
+    """The smallest regression, as a fraction, that would have been caught; None where not even the largest would."""
+    low, high = 0.0, (_LARGEST if claim.up else 0.999)
+    if not caught(evidence, claim, high):
+        return None
+    for _ in range(12):
+        middle = math.expm1((math.log1p(low) + math.log1p(high)) / 2) if claim.up else (low + high) / 2
+        low, high = (low, middle) if caught(evidence, claim, middle) else (middle, high)
+    return high
+
+
+def scale_to_catch(evidence: Evidence, claim: Claim, regression: float) -> float | None:
+    """How many times the present traffic it takes until that regression would be caught; None beyond a thousandfold."""
+    low, high = 1.0, 2.0
+    while not caught(evidence, claim, regression, high):
+        low, high = high, high * 2
+        if high > 1024:
+            return None
+    for _ in range(5):
+        middle = math.sqrt(low * high)
+        low, high = (low, middle) if caught(evidence, claim, regression, middle) else (middle, high)
+    return high

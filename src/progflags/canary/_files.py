@@ -1,0 +1,100 @@
+"""Files of measurements: one row per request, or one row per metric; CSV or JSON lines."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from progflags._json import loads
+from progflags.canary._rate import Rate
+
+__all__ = ["from_columns", "read"]
+
+
+def read(path: str | Path) -> dict[str, Any]:
+    """
+    The metrics of a file. `.jsonl`, `.ndjson` and `.json` hold one object per line, anything else is CSV with a header.
+
+    Rows are requests (`seconds`, `error` 0/1, any other numeric column by name) or rates (`metric,events,trials`).
+
+    Raises:
+        ValueError: a row that can't be read; the message names file and line.
+        OSError: the file can't be opened.
+    """
+    where = Path(path)
+    rows = _json_lines(where) if where.suffix in {".jsonl", ".ndjson", ".json"} else _csv(where)
+    if not rows:
+        raise ValueError(f"{where}: no rows")
+    if {"metric", "events"} <= set(rows[0]):
+        return _rates(where, rows)
+    columns: dict[str, list[Any]] = {}
+    for row in rows:
+        for name, value in row.items():
+            columns.setdefault(name, []).append(value)
+    return from_columns(columns)
+
+
+def from_columns(columns: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
+    """Metrics of a table with one row per request. `seconds` becomes `latency`, `error` (0/1, true/false) `error_rate`."""
+    metrics: dict[str, Any] = {}
+    for name, values in columns.items():
+        numbers = [_number(value) for value in values]
+        if name == "error":
+            known = [number for number in numbers if number in {0.0, 1.0}]
+            metrics["error_rate"] = Rate(sum(known), len(known))
+        elif any(not math.isnan(number) for number in numbers):
+            metrics["latency" if name == "seconds" else name] = numbers
+    return metrics
+
+
+def _csv(path: Path) -> list[dict[str, Any]]:
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.DictReader(file)
+        rows = []
+        for row in reader:
+            if None in row:
+                raise ValueError(f"{path}:{reader.line_num}: more fields than the header has")
+            rows.append({str(name).strip(): value for name, value in row.items() if value not in {None, ""}})
+        return rows
+
+
+def _json_lines(path: Path) -> list[dict[str, Any]]:
+    rows = []
+    with path.open(encoding="utf-8") as file:
+        for number, line in enumerate(file, 1):
+            if line.strip():
+                try:
+                    row = loads(line)
+                except ValueError as error:
+                    raise ValueError(f"{path}:{number}: {error}") from None
+                if not isinstance(row, dict):
+                    raise ValueError(f"{path}:{number}: a line is one JSON object")
+                rows.append(row)
+    return rows
+
+
+def _rates(path: Path, rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    found: dict[str, list[Rate]] = {}
+    for number, row in enumerate(rows, 2):
+        try:
+            trials = None if row.get("trials") in {None, ""} else float(row["trials"])
+            exposure = None if row.get("exposure") in {None, ""} else float(row["exposure"])
+            found.setdefault(str(row["metric"]), []).append(Rate(float(row["events"]), trials, exposure))
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{path}: row {number}: {error}") from None
+    return {metric: rates[0] if len(rates) == 1 else rates for metric, rates in found.items()}
+
+
+_WORDS = {"true": 1.0, "false": 0.0, "yes": 1.0, "no": 0.0}
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, str):
+        value = _WORDS.get(value.strip().lower(), value)
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return math.nan

@@ -1,0 +1,99 @@
+"""Readings of the process and of whatever the application names: one number at a time, without an arm."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+from progflags._trouble import swallow
+
+__all__ = ["Gauges"]
+
+Source = Callable[[], float | None]
+
+
+class Gauges:
+    """
+    Named sources, read when a window is taken. One that fails or answers no finite number is left out, and counted.
+
+    `cpu` (this process's share of the cores it may use, 0…1, since the last reading) and `memory` (its resident share of
+    the machine's memory, 0…1) are built in; `source` replaces them by name. A `counter` is read as its growth per second.
+    """
+
+    def __init__(self) -> None:
+        self._sources: dict[str, Source] = {"cpu": _Cpu(), "memory": _memory}
+
+    def source(self, name: str, fn: Source, kind: str = "gauge") -> None:
+        """
+        Read `fn` under `name` from now on.
+
+        Raises:
+            ValueError: `kind` is neither "gauge" nor "counter", or `fn` can't be called.
+        """
+        if kind not in {"gauge", "counter"}:
+            raise ValueError(f"a source is a 'gauge' or a 'counter', not {kind!r}")
+        if not callable(fn):
+            raise ValueError(f"the source of {name!r} is a function without arguments, not {fn!r}")  # noqa: TRY004 - one kind of error for a wrong source
+        self._sources = {**self._sources, name: fn if kind == "gauge" else _Growth(fn)}
+
+    def read(self) -> dict[str, float]:
+        """Every source's reading now."""
+        readings: dict[str, float] = {}
+        for name, fn in self._sources.items():
+            try:
+                value = fn()
+                if value is None:
+                    continue
+                if isinstance(value, bool) or not math.isfinite(value):
+                    raise ValueError(f"{value!r} is no finite number")  # noqa: TRY301 - counted with what the source raises
+                readings[name] = float(value)
+            except Exception as error:
+                swallow(f"metrics source {name!r}", error)
+        return readings
+
+
+class _Cpu:
+    """Processor time used over time passed; real clocks, for no test's clock moves the processor."""
+
+    _SHORTEST = 0.05  # seconds: below it the quotient of two clock ticks is noise, and the last reading stands
+
+    def __init__(self) -> None:
+        self._wall, self._used = time.monotonic(), time.process_time()
+        self._last: float | None = None
+        self._cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+
+    def __call__(self) -> float | None:
+        wall, used = time.monotonic(), time.process_time()
+        if wall - self._wall >= self._SHORTEST:
+            self._last = max(0.0, used - self._used) / (wall - self._wall) / self._cores
+            self._wall, self._used = wall, used
+        return self._last
+
+
+def _memory() -> float | None:
+    with suppress(OSError, ValueError, AttributeError):  # only Linux has /proc; elsewhere there is no reading, and a gate says so
+        with open("/proc/self/statm", "rb") as file:  # noqa: PTH123 - read at every window
+            pages = int(file.read().split()[1])
+        return pages / os.sysconf("SC_PHYS_PAGES")
+    return None
+
+
+class _Growth:
+    """A counter as its growth per second; a reset (it went down) starts over instead of counting backwards."""
+
+    def __init__(self, fn: Source) -> None:
+        self._fn = fn
+        self._before: tuple[float, float] | None = None
+
+    def __call__(self) -> float | None:
+        value = self._fn()
+        if value is None:
+            return None
+        now, before = time.monotonic(), self._before
+        self._before = (now, value)
+        if before is None or value < before[1] or now <= before[0]:
+            return None
+        return (value - before[1]) / (now - before[0])

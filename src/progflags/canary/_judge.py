@@ -1,0 +1,296 @@
+"""
+The judge: evidence in, verdict out. Pure: it reads no clock and keeps nothing.
+
+    any critical gate broken                                   ROLLBACK   at once, whatever else is missing
+    assignment broken, too much rejected                       HOLD       the data can't be trusted
+    no fresh data, bake or samples not complete                HOLD       with the time it still takes
+    some gate not satisfied under its policy                   HOLD       with what would change it
+    otherwise                                                  PASS
+
+No data is never good news, and a warning never rolls back. Because a gate is broken by the *most* wealth its test ever
+had, a verdict can't flap: what once was ROLLBACK stays ROLLBACK.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from progflags.canary._claims import Claim
+from progflags.canary._estimates import Estimate, caught, estimate, interval, scale_to_catch, smallest_caught
+from progflags.canary._evidence import Evidence
+from progflags.canary._gate import ANY, Gate
+from progflags.canary._integrity import FALSE_WARNINGS, advice, integrity
+from progflags.canary._sentences import amount, duration, many, movement
+from progflags.canary._sequential import discoveries
+from progflags.canary._step import GOOD, PEER, VERSUS
+from progflags.canary._track import Track
+from progflags.canary._verdict import MetricResult, Verdict
+from progflags.canary._words import Decision, Kind, Policy, Severity
+
+__all__ = ["judge"]
+
+_SUSPECT = math.log(3.0)  # wealth at which a control is taken to break an absolute bound as well
+
+
+def judge(
+    evidence: Evidence,
+    *,
+    baked: float,
+    bake: float,
+    min_samples: int = 100,
+    fresh: bool = True,
+    share: float | None = None,
+) -> Verdict:
+    """
+    What the evidence says about this stage now.
+
+    `baked` of `bake` seconds have passed; `min_samples` are asked of each arm that is compared; `fresh`: whether the last
+    batch brought data; `share`: the part of units planned for the candidate, for the sample-ratio check (None: unchecked).
+    Bake, samples and freshness delay a PASS and never a ROLLBACK.
+    """
+    findings = tuple(finding for gate in evidence.gates for finding in _findings(evidence, gate, baked))
+    checks = integrity(evidence, share)
+    decision, reason, eta = _conclude(evidence, findings, checks, baked, bake, min_samples, fresh)
+    notes = (*advice(evidence, checks), *_standing_out(evidence))
+
+    def body() -> dict[str, Any]:
+        return {"evidence": evidence.to_json(), "baked": baked, "bake": bake, "min_samples": min_samples, "fresh": fresh, "share": share}
+
+    return Verdict(decision, reason, findings, eta, checks, notes, body)
+
+
+def _standing_out(evidence: Evidence) -> tuple[str, ...]:
+    """Which warnings to take seriously when there are many: all of them together, by what they are worth now."""
+    warned = {claim.name: claim for claim in evidence.claims if not claim.gate.critical}
+    tracks = [evidence.track(claim) for claim in warned.values()]
+    found = discoveries([_wealth(track.now) if track else 1.0 for track in tracks], FALSE_WARNINGS)
+    if not found:
+        return ()
+    metrics = list(dict.fromkeys(list(warned.values())[i].gate.metric for i in found))
+    of = many(len({claim.gate.metric for claim in warned.values()}), "warning")
+    return (f"of {of} {' and '.join(metrics)} {'stands' if len(metrics) == 1 else 'stand'} out (at most one in ten by chance)",)
+
+
+def _conclude(  # noqa: PLR0917 - one row of the table
+    evidence: Evidence,
+    findings: tuple[MetricResult, ...],
+    checks: Mapping[str, Any],
+    baked: float,
+    bake: float,
+    min_samples: int,
+    fresh: bool,
+) -> tuple[Decision, str, float | None]:
+    for finding in findings:
+        if finding.decision == Decision.ROLLBACK:
+            return Decision.ROLLBACK, finding.reason, None
+    if checks.get("srm_failed"):
+        control, candidate = checks["units"]
+        met = f"{many(candidate, 'unit')} of the candidate against {control} of the control, where {checks['share']:.2%} was planned"
+        return Decision.HOLD, f"assignment is broken: {met}", None
+    if checks.get("rejected_failed"):
+        return Decision.HOLD, "more than 1 % of the observations were no finite numbers: fix what is recorded", None
+    if not fresh:
+        return Decision.HOLD, "no fresh data: nothing was recorded on one of the arms lately", None
+    waits = [wait for wait in (_short_of_samples(evidence, min_samples, baked), _short_of_bake(baked, bake)) if wait]
+    held = [finding for finding in findings if finding.decision == Decision.HOLD]
+    etas = [*(wait[1] for wait in waits), *(finding.eta for finding in held)]
+    eta = max((seconds for seconds in etas if seconds is not None), default=None)
+    if waits:
+        return Decision.HOLD, waits[0][0], eta
+    if held:
+        return Decision.HOLD, held[0].reason, eta
+    if not findings:
+        return Decision.PASS, "the stage has no gates and its bake is over", None
+    return Decision.PASS, f"{many(len(findings), 'gate')} passed: {findings[0].reason}", None
+
+
+def _short_of_samples(evidence: Evidence, least: int, baked: float) -> tuple[str, float | None] | None:
+    control, candidate = evidence.samples
+    compared = any(gate.relative for gate in evidence.gates)
+    arm, n = ("candidate", candidate) if candidate <= control or not compared else ("control", control)
+    if n >= least:
+        return None
+    if not n:
+        return f"no data on the {arm}'s side yet", None
+    eta = (least - n) * baked / n if baked > 0 else None
+    return f"{n} of {many(least, 'sample')} on the {arm}'s side" + (f": about {duration(eta)} more at this traffic" if eta else ""), eta
+
+
+def _short_of_bake(baked: float, bake: float) -> tuple[str, float] | None:
+    return (f"baking: {duration(bake - baked)} to go", bake - baked) if baked < bake else None
+
+
+# -- findings -------------------------------------------------------------------------------------------------------------
+
+
+def _findings(evidence: Evidence, gate: Gate, baked: float) -> tuple[MetricResult, ...]:
+    claims = evidence.claims_of(gate)
+    if not claims:
+        return (_nothing_seen(gate),)
+    if gate.metric != ANY:
+        return (_worst([_finding(evidence, claim, baked) for claim in claims]),)
+    by_metric: dict[str, list[MetricResult]] = {}
+    for claim in claims:
+        by_metric.setdefault(claim.gate.metric, []).append(_finding(evidence, claim, baked))
+    return tuple(_worst(found) for found in by_metric.values())
+
+
+_RANK = {Decision.ROLLBACK: 0, Decision.HOLD: 1, Decision.PASS: 2}
+
+
+def _worst(found: list[MetricResult]) -> MetricResult:
+    """The finding that decides: the gravest, and among equals the one nearest to its threshold."""
+    return min(found, key=lambda one: (_RANK[one.decision], -(one.evidence_max or 0.0) / (one.threshold or 1.0)))
+
+
+def _nothing_seen(gate: Gate) -> MetricResult:
+    reason = "no metric has been seen yet, so there is nothing to find an anomaly in"
+    severity = Severity(gate.severity)
+    return MetricResult(
+        gate.metric, Kind.RATE, False, Decision.HOLD, severity, None, None, None, None, None, None, None, 0, 0, reason, str(gate)
+    )
+
+
+def _finding(evidence: Evidence, claim: Claim, baked: float) -> MetricResult:
+    track = evidence.track(claim) or Track.start(1)
+    seen = estimate(evidence, claim)
+    bar = -math.log(evidence.alpha_of(claim))
+    good = evidence.track(claim, GOOD)
+    proven = good is not None and good.best >= -math.log(evidence.alpha)
+    decision, reason, eta = _decide(evidence, claim, seen, track, bar, proven, baked)
+    return MetricResult(
+        metric=claim.gate.metric,
+        kind=claim.kind,
+        passed=decision == Decision.PASS,
+        decision=decision,
+        severity=Severity(claim.gate.severity),
+        baseline=seen.baseline,
+        canary=seen.canary,
+        effect=seen.effect,
+        p_value=min(1.0, math.exp(-track.best)) if track.batches else None,
+        evidence=_wealth(track.now) if track.batches else None,
+        evidence_max=_wealth(track.best) if track.batches else None,
+        threshold=_wealth(bar),
+        n=seen.n_baseline + seen.n_canary,
+        batches=track.batches,
+        reason=reason,
+        gate=f"{claim.gate.metric} {claim.bound}" + (f" {claim.limit:g}" if claim.gate.anomaly is None else ""),
+        n_baseline=seen.n_baseline,
+        n_canary=seen.n_canary,
+        proven=proven,
+        eta=eta,
+        _interval=lambda: interval(evidence, claim),
+        _detectable=lambda: smallest_caught(evidence, claim) if seen.n_canary and claim.kind != Kind.GAUGE else None,
+    )
+
+
+def _wealth(log: float) -> float:
+    return math.exp(min(log, 700.0))
+
+
+Said = tuple[Decision, str, float | None]
+
+
+def _decide(  # noqa: PLR0917 - one row of the table
+    evidence: Evidence, claim: Claim, seen: Estimate, track: Track, bar: float, proven: bool, baked: float
+) -> Said:
+    """One claim's decision, its reason, and the seconds a HOLD may take."""
+    broken = evidence.broken.get(claim.name)
+    if broken is not None:
+        return Decision.HOLD, f"{claim.gate.metric} could not be judged: {broken}", None
+    p = evidence.looked.get(claim.name, 1.0)
+    if p <= evidence.alpha_of_look(claim):
+        return _alarmed(evidence, claim, seen, max(track.best, -math.log(max(p, 1e-300))), -math.log(evidence.alpha_of_look(claim)))
+    if track.best >= bar:
+        return _alarmed(evidence, claim, seen, track.best, bar)
+    missing = _missing(claim, seen)
+    if missing:
+        return Decision.HOLD, missing, None
+    if seen.refused:
+        return Decision.HOLD, seen.refused, None
+    return _lenient(evidence, claim, seen, proven, baked)
+
+
+def _missing(claim: Claim, seen: Estimate) -> str:
+    sides = [side for side, value in (("control", seen.baseline), ("candidate", seen.canary)) if value is None]
+    if claim.kind == Kind.GAUGE and claim.gate.anomaly is not None:
+        return "" if seen.canary is not None else f"{claim.gate.metric} has no reading lately: look after its source"
+    if claim.kind == Kind.GAUGE and claim.relative:
+        return f"{claim.gate.metric} is read for the whole process, not per arm: bound it with max or min"
+    if claim.kind == Kind.GAUGE:
+        return "" if seen.canary is not None else f"{claim.gate.metric} has no reading: name its source, or remove the gate"
+    lacking = [side for side in sides if side == "candidate" or claim.relative]
+    return f"{claim.gate.metric}: no data on the {' and the '.join(lacking)}'s side" if lacking else ""
+
+
+def _alarmed(evidence: Evidence, claim: Claim, seen: Estimate, best: float, bar: float) -> Said:
+    what = movement(claim, seen)
+    proof = f"evidence {amount(_wealth(best))} where {amount(_wealth(bar))} decides"
+    tiny = claim.gate.min_absolute
+    if claim.relative and tiny and seen.baseline is not None and seen.canary is not None and abs(seen.canary - seen.baseline) < tiny:
+        return Decision.PASS, f"{what}, which is less than the {tiny:g} that matters", None
+    if not claim.relative and _shared(evidence, claim, seen, bar):
+        return Decision.HOLD, f"{what}, but the control breaks the same bound: something both share is at fault", None
+    if not claim.gate.critical:
+        return Decision.HOLD, f"{what} ({proof}); a warning, so nothing is rolled back", None
+    return Decision.ROLLBACK, f"{what}: {proof}", None
+
+
+def _shared(evidence: Evidence, claim: Claim, seen: Estimate, bar: float) -> bool:
+    """Whether the control is beyond the same absolute bound, and the candidate not shown to be worse than it."""
+    peer, versus = evidence.track(claim, PEER), evidence.track(claim, VERSUS)
+    if peer is None or versus is None or seen.baseline is None or versus.best >= bar:
+        return False
+    beyond = seen.baseline > claim.limit if claim.up else seen.baseline < claim.limit
+    return beyond or peer.now >= _SUSPECT
+
+
+def _lenient(evidence: Evidence, claim: Claim, seen: Estimate, proven: bool, baked: float) -> Said:
+    """No alarm: what the gate's policy makes of that."""
+    metric, policy = claim.gate.metric, claim.gate.policy
+    what = movement(claim, seen)
+    if policy == Policy.NO_ALARM or claim.gate.anomaly is not None:
+        return Decision.PASS, f"{what}; no evidence against it", None
+    if policy == Policy.PROVEN:
+        if proven:
+            return Decision.PASS, f"{what}; proven to be {_ruled_out(claim)}", None
+        return Decision.HOLD, f"{what}; not yet proven to be {_ruled_out(claim)}", None
+    if not seen.inside:
+        return Decision.HOLD, f"{what}, beyond the bound, though not yet beyond doubt", None
+    if proven:
+        return Decision.PASS, f"{what}; proven to be {_ruled_out(claim)}", None
+    if policy == Policy.OBSERVED:
+        return Decision.PASS, f"{what}, inside the bound", None
+    needed = claim.gate.detect(up=claim.up)
+    size = _size(claim, needed)
+    if caught(evidence, claim, needed):
+        return Decision.PASS, f"{what}; {size} would have been caught by now", None
+    scale = scale_to_catch(evidence, claim, needed)
+    eta = None if scale is None or baked <= 0 else (scale - 1) * baked
+    smallest = smallest_caught(evidence, claim)
+    if claim.relative and seen.baseline == 0 and seen.canary == 0 and claim.kind in {Kind.RATE, Kind.COUNT}:
+        hint = "no factor of nothing can be seen; say with min_absolute what would matter, or add max"
+        return Decision.HOLD, f"{metric}: none on either side, and {hint}", None
+    so_far = f"so far {_size(claim, smallest)} would" if smallest is not None else "so far nothing would"
+    more = f"; about {duration(eta)} more at this traffic" if eta is not None else ""
+    if scale is not None and baked <= 0:
+        more = f"; it takes about {scale:.2g} times the data"
+    return Decision.HOLD, f"{metric}: {size} would not yet have been caught ({so_far}){more}", eta
+
+
+def _ruled_out(claim: Claim) -> str:
+    if claim.relative:
+        return f"less than {_size(claim, abs(claim.worst - 1))}"
+    return f"{'below' if claim.up else 'above'} {claim.limit:g}"
+
+
+def _size(claim: Claim, regression: float) -> str:
+    """A regression in words: of the control's value, or of the bound."""
+    of = "" if claim.relative else f" of {claim.limit:g}"
+    if not claim.up:
+        return f"-{regression:.0%}{of}"
+    if regression >= 0.995:
+        return f"×{1 + regression:.3g}{of}"
+    return f"+{regression:.1%}{of}" if regression < 0.1 else f"+{regression:.0%}{of}"

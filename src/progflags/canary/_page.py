@@ -1,0 +1,133 @@
+"""The report as one self-contained page: light and dark, printable, readable without colours."""
+
+from __future__ import annotations
+
+import json
+from html import escape
+from typing import TYPE_CHECKING
+
+from progflags.canary import _plots
+from progflags.canary._sentences import quantity
+from progflags.canary._step import BAD
+from progflags.canary._verdict import MetricResult
+from progflags.canary._words import Decision
+
+if TYPE_CHECKING:
+    from progflags.canary._outcome import CanaryReport
+
+__all__ = ["body", "page"]
+
+# Blue and orange of the Okabe-Ito palette: told apart by every kind of colour vision, and by their grey. The candidate is
+# dashed as well. Decisions carry a sign besides their colour.
+_STYLE = """
+.pf-canary{--ink:#1b1f24;--paper:#fff;--soft:#5c6670;--rule:#d8dee4;--control:#0072b2;--candidate:#b45f00;--limit:#1b1f24;
+--pass:#00664f;--hold:#7a5b00;--rollback:#a3230f;color:var(--ink);background:var(--paper);font:15px/1.5 system-ui,sans-serif;
+max-width:60rem;margin:0 auto;padding:1.5rem}
+@media (prefers-color-scheme:dark){.pf-canary{--ink:#e8ebee;--paper:#15191d;--soft:#9aa5b0;--rule:#343c44;--control:#56b4e9;
+--candidate:#e69f00;--limit:#e8ebee;--pass:#4fd1b0;--hold:#f0c64a;--rollback:#ff8a75}}
+@media print{.pf-canary{--ink:#000;--paper:#fff;--soft:#333;--rule:#999;--control:#0072b2;--candidate:#b45f00;--limit:#000}
+.pf-canary figure,.pf-canary tr{break-inside:avoid}}
+.pf-canary h1{font-size:1.5rem;margin:0 0 .25rem}.pf-canary h2{font-size:1.05rem;margin:1.75rem 0 .5rem}
+.pf-canary .PASS{color:var(--pass)}.pf-canary .HOLD{color:var(--hold)}.pf-canary .ROLLBACK{color:var(--rollback)}
+.pf-canary table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
+.pf-canary th,.pf-canary td{text-align:left;padding:.4rem .6rem;border-bottom:1px solid var(--rule);vertical-align:top}
+.pf-canary th{color:var(--soft);font-weight:600}.pf-canary .soft{color:var(--soft)}
+.pf-canary figure{margin:1rem 0}.pf-canary figcaption{color:var(--soft)}
+.pf-canary .plot{width:100%;height:auto}.pf-canary .plot text{fill:var(--soft);font-size:12px}
+.pf-canary .plot polyline,.pf-canary .plot .solid{fill:none;stroke-width:2}
+.pf-canary .control{stroke:var(--control)}.pf-canary .candidate{stroke:var(--candidate);stroke-dasharray:6 3}
+.pf-canary .solid{stroke-dasharray:none}.pf-canary .dot{fill:var(--candidate)}
+.pf-canary .control.band{fill:var(--control);fill-opacity:.15;stroke:none}
+.pf-canary .candidate.band{fill:var(--candidate);fill-opacity:.15;stroke:none}
+.pf-canary .grid{stroke:var(--rule);stroke-width:1}.pf-canary .axis{stroke:var(--soft)}
+.pf-canary .limit{stroke:var(--limit);stroke-dasharray:2 3;stroke-width:1.5}.pf-canary .plot .limit-text{fill:var(--limit)}
+"""
+
+_SIGN = {Decision.PASS: "✓", Decision.HOLD: "…", Decision.ROLLBACK: "✕"}
+
+
+def page(report: CanaryReport) -> str:
+    """A whole document."""
+    title = f"Canary: {report.decision}"
+    policy = "default-src 'none'; style-src 'unsafe-inline'"
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
+        f'<meta name="viewport" content="width=device-width"><meta http-equiv="Content-Security-Policy" content="{policy}">'
+        '<meta name="color-scheme" content="light dark"><style>body{margin:0}@media (prefers-color-scheme:dark){body{background:#15191d}}'
+        f"</style></head><body>{body(report)}</body></html>\n"
+    )
+
+
+def body(report: CanaryReport) -> str:
+    """The findings and plots, with their own style."""
+    parts = [
+        f'<section class="pf-canary"><style>{_STYLE}</style>',
+        f'<h1><span class="{report.decision}">{_SIGN[report.decision]} {report.decision}</span></h1><p>{escape(report.reason)}</p>',
+        _table(report),
+        _figures(report),
+        _numbers(report),
+        "</section>",
+    ]
+    return "".join(parts)
+
+
+def _table(report: CanaryReport) -> str:
+    head = "".join(f"<th scope=col>{name}</th>" for name in ("Metric", "Control", "Candidate", "Effect", "Evidence", "Decision"))
+    rows = "".join(_row(name, finding) for name, finding in report.results.items())
+    return f"<h2>Findings</h2><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+
+
+def _row(name: str, finding: MetricResult) -> str:
+    sample = "latency" if "latency" in finding.metric else finding.metric
+    sides = (quantity(finding.kind, value, sample) for value in (finding.baseline, finding.canary))
+    effect = "" if finding.effect is None else "from nothing" if finding.effect == float("inf") else f"{finding.effect:+.1%}"
+    bounds = finding.interval
+    if bounds is not None:
+        effect += f'<br><span class="soft">{bounds[0]:+.1%} … {bounds[1]:+.1%}</span>'
+    weight = "" if finding.p_value is None else f"p = {finding.p_value:.3g}"
+    if finding.evidence_max is not None and finding.threshold is not None:
+        weight = f"{finding.evidence_max:.3g} of {finding.threshold:.3g}"
+    cells = [
+        f"<th scope=row>{escape(name)}<br><span class=soft>{escape(finding.gate)}</span></th>",
+        *(f"<td>{escape(side)}</td>" for side in sides),
+        f"<td>{effect}</td><td>{weight}</td>",
+        f'<td><b class="{finding.decision}">{_SIGN[finding.decision]} {finding.decision}</b><br>{escape(finding.reason)}</td>',
+    ]
+    return f"<tr>{''.join(cells)}</tr>"
+
+
+def _figures(report: CanaryReport) -> str:
+    figures = []
+    rows = [(name, finding.effect, finding.interval) for name, finding in report.results.items() if finding.effect is not None]
+    if rows:
+        figures.append(
+            _figure(_plots.ranges("Effect of each metric", rows), f"Candidate over control, with {1 - report.alpha:.0%} intervals.")
+        )
+    evidence = report._evidence
+    if evidence is not None:
+        totals = evidence.totals
+        for name in sorted({*totals.control.samples, *totals.candidate.samples})[:6]:
+            both = [arm.samples.get(name) for arm in (totals.control, totals.candidate)]
+            if both[0] is not None and both[1] is not None and both[0].n and both[1].n:
+                plot = _plots.cdf(f"Distribution of {name}", both[0], both[1], report.alpha)
+                figures.append(
+                    _figure(
+                        plot, f"{name}: share of requests at or below a value. Control solid, candidate dashed; bands are always valid."
+                    )
+                )
+        for claim in evidence.claims[:8]:
+            logs = [step[key] for step in report._path if (key := f"{claim.name}/{BAD}") in step]
+            if len(logs) > 1:
+                plot = _plots.evidence(f"Evidence against {claim.gate.metric}", logs, 1 / evidence.alpha_of(claim))
+                figures.append(_figure(plot, f"{claim.gate.metric} {claim.bound}: evidence against the gate over the batches."))
+    return "<h2>Plots</h2>" + "".join(figures) if figures else ""
+
+
+def _figure(plot: str, caption: str) -> str:
+    return f"<figure>{plot}<figcaption>{escape(caption)}</figcaption></figure>"
+
+
+def _numbers(report: CanaryReport) -> str:
+    """The same numbers as JSON, for whoever wants to compute on."""
+    text = json.dumps(report.to_dict(), indent=1, allow_nan=False)
+    return f"<details><summary>The numbers as JSON</summary><pre>{escape(text)}</pre></details>"

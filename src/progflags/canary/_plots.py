@@ -1,0 +1,131 @@
+"""Plots as inline SVG: no script, no network, readable in grey. Blue is the control, orange (and dashed) the candidate."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from html import escape
+from itertools import accumulate
+
+from progflags.canary._quantiles import quantile_bounds
+from progflags.canary._sketch import EDGES, Sample
+
+__all__ = ["cdf", "evidence", "ranges"]
+
+Points = Sequence[tuple[float, float]]
+
+_W, _H, _LEFT, _BOTTOM, _TOP, _RIGHT = 640, 260, 56, 34, 14, 12
+_MOST = 400  # points of one line: more than the pixels it has
+
+
+def _frame(title: str, inner: str, ticks: str, height: int = _H) -> str:
+    return (
+        f'<svg viewBox="0 0 {_W} {height}" role="img" aria-label="{escape(title)}" class="plot">'
+        f"<title>{escape(title)}</title>{ticks}{inner}</svg>"
+    )
+
+
+class _Axes:
+    """From data to pixels."""
+
+    def __init__(self, xs: tuple[float, float], ys: tuple[float, float]) -> None:
+        self.x0, self.x1 = xs
+        self.y0, self.y1 = ys
+
+    def at(self, x: float, y: float) -> tuple[float, float]:
+        across = (x - self.x0) / ((self.x1 - self.x0) or 1)
+        up = (y - self.y0) / ((self.y1 - self.y0) or 1)
+        return _LEFT + across * (_W - _LEFT - _RIGHT), _H - _BOTTOM - min(max(up, 0.0), 1.0) * (_H - _BOTTOM - _TOP)
+
+    def line(self, points: Points, kind: str) -> str:
+        step = max(1, len(points) // _MOST)
+        thinned = [*points[::step], points[-1]] if points else []
+        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in (self.at(*point) for point in thinned))
+        return f'<polyline class="{kind}" points="{path}"/>'
+
+    def area(self, low: Points, high: Points, kind: str) -> str:
+        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in (self.at(*point) for point in [*low, *reversed(high)]))
+        return f'<polygon class="{kind} band" points="{path}"/>'
+
+    def ticks(self, xs: Iterable[tuple[float, str]], ys: Iterable[tuple[float, str]]) -> str:
+        out = []
+        for x, text in xs:
+            px, py = self.at(x, self.y0)
+            out.append(f'<line class="grid" x1="{px:.1f}" x2="{px:.1f}" y1="{_TOP}" y2="{py:.1f}"/>')
+            out.append(f'<text x="{px:.1f}" y="{py + 16:.1f}" text-anchor="middle">{escape(text)}</text>')
+        for y, text in ys:
+            px, py = self.at(self.x0, y)
+            out.append(f'<line class="grid" x1="{px:.1f}" x2="{_W - _RIGHT}" y1="{py:.1f}" y2="{py:.1f}"/>')
+            out.append(f'<text x="{px - 6:.1f}" y="{py + 4:.1f}" text-anchor="end">{escape(text)}</text>')
+        return "".join(out)
+
+
+def evidence(title: str, logs: Sequence[float], threshold: float) -> str:
+    """Evidence against a gate over the batches, on a log scale, with the line where it decides."""
+    tens = [log / math.log(10) for log in logs] or [0.0]
+    bar = math.log10(threshold)
+    axes = _Axes((0, max(len(tens) - 1, 1)), (min(-0.5, *tens), max(bar * 1.2, *tens)))
+    marks = sorted({0.0, math.floor(axes.y1), round(axes.y1 / 2)})
+    ticks = axes.ticks(
+        [(0, "first batch"), (axes.x1, f"batch {len(tens)}")],
+        [(y, f"1e{y:.0f}" if abs(y) > 3 else f"{10**y:g}") for y in marks],
+    )
+    x0, y0 = axes.at(axes.x0, bar)
+    x1, _ = axes.at(axes.x1, bar)
+    limit = f'<line class="limit" x1="{x0:.1f}" x2="{x1:.1f}" y1="{y0:.1f}" y2="{y0:.1f}"/>'
+    label = f'<text class="limit-text" x="{x1:.1f}" y="{y0 - 5:.1f}" text-anchor="end">decides at {threshold:.3g}</text>'
+    return _frame(title, axes.line(list(enumerate(tens)), "candidate solid") + limit + label, ticks)
+
+
+def cdf(title: str, control: Sample, candidate: Sample, alpha: float) -> str:
+    """Both arms' distribution functions on a log scale, each with an always-valid band of its quantiles."""
+    both = control.merge(candidate)
+    first, last = max(both.base - 1, 0), min(both.base + len(both.counts), len(EDGES)) - 1
+    axes = _Axes((math.log(EDGES[first]), math.log(EDGES[last])), (0.0, 1.0))
+    inner = ""
+    for sample, kind in ((control, "control"), (candidate, "candidate")):
+        if not sample.n:
+            continue
+        low, high = [], []
+        for q in (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99):
+            lower, upper = quantile_bounds(sample, q, alpha / 2)
+            low.append((math.log(min(max(lower, EDGES[first]), EDGES[last])), q))
+            high.append((math.log(min(max(upper, EDGES[first]), EDGES[last])), q))
+        inner += axes.area(low, high, kind)
+        running = accumulate(sample.counts)
+        steps = [(math.log(EDGES[min(sample.base + i, len(EDGES) - 1)]), count / sample.n) for i, count in enumerate(running)]
+        inner += axes.line([(axes.x0, 0.0), *steps, (axes.x1, 1.0)], kind)
+    decades = range(math.ceil(math.log10(EDGES[first]) - 0.3), math.floor(math.log10(EDGES[last]) + 0.3) + 1)
+    xs = [(math.log(10.0**d), _time(10.0**d)) for d in decades if axes.x0 <= math.log(10.0**d) <= axes.x1]
+    xs = xs or [(axes.x0, _time(EDGES[first])), (axes.x1, _time(EDGES[last]))]
+    return _frame(title, inner, axes.ticks(xs, [(0.0, "0 %"), (0.5, "50 %"), (0.9, "90 %"), (0.99, "99 %")]))
+
+
+def ranges(title: str, rows: Sequence[tuple[str, float | None, tuple[float, float] | None]]) -> str:
+    """The effect of each metric with its interval, on a common axis: what is right of 0 is more than the control."""
+    known = [abs(v) for _, effect, bounds in rows for v in (effect, *(bounds or ())) if v is not None and math.isfinite(v)]
+    reach: float = min(max([0.1, *known]), 3.0)
+    height = 40 + 30 * len(rows)
+    middle, half = 390.0, 230.0
+
+    def at(value: float) -> float:
+        return float(middle + max(-1.0, min(1.0, value / reach)) * half)
+
+    out = [f'<line class="axis" x1="{middle}" x2="{middle}" y1="10" y2="{height - 22}"/>']
+    out += [f'<text x="{at(v):.0f}" y="{height - 6}" text-anchor="middle">{v:+.0%}</text>' for v in (-reach, 0.0, reach)]
+    for i, (name, effect, bounds) in enumerate(rows):
+        y = 24 + 30 * i
+        out.append(f'<text x="4" y="{y + 4}">{escape(name)}</text>')
+        if bounds is not None:
+            low, high = (at(v) for v in bounds)
+            out.append(f'<line class="candidate solid" x1="{low:.1f}" x2="{high:.1f}" y1="{y}" y2="{y}"/>')
+        if effect is not None:
+            out.append(f'<circle class="dot" cx="{at(effect):.1f}" cy="{y}" r="5"/>')
+    return _frame(title, "".join(out), "", height)
+
+
+def _time(seconds: float) -> str:
+    for unit, name in ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs")):
+        if seconds >= unit * 0.999:
+            return f"{seconds / unit:g} {name}"
+    return f"{seconds:g} s"

@@ -1,0 +1,132 @@
+"""A verdict: the decision, its reason in one sentence, and a finding per metric with the numbers behind it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from progflags._json import digest
+from progflags.canary._words import Decision, Kind, Severity
+
+__all__ = ["MetricResult", "Verdict"]
+
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class MetricResult:
+    """
+    What was found about one metric.
+
+    `baseline` and `canary` are the arms' estimates (a share, seconds, a mean; None: no data), `effect` is candidate over
+    control minus 1, `interval` an always-valid 95 % interval for it. `evidence` is the wealth of the test against the gate
+    now, `evidence_max` the most it ever was: it decides at `threshold`. `p_value` is always valid: min(1, 1/evidence_max).
+    `n` counts observations of both arms, `n_baseline` and `n_canary` each. `detectable` is the smallest regression, as a
+    fraction, that would have been caught by now with 80 % power; `proven`, whether the opposite of a regression is.
+    """
+
+    metric: str
+    kind: Kind
+    passed: bool
+    decision: Decision
+    severity: Severity
+    baseline: float | None
+    canary: float | None
+    effect: float | None
+    p_value: float | None
+    evidence: float | None
+    evidence_max: float | None
+    threshold: float | None
+    n: int
+    batches: int
+    reason: str
+    gate: str = ""
+    n_baseline: int = 0
+    n_canary: int = 0
+    proven: bool = False
+    eta: float | None = None
+    _interval: Callable[[], Interval | None] = field(default=lambda: None, repr=False, compare=False)
+    _detectable: Callable[[], float | None] = field(default=lambda: None, repr=False, compare=False)
+
+    @cached_property
+    def interval(self) -> Interval | None:
+        """Always-valid bounds of `effect`; computed when first asked for, from the same totals."""
+        return self._interval()
+
+    @cached_property
+    def detectable(self) -> float | None:
+        """The smallest regression, as a fraction, that would have been caught by now with 80 % power; None: not even ×50."""
+        return self._detectable()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values; what is infinite or not a number is null."""
+        interval = self.interval
+        return {
+            "metric": self.metric,
+            "gate": self.gate,
+            "kind": str(self.kind),
+            "passed": self.passed,
+            "decision": str(self.decision),
+            "severity": str(self.severity),
+            "baseline": _finite(self.baseline),
+            "canary": _finite(self.canary),
+            "effect": _finite(self.effect),
+            "interval": None if interval is None else [_finite(interval[0]), _finite(interval[1])],
+            "p_value": _finite(self.p_value),
+            "evidence": _finite(self.evidence),
+            "evidence_max": _finite(self.evidence_max),
+            "threshold": _finite(self.threshold),
+            "proven": self.proven,
+            "detectable": _finite(self.detectable),
+            "n": self.n,
+            "n_baseline": self.n_baseline,
+            "n_canary": self.n_canary,
+            "batches": self.batches,
+            "eta": _finite(self.eta),
+            "reason": self.reason,
+        }
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """
+    One judgement. `findings` in the order of the gates; `eta` seconds until a HOLD could become a PASS at this traffic.
+
+    `integrity` holds the checks of the data itself: sample ratio, dispersion, negative control, rejected values. `notes`
+    are sentences for whoever reads: what these checks advise, and which of many warnings to take seriously.
+    """
+
+    decision: Decision
+    reason: str
+    findings: tuple[MetricResult, ...] = ()
+    eta: float | None = None
+    integrity: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    _body: Callable[[], Any] = field(default=lambda: None, repr=False, compare=False)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the evidence and the gates it was judged by: what a replay must arrive at."""
+        return digest(self._body())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {
+            "decision": str(self.decision),
+            "reason": self.reason,
+            "eta": _finite(self.eta),
+            "digest": self.digest,
+            "integrity": {key: _finite(value) if isinstance(value, float) else value for key, value in self.integrity.items()},
+            "notes": list(self.notes),
+            "findings": [finding.to_dict() for finding in self.findings],
+        }
+
+    def __str__(self) -> str:
+        return f"{self.decision}: {self.reason}"
+
+
+def _finite(value: float | None) -> float | None:
+    return None if value is None or not math.isfinite(value) else value

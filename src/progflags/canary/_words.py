@@ -1,0 +1,46 @@
+"""The words of a judgement: what is decided, how bad a finding is, what lets a gate pass, what kind of number it watches."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+__all__ = ["Decision", "Kind", "Policy", "Severity"]
+
+
+class Decision(StrEnum):
+    """What a judgement says: go on, wait, or back out. HOLD is a verdict with a reason, not the absence of one."""
+
+    PASS = "PASS"  # noqa: S105 - a decision, not a password
+    HOLD = "HOLD"
+    ROLLBACK = "ROLLBACK"
+
+
+class Severity(StrEnum):
+    """How far a finding may reach: `critical` may roll back, `warning` may hold but never roll back."""
+
+    CRITICAL = "critical"
+    WARNING = "warning"
+
+
+class Policy(StrEnum):
+    """
+    What lets a gate pass once bake and minimum samples are met.
+
+    `no_alarm`: no evidence against it. `observed`: and the estimate is inside the bound. `detectable`: and a regression of
+    `must_detect` would have been caught by now with 80 % power. `proven`: the opposite has been ruled out.
+    """
+
+    NO_ALARM = "no_alarm"
+    OBSERVED = "observed"
+    DETECTABLE = "detectable"
+    PROVEN = "proven"
+
+
+class Kind(StrEnum):
+    """What sort of number a metric is; it decides which test speaks for it."""
+
+    RATE = "rate"
+    COUNT = "count"
+    QUANTILE = "quantile"
+    MEAN = "mean"
+    GAUGE = "gauge"

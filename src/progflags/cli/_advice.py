@@ -1,0 +1,143 @@
+"""What `progflags lint` has to say about definitions that are valid, and still not as they should be."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Final
+
+from progflags.flags import FlagModel, Rule, Snapshot
+from progflags.flags._conditions import Compare, Node
+from progflags.flags._literals import Moment, Network, SemVer
+
+__all__ = ["Advice", "advice"]
+
+Path = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """One thing to reconsider: the rule's name, the place, and why."""
+
+    rule: str
+    path: Path
+    message: str
+
+
+def advice(snapshot: Snapshot, today: date, age: Callable[[Path], int | None], days: int = 30) -> Iterator[Advice]:
+    """
+    Everything there is to say about a snapshot, flag by flag.
+
+    `age` gives the days since a key's line was last changed, None where nobody knows.
+    """
+    for key, flag in snapshot.flags.items():
+        place: Path = ("flags", key)
+        yield from _life(flag, place, today)
+        yield from _finished(flag, place, age, days)
+        yield from _rules(flag, place)
+        yield from _variants(flag, place)
+        for at, rule in enumerate(flag.rules):
+            if rule.when is not None and snapshot.attributes:
+                yield from _types(rule.when, (*place, "rules", at, "when"), snapshot.attributes)
+    yield from _salts(snapshot)
+
+
+def _life(flag: FlagModel, place: Path, today: date) -> Iterator[Advice]:
+    if not flag.owner:
+        yield Advice("no-owner", place, "nobody owns this flag: add owner")
+    if flag.expires is not None and flag.expires < today:
+        yield Advice("expired", (*place, "expires"), f"expired {(today - flag.expires).days} days ago: take it out, or say until when")
+    if flag.expires is None and flag.kind == "experiment":
+        yield Advice("no-expiry", place, "an experiment ends some day: add expires")
+
+
+def _finished(flag: FlagModel, place: Path, age: Callable[[Path], int | None], days: int) -> Iterator[Advice]:
+    whole = len(flag.rules) == 1 and flag.rules[0].when is None and flag.rules[0].share == 1_000_000 and not flag.rules[0].split
+    if whole and flag.kind == "release" and not (flag.requires or flag.slot or flag.holdout or flag.rules[0].since or flag.rules[0].until):
+        old = age((*place, "percent"))
+        if old is None or old >= days:
+            since = "" if old is None else f" for {old} days"
+            yield Advice("finished", (*place, "percent"), f"everybody has had it{since}: take the flag and the old path out of the code")
+
+
+def _rules(flag: FlagModel, place: Path) -> Iterator[Advice]:
+    stopped: str | None = None
+    seen: dict[str, str] = {}
+    for at, rule in enumerate(flag.rules):
+        path = (*place, "rules", at) if rule.name != "everybody" else place
+        if stopped is not None:
+            yield Advice("unreachable", path, f"rule {rule.name!r} is never reached: {stopped!r} before it serves everybody")
+            continue
+        condition = str(rule.when)
+        if rule.when is not None and condition in seen:
+            yield Advice("unreachable", path, f"rule {rule.name!r} is never reached: {seen[condition]!r} before it has the same condition")
+        if rule.share == 0:
+            yield Advice("nobody", path, f"rule {rule.name!r} serves nobody: its percent is 0")
+        if _serves_all(rule):
+            if rule.when is None:
+                stopped = rule.name
+            else:
+                seen.setdefault(condition, rule.name)
+    if stopped is not None and flag.rollout is not None:
+        yield Advice("unreachable", (*place, "rollout"), f"the rollout reaches nobody: rule {stopped!r} serves everybody")
+
+
+def _serves_all(rule: Rule) -> bool:
+    return rule.share in (None, 1_000_000) and rule.ramp is None and rule.since is None and rule.until is None
+
+
+def _variants(flag: FlagModel, place: Path) -> Iterator[Advice]:
+    served = {flag.default, flag.safe, flag.candidate}
+    for rule in flag.rules:
+        served.add(rule.serve)
+        served.update(name for name, weight in rule.split if weight > 0)
+        for name, weight in rule.split:
+            if weight == 0:
+                yield Advice("weight", (*place, "split", name), f"variant {name!r} has weight 0 and takes nobody")
+    for name in flag.variants:
+        if name not in served and not (flag.type == "boolean" and not flag.rules):
+            yield Advice("unserved", (*place, "variants", name), f"variant {name!r} is never served")
+
+
+def _salts(snapshot: Snapshot) -> Iterator[Advice]:
+    shared = Counter(flag.salt for flag in snapshot.flags.values())
+    for key, flag in snapshot.flags.items():
+        if shared[flag.salt] > 1:
+            others = ", ".join(other for other, model in snapshot.flags.items() if model.salt == flag.salt and other != key)
+            yield Advice("shared-salt", ("flags", key, "salt"), f"the same units are in this flag's share and in {others}'s")
+
+
+# ── conditions against [context] ───────────────────────────────────────────
+
+_ACCEPTS: Final[Mapping[str, tuple[type, ...]]] = {
+    "str": (str,),
+    "int": (int, float),
+    "float": (int, float),
+    "number": (int, float),
+    "bool": (bool,),
+    "semver": (SemVer,),
+    "ip": (Network, str),
+    "date": (Moment,),
+    "list": (str, int, float, bool),
+}
+
+
+def _types(when: Node, path: Path, attributes: Mapping[str, str]) -> Iterator[Advice]:
+    for leaf in when.leaves():
+        if leaf.name == "targeting_key":
+            continue
+        declared = attributes.get(leaf.name)
+        if declared is None:
+            yield Advice("undeclared-attribute", path, f"attribute {leaf.name!r} is not in [context]")
+        elif leaf.op != "exists" and not _fits(leaf, declared):
+            yield Advice("type", path, f"{leaf} compares {leaf.name!r}, which is declared {declared}, with another type: it never matches")
+
+
+def _fits(leaf: Compare, declared: str) -> bool:
+    if leaf.op in ("contains", "overlaps"):
+        return declared == "list" or (declared == "str" and leaf.op == "contains")
+    values: tuple[Any, ...] = leaf.value if isinstance(leaf.value, tuple) else (leaf.value,)
+    wanted = _ACCEPTS[declared]
+    return all(isinstance(value, wanted) and (bool in wanted or not isinstance(value, bool)) for value in values)

@@ -1,0 +1,58 @@
+"""What several commands begin with: a client of the file and store the user named."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from progflags.errors import ProgflagsError
+
+if TYPE_CHECKING:
+    from progflags._connect import Flags
+
+__all__ = ["attributes", "connect", "context"]
+
+
+def connect(arguments: argparse.Namespace, *, needs_store: bool = False) -> Flags:
+    """
+    A client that looks once and runs nothing in the background.
+
+    Raises:
+        ProgflagsError: no `--flags`, or no `--store` where the command changes live state that others must see.
+        DefinitionError: the file can't be loaded.
+    """
+    from progflags._connect import connect as connect_
+
+    if not arguments.flags:
+        raise ProgflagsError("which flag file? say --flags FILE, or set PROGFLAGS_FILE")
+    if needs_store and not arguments.store:
+        raise ProgflagsError("live state is kept in a store that the application shares: say --store URL, or set PROGFLAGS_STORE")
+    return connect_(arguments.flags, store=arguments.store, poll=None, control=False)
+
+
+def context(arguments: argparse.Namespace) -> Any:
+    """The context described by `--key` and `--attr`."""
+    from progflags.context import Context
+
+    return Context(arguments.key, attributes(arguments.attr))
+
+
+def attributes(pairs: list[str]) -> dict[str, Any]:
+    """
+    `name=value` words as attributes: a value that is JSON (a number, true, a list) is that, any other text is a string.
+
+    Raises:
+        ProgflagsError: a word without `=`.
+    """
+    import json
+
+    found: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not equals or not name:
+            raise ProgflagsError(f"--attr takes name=value, not {pair!r}")
+        try:
+            found[name] = json.loads(text)
+        except ValueError:
+            found[name] = text
+    return found

@@ -1,0 +1,96 @@
+"""`doctor`: what this installation can do, and whether file and store are in order."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sqlite3
+import sys
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from progflags.errors import DefinitionError, ProgflagsError
+
+__all__ = ["add_parser", "run"]
+
+_PACKAGES = ("pydantic", "xxhash", "opentelemetry-api", "wrapt", "cachetools", "scipy")
+_EXTRAS = {
+    "yaml": "PyYAML",
+    "fastapi": "fastapi",
+    "django": "Django",
+    "flask": "Flask",
+    "otel": "opentelemetry-sdk",
+    "openfeature": "openfeature-sdk",
+    "postgres": "psycopg",
+    "redis": "redis",
+    "cli": "rich",
+}
+
+
+def add_parser(commands: Any) -> None:
+    commands.add_parser("doctor", help="what this installation can do, and whether file and store are in order").set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print one line per check. Exit 0 when nothing is wrong, 2 when the file or the store is; a missing extra is no fault."""
+    checks = list(_checks(arguments))
+    bad = any(state == "wrong" for state, _, _ in checks)
+    if arguments.json:
+        print(json.dumps({"ok": not bad, "checks": [{"state": s, "what": w, "says": t} for s, w, t in checks]}))
+    else:
+        for state, what, says in checks:
+            print(f"{state:<7} {what:<22} {says}")
+    return 2 if bad else 0
+
+
+def _checks(arguments: argparse.Namespace) -> Iterator[tuple[str, str, str]]:
+    from progflags import __version__
+
+    yield "ok", "progflags", f"{__version__} on Python {sys.version.split()[0]}"
+    for package in _PACKAGES:
+        found = _version(package)
+        yield ("ok", package, found) if found else ("wrong", package, f"not installed: pip install {package}")
+    for extra, package in _EXTRAS.items():
+        found = _version(package)
+        yield ("ok", f"extra {extra}", f"{package} {found}") if found else ("absent", f"extra {extra}", f"pip install 'progflags[{extra}]'")
+    yield "ok", "SQLite", sqlite3.sqlite_version
+    if arguments.flags:
+        yield from _file(arguments.flags)
+    if arguments.store:
+        yield from _store(arguments.store)
+
+
+def _file(path: str) -> Iterator[tuple[str, str, str]]:
+    from progflags._connect import connect
+
+    try:
+        with connect(path, poll=None, control=False) as flags:
+            status = flags.status()
+            count = len(flags.definitions.flags) if flags.definitions else 0
+            yield "ok", "flag file", f"{path}: {count} flags"
+            yield from (("wrong", "flag file", str(problem)) for problem in status.rejected)
+            yield from (("doubt", "flag file", str(problem)) for problem in status.warnings)
+    except DefinitionError as error:
+        yield from (("wrong", "flag file", str(problem)) for problem in error.problems)
+
+
+def _store(url: str) -> Iterator[tuple[str, str, str]]:
+    from progflags.store import open_store
+
+    try:
+        store = open_store(url)
+        try:
+            revision, documents = store.read()
+            yield "ok", "store", f"{store.url}: revision {revision}, {len(documents)} documents"
+        finally:
+            store.close()
+    except (ProgflagsError, ValueError) as error:
+        yield "wrong", "store", str(error)
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""

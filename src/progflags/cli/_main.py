@@ -1,0 +1,121 @@
+"""The parser of the whole program, and what its errors look like."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
+
+from progflags.errors import DefinitionError, ProgflagsError
+
+__all__ = ["main"]
+
+#: Every module with a noun's commands, in the order of the help page.
+_NOUNS = (
+    "_demo",
+    "_validate",
+    "_evaluate",
+    "_lint",
+    "_flagtests",
+    "_codegen",
+    "_diff",
+    "_kill",
+    "_rollout",
+    "_canary",
+    "_replay",
+    "_push",
+    "_doctor",
+)
+
+_EPILOG = """\
+exit codes: 0 good · 1 a gate failed · 2 usage or a bad file · 3 undecided
+--flags and --store may also come from PROGFLAGS_FILE and PROGFLAGS_STORE."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code. Never raises for what a person typed or a file held."""
+    parser = _parser()
+    try:
+        arguments = parser.parse_args(argv, _defaults())
+    except SystemExit as stop:  # argparse has printed its say
+        return stop.code if isinstance(stop.code, int) else 2
+    try:
+        return int(arguments.run(arguments))
+    except DefinitionError as error:
+        return _bad_definition(error, as_json=arguments.json)
+    except ProgflagsError as error:
+        return _failed(str(error), as_json=arguments.json)
+    except ValueError as error:  # an option's value that only the room behind it can judge, as a store's address
+        return _failed(str(error), as_json=arguments.json)
+    except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
+        return _failed(f"{error.filename}: {error.strerror}", as_json=arguments.json)
+    except BrokenPipeError:
+        # The reader left (`progflags … | head`). Point stdout at nothing, so that the interpreter's last flush is quiet.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    common = argparse.ArgumentParser(add_help=False)
+    # SUPPRESS: given before the command or after it, and the later parser's default never hides the earlier word.
+    for flags, options in _COMMON:
+        common.add_argument(*flags, default=argparse.SUPPRESS, **options)
+    parser = argparse.ArgumentParser(
+        prog="progflags",
+        description="Feature flags, dark launches, staged rollouts and canary verdicts.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        parents=[common],
+    )
+    from progflags import __version__
+
+    parser.add_argument("--version", action="version", version=f"progflags {__version__}")
+    commands: Any = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=_child(common))
+    for noun in _NOUNS:
+        import_module(f"progflags.cli.{noun}").add_parser(commands)
+    return parser
+
+
+_COMMON: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
+    (("--flags",), {"metavar": "FILE", "help": "the flag file (TOML or JSON), or a directory of them"}),
+    (("--store",), {"metavar": "URL", "help": "where live state is kept, as in sqlite:///progflags.db"}),
+    (("--json",), {"action": "store_true", "help": "answer in JSON"}),
+)
+
+
+def _defaults() -> argparse.Namespace:
+    return argparse.Namespace(json=False, flags=os.environ.get("PROGFLAGS_FILE"), store=os.environ.get("PROGFLAGS_STORE"))
+
+
+def _child(common: argparse.ArgumentParser) -> Any:
+    """A parser class whose every instance also takes the common options."""
+
+    class Child(argparse.ArgumentParser):
+        def __init__(self, **options: Any) -> None:
+            options.setdefault("parents", [common])
+            super().__init__(**options)
+
+    return Child
+
+
+def _bad_definition(error: DefinitionError, *, as_json: bool) -> int:
+    if as_json:
+        print(json.dumps({"ok": False, "problems": [problem.to_dict() for problem in error.problems]}))
+    else:
+        for problem in error.problems:
+            print(problem, file=sys.stderr)
+    return 2
+
+
+def _failed(message: str, *, as_json: bool) -> int:
+    if as_json:
+        print(json.dumps({"ok": False, "error": message}))
+    else:
+        print(f"progflags: {message}", file=sys.stderr)
+    return 2

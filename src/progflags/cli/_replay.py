@@ -1,0 +1,87 @@
+"""`replay`: recompute a decision from the batches it was made on."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from progflags._json import loads
+from progflags.cli._canary import EXIT, gates, options, told
+from progflags.cli._shadow_replay import is_shadow_record, shadow_replay
+from progflags.errors import ProgflagsError
+
+__all__ = ["add_parser", "run"]
+
+_EPILOG = """\
+The file holds JSON lines: windows (one batch each, in time order), or decisions as a rollout records them:
+{"evidence": …, "baked": …, "bake": …, "min_samples": …, "fresh": …, "share": …, "digest": …}. Windows are judged by the gates
+given; a decision is judged again by its own, and its digest must come out the same. Or it is what a dark launch recorded
+(`record=`): then both sides run again with the recorded arguments, and the exit code says whether they agree now.
+exit codes: 0 pass, or every digest agrees · 1 rollback, or one disagrees · 2 usage or a bad file · 3 hold"""
+
+
+def add_parser(subparsers: Any) -> None:
+    parser = subparsers.add_parser(
+        "replay",
+        help="recompute decisions from recorded windows",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("file", metavar="FILE", help="recorded windows or decisions, JSON lines")
+    options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print what comes out; the exit code says whether it is what was recorded, or what the windows say."""
+    from progflags.canary import CanaryAnalyzer, CanaryConfig
+
+    rows = _rows(Path(arguments.file))
+    if is_shadow_record(rows[0]):
+        return shadow_replay(arguments.file, as_json=arguments.json)
+    try:
+        if all("evidence" in row for row in rows):
+            return _decisions(rows, arguments)
+        config = CanaryConfig(gates(arguments), alpha=arguments.alpha, min_samples=arguments.min_samples)
+        return told(CanaryAnalyzer(config).analyze_windows(rows), arguments)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ProgflagsError(f"{arguments.file}: {error}") from error
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    rows = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        if line.strip():
+            try:
+                row = loads(line)
+            except ValueError as error:
+                raise ProgflagsError(f"{path}:{number}: {error}") from error
+            if not isinstance(row, dict):
+                raise ProgflagsError(f"{path}:{number}: a line is one JSON object")
+            rows.append(row)
+    if not rows:
+        raise ProgflagsError(f"{path}: nothing recorded")
+    return rows
+
+
+def _decisions(rows: list[dict[str, Any]], arguments: argparse.Namespace) -> int:
+    from progflags.canary import Evidence, judge
+
+    answers, agree = [], True
+    verdict = None
+    for row in rows:
+        asked = {name: row[name] for name in ("baked", "bake", "min_samples", "fresh", "share") if name in row}
+        verdict = judge(Evidence.from_json(row["evidence"]), **asked)
+        same = row.get("digest") in {None, verdict.digest} and row.get("decision") in {None, str(verdict.decision)}
+        agree = agree and same
+        answers.append({"decision": str(verdict.decision), "digest": verdict.digest, "agrees": same, "reason": verdict.reason})
+    if arguments.json:
+        print(json.dumps({"ok": agree, "decisions": answers}))
+    else:
+        for answer in answers:
+            print(f"{'=' if answer['agrees'] else '≠'} {answer['decision']}: {answer['reason']} ({str(answer['digest'])[:12]})")
+    if not agree:
+        return 1
+    return EXIT[str(verdict.decision)] if verdict is not None and not any("digest" in row for row in rows) else 0

@@ -1,0 +1,159 @@
+"""`rollout …`: plan, start, watch and steer the climb of a flag."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+from progflags.cli._client import connect
+from progflags.errors import TransitionRefused
+
+if TYPE_CHECKING:
+    from progflags.rollout import Plan, Rollouts, RolloutStatus
+
+__all__ = ["add_parser", "run"]
+
+_VERBS = {
+    "start": "begin the climb",
+    "pause": "stop the climb where it is; it can still be rolled back",
+    "resume": "go on after a pause",
+    "approve": "agree to the step it is waiting for",
+    "promote": "take the next step now",
+    "skip": "waive the rest of this stage's bake; the gates still decide",
+    "rollback": "everybody gets the control, now",
+    "abort": "give it up; everybody gets the control",
+    "retry": "begin again after a rollback",
+}
+_OPTIONS = {"promote": ("full", "force"), "retry": ("force", "wait")}
+_HELP = {
+    "full": "straight to 100 %%",
+    "force": "over a freeze, a dependency or a cool-down",
+    "wait": "as soon as the cool-down is over",
+}
+_GONE_WRONG = frozenset({"rolling_back", "rolled_back", "cooling_down", "aborted"})
+_OVER = frozenset({"completed", "rolled_back", "cooling_down", "aborted", "superseded", "draft"})
+
+
+def add_parser(commands: Any) -> None:
+    parser = commands.add_parser("rollout", help="the climb of a flag: plan, start, watch, steer")
+    verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
+    for verb, text in _VERBS.items():
+        one = _flag(verbs, verb, text)
+        one.add_argument("--reason", default="", help="why, for the history")
+        one.add_argument("--by", default=None, help="who; default: the login name")
+        for option in _OPTIONS.get(verb, ()):
+            one.add_argument(f"--{option}", action="store_true", help=_HELP[option])
+    plan = _flag(verbs, "plan", "what the climb will be: stages, times, what each can detect, what looks unwise")
+    plan.add_argument("--rps", type=float, default=None, help="requests per second of the whole application")
+    plan.add_argument("--error-rate", type=float, default=0.01, help="the control's error rate (default 0.01)")
+    status = _flag(verbs, "status", "where it stands")
+    status.add_argument("-w", "--watch", action="store_true", help="stay, and follow it")
+    status.add_argument("--every", type=float, default=1.0, help=argparse.SUPPRESS)
+    watch = _flag(verbs, "watch", "follow it on one screen until it ends")
+    watch.add_argument("--every", type=float, default=1.0, metavar="SECONDS", help="between two looks (default 1)")
+    _flag(verbs, "history", "every step it took")
+    _flag(verbs, "verify", "check that nobody has edited its history")
+
+
+def _flag(verbs: Any, verb: str, text: str) -> Any:
+    parser = verbs.add_parser(verb, help=text)
+    parser.add_argument("flag", metavar="FLAG")
+    parser.set_defaults(run=run, verb=verb)
+    return parser
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Carry out one verb. Exit codes: 0 on its way or done, 1 rolled back or aborted, 2 refused or a bad file, 3 held."""
+    with connect(arguments, needs_store=arguments.verb != "plan") as flags:
+        rollouts: Rollouts = flags.rollouts
+        verb = arguments.verb
+        if verb == "plan":
+            return _plan(arguments, rollouts.plan(arguments.flag))
+        if verb == "watch" or (verb == "status" and arguments.watch):
+            return _watch(arguments, rollouts)
+        if verb == "history":
+            return _history(arguments, rollouts)
+        if verb == "verify":
+            return _verify(arguments, rollouts)
+        if verb == "status":
+            return _say(arguments, rollouts.status(arguments.flag))
+        return _steer(arguments, rollouts)
+
+
+def _steer(arguments: argparse.Namespace, rollouts: Rollouts) -> int:
+    options = {name: True for name in _OPTIONS.get(arguments.verb, ()) if getattr(arguments, name)}
+    try:
+        status = getattr(rollouts, arguments.verb)(arguments.flag, reason=arguments.reason, by=arguments.by, **options)
+    except TransitionRefused as refused:
+        if arguments.json:
+            print(json.dumps({"ok": False, "error": str(refused), "state": refused.state, "legal": list(refused.legal)}))
+        else:
+            print(f"progflags: {refused}", file=sys.stderr)
+        return 2
+    if status.pending:
+        # This process is about to end, and with it the only one that knows: say so, loudly.
+        print(f"progflags: {arguments.flag}: the store is out of reach, the rollback is NOT stored; run this again", file=sys.stderr)
+        return 2
+    _say(arguments, status)
+    return 0
+
+
+def _say(arguments: argparse.Namespace, status: RolloutStatus) -> int:
+    if arguments.json:
+        print(json.dumps(status.to_dict(), default=str))
+    else:
+        print(status)
+        for finding in status.findings:
+            print(f"  {finding.get('decision', ''):<8} {finding.get('metric', '')}: {finding.get('reason', '')}")
+    return _code(status)
+
+
+def _code(status: RolloutStatus) -> int:
+    return 1 if status.state in _GONE_WRONG else 3 if status.state == "held" else 0
+
+
+def _watch(arguments: argparse.Namespace, rollouts: Rollouts) -> int:
+    from progflags.cli._watch import watch
+
+    def look() -> RolloutStatus:
+        return rollouts.status(arguments.flag)
+
+    last = watch(look, over=lambda status: status.state in _OVER and not status.pending, every=arguments.every, as_json=arguments.json)
+    return _code(last)
+
+
+def _history(arguments: argparse.Namespace, rollouts: Rollouts) -> int:
+    from progflags.cli._watch import line
+
+    steps = rollouts.history(arguments.flag)
+    if arguments.json:
+        print(json.dumps([step.to_dict() for step in steps]))
+    else:
+        for step in steps:
+            print(line(step))
+    return 0
+
+
+def _verify(arguments: argparse.Namespace, rollouts: Rollouts) -> int:
+    problems = rollouts.verify(arguments.flag)
+    if arguments.json:
+        print(json.dumps({"ok": not problems, "problems": list(problems)}))
+    else:
+        print("\n".join(problems) if problems else f"{arguments.flag}: every line of the history is as it was written")
+    return 1 if problems else 0
+
+
+def _plan(arguments: argparse.Namespace, plan: Plan) -> int:
+    from progflags.rollout import forecast, lint
+
+    said = forecast(plan, rps=arguments.rps, error_rate=arguments.error_rate)
+    advice = lint(plan)
+    if arguments.json:
+        print(json.dumps({"plan": plan.to_dict(), "forecast": said.to_dict(), "advice": [str(one) for one in advice]}))
+    else:
+        print(said)
+        for one in advice:
+            print(f"  advice: {one}")
+    return 0

@@ -1,0 +1,240 @@
+"""
+Who is asking: Context; and one request being served: Scope.
+
+A ContextVar carries one *mutable* Scope per request, never a new value per exposure. So what an endpoint notes reaches
+the middleware outside it, even through a task or a thread in between (Starlette's `BaseHTTPMiddleware` runs the
+endpoint in a task of its own: a value set there would be lost, an object shared is not).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+from uuid import UUID
+
+if TYPE_CHECKING:
+    from progflags.events import Exposure
+
+__all__ = ["NOBODY", "Context", "Scope", "as_context", "begin", "bind", "current", "latest", "on_begin", "scope", "unit_bytes"]
+
+_NO_ATTRIBUTES: Final[Mapping[str, Any]] = MappingProxyType({})
+
+
+def unit_bytes(value: Any) -> bytes | None:
+    """
+    The canonical bytes a unit is hashed by, or None where it can't be.
+
+    A str as it is (no normalisation), an int in decimal (so 123 and "123" agree; a bool is no id), a UUID in lower case.
+    Empty strings, lone surrogates and every other type give None: the caller's default, never everybody in one bucket.
+    """
+    kind = value.__class__
+    if kind is str:
+        text: str = value
+    elif kind is int or kind is UUID:
+        text = str(value)
+    elif isinstance(value, (str, UUID)) or (isinstance(value, int) and not isinstance(value, bool)):
+        # A subclass (an Enum, a NewType-like str) counts by its plain value; its own __str__ is not asked.
+        text = str.__str__(value) if isinstance(value, str) else (int.__repr__(value) if isinstance(value, int) else UUID.__str__(value))
+    else:
+        return None
+    if not text:
+        return None
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return None
+
+
+class Context:
+    """
+    Who is asking: a targeting key (the bucketing unit) and attributes that rules may look at.
+
+    Frozen; the attributes are copied shallowly, so later edits of the caller's dict change nothing. The key may be a str,
+    an int or a UUID; anything else makes flags that need it answer the caller's default. Build one per request and
+    reuse it: the key's bytes are computed once, here.
+    """
+
+    # Frozen by having only private slots and properties without setters: an overriding __setattr__ would make building one
+    # four times as dear, and one is built per request.
+    __slots__ = ("_attributes", "_kb", "_key")
+
+    _attributes: dict[str, Any]
+    _kb: bytes | None
+    _key: str | int | UUID | None
+
+    def __init__(self, key: str | int | UUID | None = None, attributes: Mapping[str, Any] | None = None) -> None:
+        self._key = key
+        self._attributes = dict(attributes) if attributes else {}
+        try:
+            # Its class is asked, because isinstance costs half as much again; pyright does not follow that.
+            self._kb = key.encode() if key.__class__ is str and key else unit_bytes(key)  # pyright: ignore[reportAttributeAccessIssue]
+        except UnicodeEncodeError:
+            self._kb = None
+
+    @property
+    def key(self) -> str | int | UUID | None:
+        """The targeting key as it was given."""
+        return self._key
+
+    @key.setter
+    def key(self, _: object) -> NoReturn:
+        raise AttributeError("a Context is frozen: make a new one with another key")
+
+    @property
+    def attributes(self) -> Mapping[str, Any]:
+        """The attributes, read-only."""
+        return MappingProxyType(self._attributes)
+
+    @attributes.setter
+    def attributes(self, _: object) -> NoReturn:
+        raise AttributeError("a Context is frozen: make a new one with other attributes")
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Context):
+            return NotImplemented
+        return self._kb == other._kb and self._key == other._key and self._attributes == other._attributes
+
+    def __hash__(self) -> int:
+        return hash(self._kb)
+
+    def __repr__(self) -> str:
+        return f"Context({self._key!r}, {self._attributes!r})" if self._attributes else f"Context({self._key!r})"
+
+    def __reduce__(self) -> tuple[type[Context], tuple[Any, dict[str, Any]]]:
+        return (Context, (self._key, self._attributes))
+
+
+NOBODY: Final = Context()
+
+
+def as_context(value: object) -> Context | None:
+    """
+    What callers pass for a context, made one: a Context, a targeting key, or a Mapping with `targeting_key`.
+
+    None stays None (use the ambient one). A mapping's other keys are its attributes.
+
+    Raises:
+        TypeError: anything else.
+    """
+    if value is None or isinstance(value, Context):
+        return value
+    if isinstance(value, (str, int, UUID)) and not isinstance(value, bool):
+        return Context(value)
+    if isinstance(value, Mapping):
+        return Context(value.get("targeting_key"), {k: v for k, v in value.items() if k != "targeting_key"})
+    raise TypeError(f"a context is a pf.Context, a targeting key or a mapping with 'targeting_key', not {type(value).__name__}")
+
+
+class Scope:
+    """
+    One request (or one unit of work) being served: its context, and which arms it was exposed to.
+
+    Mutable on purpose, see the module. A nested scope shares its parent's exposures: the request as a whole met the arm.
+    `exposures` maps a flag's key to the first Exposure noted for it. In a `silent` scope (a shadow, a replay) nothing
+    that happens counts: no exposure is told, no event tracked, no call recorded.
+    """
+
+    __slots__ = ("context", "exposures", "extras", "over", "silent")
+
+    def __init__(self, context: Context, parent: Scope | None = None, *, silent: bool = False) -> None:
+        self.context = context
+        #: The request has ended. What an outer layer measures of it afterwards is still this request's.
+        self.over = False
+        self.silent: bool = silent or (parent is not None and parent.silent)
+        self.exposures: dict[str, Exposure] = {} if parent is None else parent.exposures
+        #: Room for doors: a per-request snapshot, a dark launch in progress. Keys are the owner's module name.
+        self.extras: dict[str, Any] = {} if parent is None else parent.extras
+
+    def on_closing(self, hear: Callable[[], object]) -> None:
+        """Call `hear` once, when the answer is about to be complete. It runs on the request's path and must not raise."""
+        self.extras.setdefault("closing", []).append(hear)
+
+    def closing(self) -> None:
+        """Said by doors before the last of the answer is handed on: instrumentations outside end the request's span with it."""
+        for hear in self.extras.pop("closing", ()):
+            hear()
+
+    def end(self) -> None:
+        """The request is over: `scope()` no longer finds it, and what still holds it asks as nobody."""
+        self.context = NOBODY
+        self.silent = True
+        self.over = True
+
+
+_current: ContextVar[Scope | None] = ContextVar("progflags.scope", default=None)
+
+
+def scope() -> Scope | None:
+    """The request being served here, or None. One that has ended is none: a worker's thread between two requests is nobody's."""
+    here = _current.get()
+    return None if here is None or here.over else here
+
+
+def latest() -> Scope | None:
+    """The request being served here, or the last one that was; for layers outside a door, which run after its request's end."""
+    return _current.get()
+
+
+def current() -> Context | None:
+    """The ambient context, or None where nothing is bound."""
+    here = scope()
+    return None if here is None else here.context
+
+
+def begin(context: object) -> Scope:
+    """
+    A request of its own begins here: set its Scope, and leave it set.
+
+    For doors, which call `end` on it. The variable is overwritten by the next request, never reset, so that what runs
+    outside the door (an outermost middleware that records the request's duration) still finds who was exposed to what.
+    """
+    outer = scope()
+    # Inside a shadow a request is the shadow's: the application, run once more, counts for nothing either.
+    inner = Scope(as_context(context) or NOBODY, silent=outer is not None and outer.silent)
+    _current.set(inner)
+    for hear in _begun:
+        hear(inner)
+    return inner
+
+
+_begun: tuple[Callable[[Scope], object], ...] = ()
+
+
+def on_begin(hear: Callable[[Scope], object]) -> Callable[[], None]:
+    """
+    Call `hear` with every Scope that `begin` sets from now on; the returned function ends that.
+
+    For telemetry, which remembers whose span a request runs in. `hear` runs on the request's path and must not raise.
+    """
+    global _begun  # noqa: PLW0603 - one tuple, swapped whole
+    _begun = (*_begun, hear)
+
+    def unhear() -> None:
+        global _begun  # noqa: PLW0603
+        _begun = tuple(other for other in _begun if other is not hear)
+
+    return unhear
+
+
+@contextmanager
+def bind(context: object, *, fresh: bool = False, silent: bool = False) -> Iterator[Scope]:
+    """
+    Make `context` the ambient one for this task or thread, until the block ends.
+
+    Takes what every evaluation takes: a Context, a targeting key, a mapping. Nested: the inner context answers, exposures
+    still count for the outer request, unless `fresh` begins a request of its own (what middleware does). `silent`: see Scope.
+
+    Raises:
+        TypeError: `context` is none of those.
+    """
+    inner = Scope(as_context(context) or NOBODY, None if fresh else scope(), silent=silent)
+    token = _current.set(inner)
+    try:
+        yield inner
+    finally:
+        # Left in another context than it was entered in (a generator finalised elsewhere), there is nothing to put back.
+        with suppress(ValueError):
+            _current.reset(token)

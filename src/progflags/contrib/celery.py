@@ -1,0 +1,67 @@
+"""
+Celery: a task runs as the user whose request queued it, with the variants that user had met.
+
+Install nothing but celery; call `install()` once, where the Celery app is made, in web processes and workers alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+from progflags.contrib._carry import HEADER, pack, unpack
+from progflags.errors import MissingExtraError
+from progflags.flags import Client, given
+
+try:
+    from celery.signals import before_task_publish, task_postrun, task_prerun
+except ImportError as error:
+    raise MissingExtraError("celery", "celery") from error
+
+__all__ = ["Tasks", "install"]
+
+
+def install(flags: Client | None = None, *, attributes: Sequence[str] = ()) -> Tasks:
+    """
+    Carry the targeting key and assignments in the headers of every task queued from now on, and bind them where it runs.
+
+    `attributes` names the context's attributes that travel too; none by default. The returned handle's `close()` ends it.
+    """
+    return Tasks(flags, attributes)
+
+
+class Tasks:
+    """The signal receivers of one `install`."""
+
+    def __init__(self, flags: Client | None, attributes: Sequence[str]) -> None:
+        self._flags = flags
+        self._attributes = tuple(attributes)
+        self._running: dict[str, AbstractContextManager[None]] = {}
+        before_task_publish.connect(self._publish, weak=False)
+        task_prerun.connect(self._begin, weak=False)
+        task_postrun.connect(self._end, weak=False)
+
+    def close(self) -> None:
+        """Carry nothing from now on. Idempotent."""
+        before_task_publish.disconnect(self._publish)
+        task_prerun.disconnect(self._begin)
+        task_postrun.disconnect(self._end)
+
+    def _publish(self, headers: dict[str, Any] | None = None, **_: Any) -> None:
+        if headers is not None and HEADER not in headers:
+            header = pack(self._attributes)
+            if header is not None:
+                headers[HEADER] = header
+
+    def _begin(self, task_id: str = "", task: Any = None, **_: Any) -> None:
+        header = getattr(task.request, HEADER, None)
+        if header is not None:
+            running = unpack(header, given(self._flags))
+            running.__enter__()
+            self._running[task_id] = running
+
+    def _end(self, task_id: str = "", **_: Any) -> None:
+        running = self._running.pop(task_id, None)
+        if running is not None:
+            running.__exit__(None, None, None)

@@ -1,0 +1,11 @@
+"""
+Django: `"progflags.contrib.django"` in INSTALLED_APPS, one setting `PROGFLAGS = {"source": …}`, and the middleware.
+
+`client()` is the connected client, the same as `pf.default()`; `request.flags` reads it.
+"""
+
+from __future__ import annotations
+
+from progflags.contrib.django._client import client
+
+__all__ = ["client"]

@@ -1,0 +1,38 @@
+"""`manage.py progflags …`: the command line, told which file and store the project uses."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from progflags.contrib._program import arguments, run
+from progflags.contrib.django._client import configured
+
+__all__ = ["Command"]
+
+
+class Command(BaseCommand):  # type: ignore[misc] # Django brings no types
+    """Hands every argument on, behind `--flags` and `--store` from PROGFLAGS."""
+
+    help = "The progflags command line, on this project's flag file and store."
+    requires_system_checks: list[str] = []  # noqa: RUF012 - Django's own type; `validate` must run where the checks would fail
+
+    def run_from_argv(self, argv: list[str]) -> None:
+        sys.exit(self._run(argv[2:]))
+
+    def add_arguments(self, parser: Any) -> None:
+        parser.add_argument("words", nargs="*", help="what follows `progflags` on its own command line")
+
+    def handle(self, *args: str, words: list[str] | None = None, **_: Any) -> None:
+        code = self._run([*args, *(words or ())])
+        if code:
+            raise CommandError(f"progflags exited with {code}", returncode=code)
+
+    def _run(self, words: list[str]) -> int:
+        setting = configured()
+        try:
+            return run([*arguments(setting["source"], setting.get("store")), *words])
+        except ValueError as error:
+            raise CommandError(str(error)) from error

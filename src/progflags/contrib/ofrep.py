@@ -1,0 +1,283 @@
+"""
+The OpenFeature Remote Evaluation Protocol, as an application to mount: browsers and other languages ask the same flags.
+
+`asgi(flags)` and `wsgi(flags)` answer `POST …/ofrep/v1/evaluate/flags/{key}` and the bulk request `POST
+…/ofrep/v1/evaluate/flags` with its ETag, below whatever path they are mounted on. Install nothing; any OFREP provider is a
+client.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from progflags._json import digest, loads
+from progflags._trouble import swallow
+from progflags.context import Context, bind
+from progflags.flags import Client, ErrorCode, Evaluation, Reason, given
+
+__all__ = ["asgi", "wsgi"]
+
+_PATH: Final = "/ofrep/v1/evaluate/flags"
+_LIMIT: Final = 65_536  # bytes of a request: a context is a handful of attributes
+_JSON: Final = ("content-type", "application/json; charset=utf-8")
+
+#: The protocol's own list of codes; whatever else went wrong is GENERAL to a remote caller.
+_CODES: Final = frozenset({ErrorCode.PARSE_ERROR, ErrorCode.TARGETING_KEY_MISSING, ErrorCode.INVALID_CONTEXT, ErrorCode.FLAG_NOT_FOUND})
+_DETAILS: Final = {
+    ErrorCode.FLAG_NOT_FOUND: "no flag of that name is defined",
+    ErrorCode.TARGETING_KEY_MISSING: "this flag buckets by an id: send it as context.targetingKey, or the attribute the flag names",
+    ErrorCode.PARSE_ERROR: "the flag's definition was refused; see the server's status",
+    ErrorCode.INVALID_CONTEXT: "the context can't be used",
+    ErrorCode.PROVIDER_NOT_READY: "no flags are loaded yet",
+}
+
+Headers = Mapping[str, str]
+Authorize = Callable[[Headers], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    status: int
+    body: Mapping[str, Any] | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+
+    def content(self) -> bytes:
+        return b"" if self.body is None else json.dumps(self.body, ensure_ascii=False, allow_nan=False).encode()
+
+
+class _Refused(Exception):  # noqa: N818 - an answer on its way out, not an error of ours
+    def __init__(self, code: ErrorCode, details: str, status: int = 400) -> None:
+        super().__init__(details)
+        self.code = code
+        self.details = details
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class _Endpoint:
+    """The protocol without a transport: method, path, headers and body in, an answer out."""
+
+    flags: Client | None
+    authorize: Authorize | None = None
+    expose: Callable[[str], bool] | None = None
+    origins: frozenset[str] = field(default_factory=frozenset)
+
+    def answer(self, method: str, path: str, headers: Headers, body: bytes) -> _Answer:
+        try:
+            answer = self._answer(method, path, headers, body)
+        except Exception as error:
+            swallow("OFREP", error)
+            answer = _Answer(500, {"errorDetails": "the evaluation failed; the server's log says why"})
+        return _Answer(answer.status, answer.body, (*answer.headers, *self._cors(headers)))
+
+    def _answer(self, method: str, path: str, headers: Headers, body: bytes) -> _Answer:
+        _, found, rest = path.partition(_PATH)
+        if not found or (rest and not rest.startswith("/")):
+            return _Answer(404, {"errorDetails": f"the protocol's path is {_PATH}"})
+        if method == "OPTIONS":
+            return _Answer(204)
+        if method != "POST":
+            return _Answer(405, {"errorDetails": "the protocol asks with POST"}, (("allow", "POST, OPTIONS"),))
+        if self.authorize is not None and not self.authorize(headers):
+            return _Answer(401, {"errorDetails": "credentials are needed"}, (("www-authenticate", "Bearer"),))
+        key = rest[1:]
+        try:
+            client = self._client()
+            context = _context(body)
+            return self._one(client, key, context) if key else self._all(client, context, headers)
+        except _Refused as refused:
+            who = {"key": key} if key else {}
+            return _Answer(refused.status, {**who, "errorCode": str(refused.code), "errorDetails": refused.details})
+
+    def _client(self) -> Client:
+        client = given(self.flags)
+        if client is None:
+            raise _Refused(ErrorCode.GENERAL, _DETAILS[ErrorCode.PROVIDER_NOT_READY], 500)
+        return client
+
+    def _one(self, client: Client, key: str, context: Context) -> _Answer:
+        # A scope of its own: what a remote program evaluates is no exposure of the request that carries the question.
+        with bind(context, fresh=True):
+            evaluation = (
+                client.evaluate(key, None, context) if self._exposed(key) else Evaluation(key, None, error_code=ErrorCode.FLAG_NOT_FOUND)
+            )
+        if evaluation.error_code is ErrorCode.FLAG_NOT_FOUND:
+            return _Answer(404, _told(evaluation))
+        return _Answer(200 if evaluation.error_code is None else 400, _told(evaluation))
+
+    def _all(self, client: Client, context: Context, headers: Headers) -> _Answer:
+        # Silent: a client that fetches everything has not yet met any of it.
+        with bind(context, fresh=True, silent=True):
+            evaluations = client.evaluate_all(context)
+        body = {"flags": [_told(evaluation) for key, evaluation in sorted(evaluations.items()) if self._exposed(key)]}
+        tag = f'"{digest(body)[:32]}"'
+        kept = (("etag", tag), ("cache-control", "private, no-cache"))
+        if _matches(headers.get("if-none-match", ""), tag):
+            return _Answer(304, None, kept)
+        return _Answer(200, body, kept)
+
+    def _exposed(self, key: str) -> bool:
+        return self.expose is None or self.expose(key)
+
+    def _cors(self, headers: Headers) -> tuple[tuple[str, str], ...]:
+        origin = headers.get("origin", "")
+        if not origin or not ({origin, "*"} & self.origins):
+            return ()
+        return (
+            ("access-control-allow-origin", origin),
+            ("vary", "Origin"),
+            ("access-control-allow-methods", "POST, OPTIONS"),
+            ("access-control-allow-headers", "authorization, content-type, if-none-match, x-api-key"),
+            ("access-control-expose-headers", "etag"),
+            ("access-control-max-age", "600"),
+        )
+
+
+def _context(body: bytes) -> Context:
+    """The request's context; an empty body is nobody's."""
+    if len(body) > _LIMIT:
+        raise _Refused(ErrorCode.GENERAL, f"a request is at most {_LIMIT} bytes", 413)
+    try:
+        document = loads(body) if body.strip() else {}
+    except (ValueError, RecursionError):
+        raise _Refused(ErrorCode.PARSE_ERROR, "the body is not JSON") from None
+    context = document.get("context", {}) if isinstance(document, dict) else None
+    if context is None and isinstance(document, dict):
+        context = {}
+    if not isinstance(context, dict):
+        raise _Refused(ErrorCode.INVALID_CONTEXT, 'the body is an object, and its "context" too')
+    key = context.get("targetingKey")
+    if key is not None and not isinstance(key, str):
+        raise _Refused(ErrorCode.INVALID_CONTEXT, "context.targetingKey is a string")
+    return Context(key or None, {name: value for name, value in context.items() if name != "targetingKey"})
+
+
+def _told(evaluation: Evaluation) -> dict[str, Any]:
+    """One evaluation in the protocol's words."""
+    code = evaluation.error_code
+    if code is not None:
+        return {
+            "key": evaluation.key,
+            "errorCode": str(code if code in _CODES else ErrorCode.GENERAL),
+            "errorDetails": _DETAILS.get(code, "the evaluation failed"),
+        }
+    plain = evaluation.to_dict()
+    # OpenFeature has no PINNED; an answer that looks at nobody is STATIC.
+    reason = Reason.STATIC if evaluation.reason is Reason.PINNED else evaluation.reason
+    return {
+        "key": evaluation.key,
+        "value": plain["value"],
+        "variant": evaluation.variant or "",
+        "reason": str(reason),
+        "metadata": {"flagSetId": "progflags", "version": str(evaluation.revision)},
+    }
+
+
+def _matches(header: str, tag: str) -> bool:
+    """RFC 9110: a list of tags, weak or strong, or a star."""
+    offered = {one.strip().removeprefix("W/") for one in header.split(",")}
+    return bool(offered & {tag, "*"})
+
+
+def asgi(
+    flags: Client | None = None,
+    *,
+    authorize: Authorize | None = None,
+    expose: Callable[[str], bool] | None = None,
+    origins: Iterable[str] = (),
+) -> Callable[[MutableMapping[str, Any], Callable[[], Awaitable[Any]], Callable[[Any], Awaitable[None]]], Awaitable[None]]:
+    """
+    The protocol as an ASGI application, to be mounted (`app.mount("/flags", ofrep.asgi(flags))`) or served alone.
+
+    `authorize` sees the request's headers (lower-case names) and answers whether it may ask; without it everybody who can
+    reach the path may. `expose` limits which keys can be asked for: the rest don't exist from outside. `origins` are the web
+    origins whose pages may read answers (`"*"`: all).
+    """
+    endpoint = _Endpoint(flags, authorize, expose, frozenset(origins))
+
+    async def app(scope: MutableMapping[str, Any], receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]) -> None:
+        if scope["type"] == "lifespan":
+            await _lifespan(receive, send)
+            return
+        if scope["type"] != "http":
+            raise ValueError(f"OFREP is spoken over HTTP, not {scope['type']}")
+        body = await _read(receive)
+        if body is None:
+            return
+        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        answer = endpoint.answer(scope["method"], scope["path"], headers, body)
+        content = answer.content()
+        extra = _content_headers(answer, content)
+        raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in (*extra, *answer.headers)]
+        await send({"type": "http.response.start", "status": answer.status, "headers": raw})
+        await send({"type": "http.response.body", "body": content})
+
+    return app
+
+
+async def _read(receive: Callable[[], Awaitable[Any]]) -> bytes | None:
+    """The body up to just beyond the limit; None when the client left."""
+    chunks: list[bytes] = []
+    size = 0
+    while size <= _LIMIT:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        chunks.append(message.get("body", b""))
+        size += len(chunks[-1])
+        if not message.get("more_body", False):
+            break
+    return b"".join(chunks)
+
+
+async def _lifespan(receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]) -> None:
+    while True:
+        kind = (await receive())["type"]
+        await send({"type": f"{kind}.complete"})
+        if kind == "lifespan.shutdown":
+            return
+
+
+def wsgi(
+    flags: Client | None = None,
+    *,
+    authorize: Authorize | None = None,
+    expose: Callable[[str], bool] | None = None,
+    origins: Iterable[str] = (),
+) -> Callable[[dict[str, Any], Callable[..., Any]], Sequence[bytes]]:
+    """The protocol as a WSGI application; the same as `asgi` otherwise."""
+    endpoint = _Endpoint(flags, authorize, expose, frozenset(origins))
+
+    def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Sequence[bytes]:
+        length = environ.get("CONTENT_LENGTH") or ""
+        # A chunked request has no length; a server that ends such input by itself says so.
+        size = int(length) if length.isdecimal() else _LIMIT + 1 if environ.get("wsgi.input_terminated") else 0
+        body = environ["wsgi.input"].read(min(size, _LIMIT + 1))
+        headers = {name[5:].replace("_", "-").lower(): value for name, value in environ.items() if name.startswith("HTTP_")}
+        path = (environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")).encode("latin-1").decode("utf-8", "replace")
+        answer = endpoint.answer(environ["REQUEST_METHOD"], path, headers, body)
+        content = answer.content()
+        start_response(f"{answer.status} {_PHRASES[answer.status]}", [*_content_headers(answer, content), *answer.headers])
+        return [content]
+
+    return app
+
+
+def _content_headers(answer: _Answer, content: bytes) -> tuple[tuple[str, str], ...]:
+    return () if answer.body is None else (_JSON, ("content-length", str(len(content))))
+
+
+_PHRASES: Final = {
+    200: "OK",
+    204: "No Content",
+    304: "Not Modified",
+    400: "Bad Request",
+    401: "Unauthorized",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    413: "Content Too Large",
+    500: "Internal Server Error",
+}

@@ -1,0 +1,262 @@
+"""
+The store in Redis or Valkey: `redis://host:6379/0`, `rediss://…`; for many hosts that already share one.
+
+Install `progflags[redis]`. A commit is one Lua script: it checks and writes in one step that nothing can come between.
+Everything lies under keys that begin with `{progflags}` (another word with `?namespace=`), in one slot of a cluster.
+
+What Redis does not promise: replication is asynchronous, so a failover may lose the last acknowledged commit. The store
+notices a revision that goes back and stops rather than serve the past. Control state has no expiry, so the server must not
+evict it: `maxmemory-policy noeviction`. If a lost transition would hurt, keep the store in PostgreSQL.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from uuid import uuid4
+
+from progflags._clock import SYSTEM, Clock
+from progflags._fork import in_child
+from progflags._json import loads
+from progflags._trouble import say
+from progflags.errors import MissingExtraError, StoreError
+from progflags.store import Board, Commit, Document, Entry, Row
+from progflags.store._writing import REMEMBERED, conflict, texts
+
+try:
+    from redis.client import Redis
+    from redis.exceptions import RedisError
+except ImportError:
+    raise MissingExtraError("redis", "redis") from None
+
+__all__ = ["RedisStore"]
+
+T = TypeVar("T")
+
+_VERSION = 1
+_LOOK = 0.02  # seconds between two looks while waiting
+_ROW_LIVES = 86_400  # seconds a Board row is kept after its worker was last heard; control state is kept for ever
+
+# KEYS: revision, documents, ids, ids by age, then one list per entry. ARGV: id, remembered, the number of expected keys and
+# those keys with revisions, the number of writes and those keys with texts ("" deletes), then the entries' texts.
+_COMMIT = """
+local taken = redis.call('HGET', KEYS[3], ARGV[1])
+if taken then return {'taken', taken} end
+local at, found, moved = 4, {'moved'}, false
+for _ = 1, tonumber(ARGV[3]) do
+  local there = redis.call('HGET', KEYS[2], ARGV[at])
+  local revision = there and string.match(there, '^%d+') or '0'
+  found[#found + 1] = revision
+  if revision ~= ARGV[at + 1] then moved = true end
+  at = at + 2
+end
+if moved then return found end
+local revision = redis.call('INCR', KEYS[1])
+local writes = tonumber(ARGV[at])
+at = at + 1
+for _ = 1, writes do
+  if ARGV[at + 1] == '' then redis.call('HDEL', KEYS[2], ARGV[at])
+  else redis.call('HSET', KEYS[2], ARGV[at], revision .. ':' .. ARGV[at + 1]) end
+  at = at + 2
+end
+for list = 5, #KEYS do
+  redis.call('RPUSH', KEYS[list], revision .. ':' .. ARGV[at])
+  at = at + 1
+end
+redis.call('HSET', KEYS[3], ARGV[1], revision)
+redis.call('ZADD', KEYS[4], revision, ARGV[1])
+local old = redis.call('ZRANGEBYSCORE', KEYS[4], '-inf', revision - tonumber(ARGV[2]))
+for _, id in ipairs(old) do
+  redis.call('HDEL', KEYS[3], id)
+  redis.call('ZREM', KEYS[4], id)
+end
+return {'done', revision}
+"""
+
+_READ = """
+local all, found = redis.call('HGETALL', KEYS[2]), {redis.call('GET', KEYS[1]) or '0'}
+for at = 1, #all, 2 do
+  if string.sub(all[at], 1, #ARGV[1]) == ARGV[1] then
+    found[#found + 1] = all[at]
+    found[#found + 1] = all[at + 1]
+  end
+end
+return found
+"""
+
+_PUBLISH = """
+local there = redis.call('HGET', KEYS[1], ARGV[1])
+if there and tonumber(string.match(there, '^%d+')) >= tonumber(ARGV[2]) then return 0 end
+local now = redis.call('TIME')
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2] .. ':' .. now[1] .. '.' .. string.format('%06d', now[2]) .. ':' .. ARGV[3])
+redis.call('EXPIRE', KEYS[1], ARGV[4])
+return 1
+"""
+
+
+class RedisStore:
+    """A store in the Redis that `url` names. `timeout` is how many seconds one call to it may take."""
+
+    def __init__(self, url: str, *, timeout: float = 5.0, clock: Clock = SYSTEM) -> None:  # noqa: ARG002 - the server's clock counts
+        parts = urlsplit(url)
+        options = dict(parse_qsl(parts.query))
+        self._namespace = options.pop("namespace", "progflags")
+        self._address = urlunsplit(parts._replace(query=urlencode(options)))
+        self._url = _printable(url)
+        self._timeout = timeout
+        self._highest = 0
+        self._closed = False
+        self._connect()
+        in_child(self)
+        self._board = _RedisBoard(self)
+        try:
+            self._run(self._prepare)
+        except BaseException:
+            self.close()
+            raise
+
+    def _connect(self) -> None:
+        options = {"socket_timeout": self._timeout, "socket_connect_timeout": self._timeout}
+        try:
+            self._client: Any = Redis.from_url(self._address, **options)
+        except ValueError as error:
+            raise ValueError(f"{self._url!r} is no address of a Redis: {error}") from None
+        self._commit, self._read, self._publish = (self._client.register_script(text) for text in (_COMMIT, _READ, _PUBLISH))
+
+    def after_fork(self) -> None:
+        """The parent's sockets are the parent's."""
+        self._inherited = self._client  # kept, so that nothing closes them here
+        self._connect()
+
+    def _key(self, name: str) -> str:
+        return f"{{{self._namespace}}}:{name}"
+
+    def _run(self, act: Callable[[], T]) -> T:
+        if self._closed:
+            raise StoreError(f"{self.url} is closed: open it again")
+        try:
+            return act()
+        except RedisError as error:
+            raise StoreError(
+                f"{self.url} can't be used: {type(error).__name__}: {error}: see that the server is up and lets us in"
+            ) from error
+
+    def _prepare(self) -> None:
+        self._client.set(self._key("version"), _VERSION, nx=True)
+        version = int(self._client.get(self._key("version")))
+        if version > _VERSION:
+            raise StoreError(f"{self.url} was written by a newer progflags (keys {version}, known here {_VERSION}): upgrade this one")
+        try:
+            policy = self._client.config_get("maxmemory-policy").get("maxmemory-policy", "noeviction")
+        except RedisError:  # a hosted Redis keeps its settings to itself
+            policy = "noeviction"
+        if policy != "noeviction":
+            say("store", f"{self.url} may evict what is kept there ({policy}): set maxmemory-policy noeviction")
+
+    @property
+    def url(self) -> str:
+        return self._url
+
+    @property
+    def board(self) -> Board:
+        return self._board
+
+    def revision(self) -> int:
+        before = self._highest
+        return self._met(self._run(lambda: self._client.get(self._key("revision"))) or 0, before)
+
+    def read(self, prefix: str = "") -> tuple[int, dict[str, Document]]:
+        before, keys = self._highest, [self._key("revision"), self._key("documents")]
+        revision, *rest = self._run(lambda: self._read(keys=keys, args=[prefix.encode()]))
+        found = {key.decode(): _split(value) for key, value in zip(rest[::2], rest[1::2], strict=True)}
+        return self._met(revision, before), {key: Document(key, at, self._body(text)) for key, (at, text) in sorted(found.items())}
+
+    def commit(self, commit: Commit) -> int:
+        writes, lines = texts(commit)
+        before = self._highest
+        keys = [self._key(name) for name in ("revision", "documents", "ids", "ids-by-age", *(f"history:{subject}" for subject, _ in lines))]
+        arguments: list[str | int] = [commit.id or uuid4().hex, REMEMBERED, len(commit.expects)]  # an id always: the client may retry
+        for key, expected in commit.expects.items():
+            arguments += [key, expected]
+        arguments.append(len(writes))
+        for key, text in writes.items():
+            arguments += [key, text or ""]
+        arguments += [text for _, text in lines]
+        word, *numbers = self._run(lambda: self._commit(keys=keys, args=arguments))
+        if word == b"moved":
+            conflict(self.url, commit, dict(zip(commit.expects, map(int, numbers), strict=True)))
+        return self._met(numbers[0], before if word == b"done" else 0)  # one taken long ago may be older than what was met since
+
+    def wait(self, revision: int, timeout: float) -> int:
+        until = time.monotonic() + timeout
+        while (now := self.revision()) <= revision and (left := until - time.monotonic()) > 0:
+            time.sleep(min(_LOOK, left))
+        return now
+
+    def history(self, subject: str, *, after: int = 0, limit: int = 1000) -> tuple[Entry, ...]:
+        first, most = max(0, after), max(0, limit)
+        lines = self._run(lambda: self._client.lrange(self._key(f"history:{subject}"), first, first + most - 1)) if most else []
+        found = enumerate(map(_split, lines), first + 1)
+        return tuple(Entry(subject, number, at, self._body(text)) for number, (at, text) in found)
+
+    def close(self) -> None:
+        self._closed = True
+        self._client.close()
+
+    def _met(self, revision: Any, before: int) -> int:
+        """The revision, if it is not below what this process had met `before` it asked."""
+        number = int(revision)
+        if number < before:
+            raise StoreError(
+                f"{self.url} went back from revision {before} to {number}: it lost commits in a failover, was flushed or restored;"
+                " look at the rollouts, then restart every program that uses it"
+            )
+        self._highest = max(self._highest, number)
+        return number
+
+    def _body(self, text: bytes) -> Any:
+        try:
+            return loads(text)
+        except ValueError as error:
+            raise StoreError(f"{self.url} holds something progflags did not write ({error}): give it a namespace of its own") from None
+
+
+class _RedisBoard:
+    """One hash per topic; a row is `seq:seconds since the epoch by the server:body`."""
+
+    def __init__(self, store: RedisStore) -> None:
+        self._store = store
+
+    def publish(self, topic: str, worker: str, seq: int, body: bytes) -> None:
+        store = self._store
+        store._run(lambda: store._publish(keys=[store._key(f"board:{topic}")], args=[worker, seq, body, _ROW_LIVES]))
+
+    def collect(self, topic: str) -> tuple[Row, ...]:
+        store = self._store
+
+        def look() -> tuple[dict[bytes, bytes], tuple[int, int]]:
+            return store._client.hgetall(store._key(f"board:{topic}")), store._client.time()
+
+        rows, (seconds, micros) = store._run(look)
+        found = []
+        for worker, row in sorted(rows.items()):
+            seq, at, body = row.split(b":", 2)
+            found.append(Row(worker.decode(), int(seq), body, max(0.0, seconds + micros / 1e6 - float(at))))
+        return tuple(found)
+
+    def clear(self, topic: str) -> None:
+        store = self._store
+        store._run(lambda: store._client.delete(store._key(f"board:{topic}")))
+
+
+def _split(value: bytes) -> tuple[int, bytes]:
+    revision, _, text = value.partition(b":")
+    return int(revision), text
+
+
+def _printable(url: str) -> str:
+    """`url` without user and password."""
+    return re.sub(r"//[^/@]*@", "//", url)

@@ -1,0 +1,273 @@
+"""One call being shadowed: what the candidate is given, and the way from the control's answer to a conclusion."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import itertools
+import time
+from collections.abc import Awaitable, Callable
+from contextvars import Context
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from progflags.context import current
+from progflags.darklaunch._context import shadowed
+from progflags.darklaunch._driver import Drive, start
+from progflags.darklaunch._interrupt import is_delivered
+from progflags.darklaunch._isolate import NotIsolated
+from progflags.darklaunch._observation import Observation, observe
+from progflags.darklaunch._outcome import Outcome, Shed
+from progflags.darklaunch._redact import mute
+from progflags.darklaunch._workers import GRACE
+from progflags.darklaunch.shadow import Shadow
+
+if TYPE_CHECKING:
+    from progflags.darklaunch._experiment import Experiment
+
+__all__ = ["Call"]
+
+T = TypeVar("T")
+_numbers = itertools.count(1)
+STALE: Final = 1.0  # seconds in the queue after which a shadow would read a later world
+
+
+class Call:
+    """
+    A call that was admitted. The caller's side ends with `returned` or `raised`; the shadow's with exactly one conclusion.
+
+    `again` runs the control once more where the candidate runs (for noise); None where that was not drawn. `take` reads a
+    side's answer into something to compare, where the answer itself would be used up (generators).
+    """
+
+    __slots__ = (
+        *("again", "args", "at", "candidate", "context", "control", "deadline", "endpoint", "experiment", "kwargs"),
+        *("loop", "number", "shadow", "size", "swapped", "take", "who"),
+    )
+
+    def __init__(  # noqa: PLR0917 - made in one place
+        self,
+        experiment: Experiment,
+        candidate: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        context: Context,
+        size: int = 0,
+    ) -> None:
+        self.experiment = experiment
+        self.candidate = candidate
+        self.args = args
+        self.kwargs = kwargs
+        self.context = context
+        self.size = size
+        self.who = current()
+        self.swapped = False  # the caller is served by the new side: compare as if it were the old one
+        self.deadline = experiment.deadline + experiment.slack
+        self.control = Observation()
+        self.at = 0.0
+        self.endpoint = ""
+        self.again: Callable[..., Any] | None = None
+        self.take: Callable[[Any], Any] | None = None
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self.number = next(_numbers)
+        self.shadow: Shadow | None = None
+
+    # The caller's side.
+
+    def returned(self, value: T, seconds: float) -> T:
+        """The control answered: hand the shadow over, and give the caller back what it gave."""
+        try:
+            self._hand_over(value, seconds)
+        except BaseException as error:
+            self._not_handed_over(error)
+        return value
+
+    def raised(self, error: BaseException, seconds: float) -> None:
+        """The control failed. Its exception is compared too, unless it is no failure but an end (cancellation, exit)."""
+        try:
+            if isinstance(error, Exception):
+                self.control = Observation(error=error, seconds=seconds)
+                self.experiment.dispatch(self)
+            else:
+                self.experiment.drop(self, Shed.CONTROL_CANCELLED)
+        except BaseException as failure:
+            self._not_handed_over(failure)
+
+    def _hand_over(self, value: Any, seconds: float) -> None:
+        experiment = self.experiment
+        try:
+            kept, size = experiment.keep(value)
+        except NotIsolated as refused:
+            return experiment.drop(self, Shed.RESULT_ISOLATION, str(refused))
+        self.size += size
+        self.control = Observation(kept, None, seconds)
+        return experiment.dispatch(self)
+
+    def _not_handed_over(self, error: BaseException) -> None:
+        experiment = self.experiment
+        if experiment.is_ours(error) or is_delivered(error):
+            experiment.drop(self, Shed.CONTROL_CANCELLED, quiet=True)
+            raise error
+        mute(f"dark launch {experiment.flag}", error)
+        experiment.drop(self, Shed.HOOK)
+
+    async def finish(self) -> None:
+        """Inline on an event loop: run the shadow now, in a task of its own, so that a cancellation here is the caller's."""
+        if self.at and self.number in self.experiment._live:
+            task = start(asyncio.get_running_loop(), self.walk(), self.context)
+            await asyncio.wait({task})
+            error = None if task.cancelled() else task.exception()
+            if error is not None and self.experiment.is_ours(error):
+                raise error
+
+    # The shadow's side, in a thread.
+
+    def work(self) -> None:
+        """Run the candidate in this thread, compare, conclude. Inline callers use it too."""
+        if self.expired_in_queue():
+            return
+        try:
+            candidate = self.context.run(self._observe, self.candidate)
+            value = candidate.value
+            if candidate.error is None and inspect.isawaitable(value) and self.take is None:
+                self._awaitable(value)
+                return
+            self.experiment.settle(self, candidate)
+        except BaseException as error:
+            if is_delivered(error) or self.experiment.is_ours(error):
+                self.experiment.conclude(self, Outcome.CANCELLED_SHUTDOWN)
+                raise
+            mute(f"dark launch {self.experiment.flag}", error)
+            self.experiment.conclude(self, Outcome.COMPARE_ERROR)
+
+    def _observe(self, run: Callable[..., Any], *, is_candidate: bool = True) -> Observation:
+        experiment = self.experiment
+        shadow = Shadow(experiment.flag, f"{self.number:x}", time.monotonic() + experiment.deadline)
+        if is_candidate:
+            self.shadow = shadow
+        args, kwargs = self.arguments(is_candidate)
+        with shadowed(shadow, experiment.guards, self.who):
+            seen = observe(experiment.runner(run, experiment.deadline), args, kwargs)
+            if self.take is not None and seen.error is None:
+                taken = observe(self.take, (seen.value,))
+                seen = Observation(taken.value, taken.error, seen.seconds + taken.seconds)
+            return seen
+
+    def arguments(self, is_candidate: bool) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """The isolated arguments; while a repeat of the control is to follow, a copy of them, for both must see the same."""
+        if self.again is None or not is_candidate:
+            return self.args, self.kwargs
+        args, kwargs = self.experiment.isolator.copy((self.args, self.kwargs))
+        return args, kwargs
+
+    def _awaitable(self, value: Awaitable[Any]) -> None:
+        """A candidate that looked synchronous has given something to await: the background loop does."""
+
+        async def wait() -> Any:
+            return await value
+
+        self.candidate, self.args, self.kwargs = wait, (), {}
+        self.experiment.engine.background.submit(self)
+
+    def repeat(self) -> Observation | None:
+        """The control, run where the candidate ran; None unless that was drawn."""
+        again = self.again
+        return None if again is None else self.context.copy().run(self._observe, again, is_candidate=False)
+
+    # The shadow's side, in a loop.
+
+    async def walk(self) -> None:
+        """Drive a coroutine candidate in this loop; comparing is left to a worker, it computes."""
+        if self.expired_in_queue():
+            return
+        experiment = self.experiment
+        drive = Drive(GRACE)
+        try:
+            candidate = await self._drive(drive, self.candidate, is_candidate=True)
+        except BaseException as error:
+            experiment.conclude(self, Outcome.CANCELLED_SHUTDOWN)
+            if isinstance(error, asyncio.CancelledError):
+                raise
+            return
+        finally:
+            experiment.engine.cpu.spend(drive.cpu)
+        if drive.blocked:
+            experiment.blocked_loop(drive.blocked)
+        if drive.abandoned:
+            experiment.conclude(self, Outcome.ABANDONED)
+        elif drive.expired:
+            experiment.conclude(self, Outcome.TIMEOUT, candidate.seconds)
+        else:
+            await self._settle(candidate)
+
+    async def _drive(self, drive: Drive, run: Callable[..., Any], *, is_candidate: bool) -> Observation:
+        experiment = self.experiment
+        shadow = Shadow(experiment.flag, f"{self.number:x}", time.monotonic() + experiment.deadline)
+        if is_candidate:
+            self.shadow = shadow
+        with shadowed(shadow, experiment.guards, self.who):
+            args, kwargs = self.arguments(is_candidate)
+            return await drive.run(lambda: _awaited(run, args, kwargs, self.take), experiment.deadline)
+
+    async def _settle(self, candidate: Observation) -> None:
+        again = self.again
+        repeat: Observation | None = None
+        if again is not None:
+            loop = asyncio.get_running_loop()
+            repeat = await start(loop, self._drive(Drive(GRACE), again, is_candidate=False), self.context.copy())
+        if self.experiment.inline:
+            self.experiment.settle(self, candidate, repeat)
+        else:
+            self.experiment.engine.workers.put(_Settle(self, candidate, repeat))
+
+    # Both.
+
+    def expired_in_queue(self) -> bool:
+        if self.experiment.inline or time.monotonic() - self.at <= STALE:
+            return False
+        self.experiment.drop(self, Shed.STALE)
+        return True
+
+    def abandon(self) -> None:
+        self.experiment.conclude(self, Outcome.ABANDONED)
+
+    def refuse(self, reason: Shed) -> None:
+        self.experiment.drop(self, reason)
+
+    def spent(self, cpu: float) -> None:
+        self.experiment.engine.cpu.spend(cpu)
+
+
+async def _awaited(run: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], take: Callable[[Any], Any] | None) -> Any:
+    value = run(*args, **kwargs)
+    if take is not None:
+        return await take(value)
+    return await value if inspect.isawaitable(value) else value
+
+
+class _Settle:
+    """The second half of a coroutine's call, as a job for a worker."""
+
+    __slots__ = ("_call", "_candidate", "_repeat", "at", "deadline")
+
+    def __init__(self, call: Call, candidate: Observation, repeat: Observation | None) -> None:
+        self._call = call
+        self._candidate = candidate
+        self._repeat = repeat
+        self.deadline = call.deadline
+        self.at = call.at
+
+    def work(self) -> None:
+        try:
+            self._call.experiment.settle(self._call, self._candidate, self._repeat)
+        except BaseException as error:
+            mute(f"dark launch {self._call.experiment.flag}", error)
+            self._call.experiment.conclude(self._call, Outcome.COMPARE_ERROR)
+
+    def abandon(self) -> None:
+        self._call.abandon()
+
+    def refuse(self, reason: Shed) -> None:
+        self._call.experiment.conclude(self._call, Outcome.INCOMPLETE, error=reason.value)
+
+    def spent(self, cpu: float) -> None:
+        self._call.spent(cpu)

@@ -1,0 +1,51 @@
+"""The surroundings a shadow runs in: the caller's context, less what must not be shared with it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import Any
+
+from progflags.context import Context, bind
+from progflags.darklaunch.shadow import Shadow, enter
+
+__all__ = ["shadowed"]
+
+
+@contextmanager
+def shadowed(shadow: Shadow, guards: tuple[Any, ...], who: Context | None) -> Iterator[None]:
+    """
+    Be the shadow: marked as one, silent (no exposure, no event counts), guarded, and out of the caller's way.
+
+    Entered inside a *copy* of the caller's context, so what is set here the caller never sees. `who` was asking when the
+    call began: the request may be over by now, and its scope with it.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(enter(shadow))
+        stack.enter_context(bind(who, fresh=True, silent=True))
+        _leave_the_callers_thread()
+        stack.enter_context(_telemetry(shadow))
+        for guard in guards:
+            stack.enter_context(guard(shadow))
+        yield
+
+
+def _leave_the_callers_thread() -> None:
+    """
+    Don't queue behind the request in asgiref's one thread per request: the control's next `sync_to_async` would wait for
+    whatever the shadow does there. Measured with Django: 295 ms behind a 300 ms shadow, 2 ms without.
+    """
+    asgiref = sys.modules.get("asgiref.sync")
+    if asgiref is None:
+        return
+    variable = getattr(asgiref.SyncToAsync, "thread_sensitive_context", None)
+    if variable is not None:
+        variable.set(asgiref.ThreadSensitiveContext())
+
+
+def _telemetry(shadow: Shadow) -> AbstractContextManager[Any]:
+    """No span of the shadow's is the request's child, and what it calls is told by baggage. Only where OpenTelemetry is in use."""
+    from progflags.darklaunch._marker import baggage
+
+    return baggage(shadow)

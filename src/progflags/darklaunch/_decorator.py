@@ -1,0 +1,231 @@
+"""@dark_launch: the control in the caller's own thread or task, the candidate in its shadow."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from copy import deepcopy
+from functools import partial
+from pickle import PicklingError
+from time import perf_counter
+from typing import Any, TypeVar, Unpack, cast
+
+import wrapt
+
+from progflags.darklaunch._bind import Candidate, bound, kind_of
+from progflags.darklaunch._call import Call
+from progflags.darklaunch._experiment import Experiment
+from progflags.darklaunch._lane import Here, Later
+from progflags.darklaunch._options import Options
+from progflags.darklaunch._stream import async_stream, stream
+from progflags.flags import Forced
+
+__all__ = ["DarkLaunched", "dark_launch"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class _Bound(wrapt.BoundFunctionWrapper):  # type: ignore[misc,type-arg,unused-ignore]
+    """A decorated method looked up on its object."""
+
+    @property
+    def dark_launch(self) -> Experiment:
+        return self._self_parent.dark_launch  # type: ignore[no-any-return,unused-ignore]
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return getattr, (self._self_instance, self.__wrapped__.__name__)
+
+    def __deepcopy__(self, memo: Any) -> Any:
+        return getattr(deepcopy(self._self_instance, memo), self.__wrapped__.__name__)
+
+
+class DarkLaunched(wrapt.FunctionWrapper):  # type: ignore[misc,type-arg,unused-ignore]
+    """
+    A decorated function: looks, binds and pickles like the one it wraps. `dark_launch` is its experiment.
+
+    It pickles by name, as functions do, and is its own copy: process pools, task queues and deepcopy of what holds it work.
+    """
+
+    __bound_function_wrapper__ = _Bound
+
+    def __init__(self, wrapped: Any, wrapper: Any, experiment: Experiment, candidate: Candidate) -> None:
+        super().__init__(wrapped, wrapper)
+        self._self_experiment = experiment
+        self._self_candidate = candidate
+
+    @property
+    def dark_launch(self) -> Experiment:
+        return self._self_experiment
+
+    @property
+    def candidate(self) -> Candidate:
+        return self._self_candidate
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return _named(self.__wrapped__)
+
+    def __reduce__(self) -> Any:
+        return _named(self.__wrapped__)
+
+    def __copy__(self) -> DarkLaunched:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> DarkLaunched:
+        return self
+
+
+def _named(function: Any) -> Any:
+    if "<locals>" in function.__qualname__:
+        raise PicklingError(f"{function.__qualname__} is local to a function: nobody could find it again by name")
+    return _found, (function.__module__, function.__qualname__)
+
+
+def _found(module: str, qualname: str) -> Any:
+    from importlib import import_module
+
+    value: Any = import_module(module)
+    for name in qualname.split("."):
+        value = inspect.getattr_static(value, name) if inspect.isclass(value) else getattr(value, name)
+    return value
+
+
+def dark_launch(flag: str, *, candidate: Candidate, **options: Unpack[Options]) -> Callable[[F], F]:
+    """
+    Run `candidate` beside the decorated function for the calls `flag` lets through, and compare the two.
+
+    Callers always get the decorated function's own answer: the very object, exception or cancellation, from their own
+    thread or task. What the candidate says is compared and thrown away; what it does should be nothing (see
+    `pf.shadow.active()` and guards). The decorated function's experiment is its attribute `dark_launch`.
+
+    `candidate`: a callable with the same arguments; the name of a method; or `pf.force(flag, variant)`, the same function
+    with a flag at another variant. For methods the candidate belongs to the same object, which both share. See Options
+    for the rest.
+
+    Raises:
+        ValueError: an option can't be right. TypeError: the candidate is none of those.
+    """
+    if not (callable(candidate) or isinstance(candidate, (str, Forced, classmethod, staticmethod))):
+        raise TypeError(f"the candidate is a callable, a method's name or pf.force(…), not {candidate!r}")
+    experiment = Experiment(flag, **options)
+
+    def decorate(function: F) -> F:
+        kind = kind_of(function)
+        experiment.name = f"{getattr(function, '__module__', '')}:{getattr(function, '__qualname__', '')}"
+        _place(experiment, kind, candidate)
+        wrapper = _WRAPPERS[kind](experiment, candidate)
+        return cast("F", DarkLaunched(function, wrapper, experiment, candidate))
+
+    return decorate
+
+
+def _place(experiment: Experiment, kind: str, candidate: Candidate) -> None:
+    """Choose the lane: coroutines go to a loop, the caller's if it has one; the rest to a thread."""
+    awaits = kind in {"coroutine", "async generator"}
+    candidate_awaits = awaits if isinstance(candidate, (str, Forced)) else kind_of(candidate) in {"coroutine", "async generator"}
+    engine = experiment.engine
+    if experiment.inline:
+        experiment.lane = Later() if awaits else Here()
+    elif experiment.executor == "process":
+        from progflags.darklaunch._process import in_process
+
+        experiment.lane, experiment.runner = engine.workers, in_process
+    elif not candidate_awaits:
+        experiment.lane = engine.workers
+    elif awaits and experiment.executor != "thread":
+        experiment.lane = engine.tasks
+    else:
+        experiment.lane = engine.background
+
+
+Wrapper = Callable[[Callable[..., Any], Any, tuple[Any, ...], dict[str, Any]], Any]
+
+
+def _admitted(  # noqa: PLR0917 - wrapt's four and the two they belong to
+    experiment: Experiment, candidate: Candidate, control: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Call | None:
+    def client() -> Any:
+        return experiment.gate.client
+
+    return experiment.admit(partial(bound, candidate, control, instance, client), args, kwargs, control)
+
+
+def _function(experiment: Experiment, candidate: Candidate) -> Wrapper:
+    passes = experiment.gate.passes
+    timed = experiment.timed
+
+    def call_function(control: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if not passes(args, kwargs):
+            return control(*args, **kwargs)
+        call = _admitted(experiment, candidate, control, instance, args, kwargs)
+        began = perf_counter()
+        try:
+            value = control(*args, **kwargs)
+        except BaseException as error:
+            if call is not None:
+                call.raised(error, perf_counter() - began)
+            raise
+        seconds = perf_counter() - began
+        timed(seconds)
+        return value if call is None else call.returned(value, seconds)
+
+    return call_function
+
+
+def _coroutine(experiment: Experiment, candidate: Candidate) -> Wrapper:
+    passes = experiment.gate.passes
+
+    async def shadowed(control: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        call = _admitted(experiment, candidate, control, instance, args, kwargs)
+        began = perf_counter()
+        try:
+            value = await control(*args, **kwargs)
+        except BaseException as error:
+            if call is not None:
+                call.raised(error, perf_counter() - began)
+                if experiment.inline:
+                    await call.finish()
+            raise
+        seconds = perf_counter() - began
+        experiment.timed(seconds)
+        if call is not None:
+            call.returned(value, seconds)
+            if experiment.inline:
+                await call.finish()
+        return value
+
+    def call_coroutine(control: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        return (shadowed(control, instance, args, kwargs)) if passes(args, kwargs) else control(*args, **kwargs)
+
+    return call_coroutine
+
+
+def _generator(experiment: Experiment, candidate: Candidate) -> Wrapper:
+    passes = experiment.gate.passes
+
+    def call_generator(control: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        made = control(*args, **kwargs)
+        if not passes(args, kwargs):
+            return made
+        return stream(made, partial(_admitted, experiment, candidate, control, instance, args, kwargs))
+
+    return call_generator
+
+
+def _async_generator(experiment: Experiment, candidate: Candidate) -> Wrapper:
+    passes = experiment.gate.passes
+
+    def call_async_generator(control: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        made = control(*args, **kwargs)
+        if not passes(args, kwargs):
+            return made
+        return async_stream(made, partial(_admitted, experiment, candidate, control, instance, args, kwargs))
+
+    return call_async_generator
+
+
+_WRAPPERS: dict[str, Callable[[Experiment, Candidate], Wrapper]] = {
+    "function": _function,
+    "coroutine": _coroutine,
+    "generator": _generator,
+    "async generator": _async_generator,
+}

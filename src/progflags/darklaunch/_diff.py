@@ -1,0 +1,422 @@
+"""
+diff(control, candidate) → differences, each with a path and a kind. Pure, bounded, and it never raises.
+
+Three tiers. The same object is the same value. Equal bytes (marshal, which tells 1 from True from 1.0) are equal documents:
+most calls end there, at C speed. Only then a walk, side by side, that asks the rules at each path; it is iterative, so
+depth is no danger, and stops at a number of nodes, differences and CPU seconds.
+
+Strict: `True`, `1` and `1.0` are three values, a list is no tuple. NaN equals NaN. What can't be compared (an iterator, a
+hostile `__eq__`, a cycle beyond the budget) is reported as uncomparable, never as equal and never as different.
+"""
+
+from __future__ import annotations
+
+import marshal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Final, NamedTuple
+
+from progflags.darklaunch._allow import HAIR, ULP, allowed
+from progflags.darklaunch._bag import leftovers, pairs
+from progflags.darklaunch._interrupt import is_delivered
+from progflags.darklaunch._paths import INDEX, KEY, MANY_KEYS, Path, render
+from progflags.darklaunch._rules import State
+from progflags.darklaunch._views import SAME, is_atom, is_closed, opened, special
+
+__all__ = ["Budget", "Comparison", "Difference", "diff"]
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How much one comparison may cost: nodes looked at, differences kept, CPU seconds."""
+
+    nodes: int = 50_000
+    differences: int = 64
+    seconds: float = 0.025
+
+
+class Difference(NamedTuple):
+    """
+    One way the candidate differs. `kind`: value, type, missing (in the candidate), extra, length, order, shape, dtype, …
+
+    `control` and `candidate` are the values themselves, for redaction to reduce before anything is kept.
+    """
+
+    path: str
+    kind: str
+    control: Any = None
+    candidate: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """
+    What came of it. `same` is a proof: everything was looked at and nothing differs. Neither `same` nor `differences`: not comparable.
+
+    `uncomparable` holds (path, class names); `truncated` says a budget ended the walk; `used` names the rules that let
+    something pass.
+    """
+
+    differences: tuple[Difference, ...] = ()
+    uncomparable: tuple[tuple[str, str], ...] = ()
+    truncated: bool = False
+    used: frozenset[str] = frozenset()
+
+    @property
+    def same(self) -> bool:
+        return not (self.differences or self.uncomparable or self.truncated)
+
+
+_SAME = Comparison()
+_BIG_TEXT: Final = 1 << 16  # marshal copies; a text of this size is compared in place instead
+_LOOK: Final = 16  # how many children are asked for their size before the whole is marshalled
+_SMALL: Final = 16  # entries of a branch that is tried whole before it is walked
+_INFINITE: Final = float("inf")
+_PLAIN: Final[frozenset[type]] = frozenset({str, int, float, bool, type(None)})
+
+
+def diff(control: Any, candidate: Any, rules: State | None = None, *, budget: Budget = Budget(), strict: bool = True) -> Comparison:
+    """
+    Compare two values under `rules` (see compile_rules) and within `budget`.
+
+    `strict=False` lets numbers of equal value be equal whatever their class, and sequences and mappings whatever theirs.
+    """
+    if control is candidate or _same_bytes(control, candidate):
+        return _SAME
+    return _Walk(budget, strict).run(control, candidate, rules)
+
+
+def _same_bytes(a: Any, b: Any) -> bool:
+    kind = type(a)
+    if (kind is not dict and kind is not list) or kind is not type(b) or len(a) != len(b):
+        return False
+    children = a.values() if kind is dict else a
+    # No name may be left on a child: marshal writes down whether anybody else holds a value, and we would be that somebody.
+    if any((type(child) is str or type(child) is bytes) and len(child) > _BIG_TEXT for child in islice(children, _LOOK)):
+        return False
+    try:
+        # Only builtin types can be marshalled, so no code of the values' own runs here.
+        return marshal.dumps(a) == marshal.dumps(b)
+    except (ValueError, TypeError, MemoryError):
+        return False
+
+
+_ABSENT: Final = object()
+_Pair = tuple[Any, Any, Path, State | None]
+
+
+def _equal(a: Any, b: Any) -> bool:
+    """Equality of atoms; a NaN is the one atom that is not itself."""
+    return bool(a == b or (a != a and b != b))  # noqa: PLR0124 - only NaN answers so
+
+
+def _twins(a: Any, b: Any) -> bool:
+    """Whether two small branches have equal bytes, in the older format that does not look at who else holds a value."""
+    kind = type(a)
+    if (kind is not dict and kind is not list) or kind is not type(b) or len(a) > _SMALL or len(a) != len(b):
+        return False
+    try:
+        return marshal.dumps(a, 2) == marshal.dumps(b, 2)
+    except (ValueError, TypeError, MemoryError):
+        return False
+
+
+class _Stop(Exception):  # noqa: N818 - an end, not an error
+    """A budget is used up."""
+
+
+class _Walk:
+    """One comparison in progress."""
+
+    __slots__ = ("_budget", "_differences", "_kept", "_nodes", "_seen", "_stack", "_strict", "_uncomparable", "_until", "_used")
+
+    def __init__(self, budget: Budget, strict: bool) -> None:
+        self._budget = budget
+        self._strict = strict
+        self._stack: list[_Pair] = []
+        self._seen: set[tuple[int, int, int]] = set()
+        self._kept: list[Any] = []  # views made on the way: alive until the end, or their ids would come again
+        self._nodes = 0
+        self._until = time.thread_time() + budget.seconds
+        self._differences: list[Difference] = []
+        self._uncomparable: list[tuple[str, str]] = []
+        self._used: set[str] = set()
+
+    def run(self, control: Any, candidate: Any, state: State | None) -> Comparison:
+        self._stack.append((control, candidate, None, state))
+        truncated = False
+        try:
+            self._walk()
+        except _Stop:
+            truncated = True
+        return Comparison(tuple(self._differences), tuple(self._uncomparable), truncated, frozenset(self._used))
+
+    def _walk(self) -> None:
+        while self._stack:
+            a, b, path, state = self._stack.pop()
+            try:
+                if state is not None and state.rules:
+                    left = self._ruled(a, b, state)
+                    if left is None:
+                        continue
+                    a, b, state = left
+                self._pair(a, b, path, state)
+            except _Stop:
+                raise
+            except BaseException as error:
+                if is_delivered(error):
+                    raise
+                self._give_up(path, a, b)
+
+    # One pair of values.
+
+    def _pair(self, a: Any, b: Any, path: Path, state: State | None) -> None:
+        kind = type(a)
+        if kind is not type(b):
+            self._other_type(a, b, path, state)
+        elif kind is dict:
+            if self._enter(a, b, state):
+                self._mapping(a, b, path, state)
+        elif kind is list or kind is tuple:
+            if self._enter(a, b, state):
+                self._sequence(a, b, path, state)
+        elif is_atom(kind):
+            if not _equal(a, b):
+                self._differ(path, "value", a, b)
+        else:
+            self._object(a, b, path, state)
+
+    def _mapping(self, a: dict[Any, Any], b: dict[Any, Any], path: Path, state: State | None) -> None:
+        many = len(a) > MANY_KEYS
+        found: list[_Pair] = []
+        missing = 0
+        for key, left in a.items():
+            right = b.get(key, _ABSENT)
+            kind = type(left)
+            if kind is type(right) and kind in _PLAIN and left == right:
+                continue
+            if right is _ABSENT:
+                missing += 1
+                if not self._ignored(state, key):
+                    self._differ((path, KEY if many else key), "missing", left, None)
+            else:
+                found.append((left, right, (path, KEY if many else key), None if state is None else state.step(key)))
+        if found:
+            self._descend(found)
+        if len(b) != len(a) - missing and not (state is not None and self._use(state, "subset")):
+            for key, right in b.items():
+                if key not in a and not self._ignored(state, key):
+                    self._differ((path, KEY if many else key), "extra", None, right)
+
+    def _sequence(self, a: Any, b: Any, path: Path, state: State | None) -> None:
+        if state is not None:
+            if "by_key" in state.rules:
+                return self._by_key(a, b, path, state)
+            if "unordered" in state.rules:
+                return self._unordered(a, b, path, state)
+        if len(a) != len(b):
+            return self._differ(path, "length", len(a), len(b))
+        below = (path, INDEX)
+        inside = None if state is None or state.indexed else state.step(INDEX)
+        found: list[_Pair] = []
+        for index, left in enumerate(a):
+            right = b[index]
+            kind = type(left)
+            # Two NaNs are no difference here either, or a list of them would pass for one in another order.
+            if kind is type(right) and kind in _PLAIN and (left == right or (left != left and right != right)):  # noqa: PLR0124
+                continue
+            if state is not None and state.indexed:
+                inside = state.step(index)
+            found.append((left, right, below, inside))
+        if state is None and len(found) > 1 and type(found[0][0]) in _PLAIN and self._only_order(found):
+            return self._differ(path, "order", None, None)
+        return self._descend(found) if found else None
+
+    def _descend(self, found: list[_Pair]) -> None:
+        """What is worth walking goes on the stack, first one on top; small branches that are twins are not."""
+        self._stack += [pair for pair in reversed(found) if not _twins(pair[0], pair[1])]
+
+    def _only_order(self, found: list[_Pair]) -> bool:
+        left, right = leftovers([pair[0] for pair in found], [pair[1] for pair in found], None)
+        return not left and not right
+
+    def _unordered(self, a: Any, b: Any, path: Path, state: State) -> None:
+        below, inside = (path, INDEX), state.step(INDEX)
+        left, right = leftovers(a, b, inside)
+        self._use(state, "unordered")
+        tolerant = inside is not None and bool(inside.rules.keys() & {"tolerance", "within", "opaque", "normalize"})
+        if len(left) == len(right) and (tolerant or len(left) == 1):
+            left, right = pairs(left, right)
+            self._stack.extend((x, y, below, inside) for x, y in zip(left, right, strict=True))
+            return
+        for value in left:
+            self._differ(below, "missing", value, None)
+        for value in right:
+            self._differ(below, "extra", None, value)
+
+    def _by_key(self, a: Any, b: Any, path: Path, state: State) -> None:
+        keys = state.rules["by_key"].value
+        below, inside = (path, INDEX), state.step(INDEX)
+        left, right = _keyed(a, keys), _keyed(b, keys)
+        self._use(state, "by_key")
+        for key, value in left.items():
+            if key in right:
+                self._stack.append((value, right[key], below, inside))
+            else:
+                self._differ(below, "missing", value, None)
+        for key, value in right.items():
+            if key not in left:
+                self._differ(below, "extra", None, value)
+
+    def _object(self, a: Any, b: Any, path: Path, state: State | None) -> None:
+        compare = special(a)
+        if compare is not None:
+            return self._special(compare, a, b, path, state)
+        inside = self._open(a, b)
+        if inside is not None:
+            return self._inside(*inside, path, state)
+        if isinstance(a, BaseException):
+            return None if a.args == b.args else self._differ(path, "exception", a, b)
+        if is_closed(a):
+            return self._give_up(path, a, b)
+        answer = a == b
+        if answer is True:
+            return None
+        return self._differ(path, "value", a, b) if answer is False else self._give_up(path, a, b)
+
+    def _special(self, compare: Callable[..., str], a: Any, b: Any, path: Path, state: State | None) -> None:
+        absolute, relative = state.rules["tolerance"].value if state is not None and "tolerance" in state.rules else (0.0, 0.0)
+        kind = compare(a, b, float(absolute), relative)
+        if kind != SAME:
+            self._differ(path, kind, a, b)
+
+    def _open(self, a: Any, b: Any) -> tuple[str, Any, Any] | None:
+        room = self._budget.nodes - self._nodes + 1
+        left = opened(a, room)
+        right = None if left is None else opened(b, room)
+        if left is None or right is None or left[0] != right[0]:
+            return None
+        self._kept += (left[1], right[1])
+        return left[0], left[1], right[1]
+
+    def _inside(self, shape: str, a: Any, b: Any, path: Path, state: State | None) -> None:
+        self._count(len(a) + len(b))
+        if shape == "items":
+            self._sequence(a, b, path, state)
+        elif shape == "set":
+            self._set(a, b, path, state)
+        elif set(a) == {"view"} == set(b):
+            self._stack.append((a["view"], b["view"], path, state))
+        else:
+            self._mapping(a, b, path, state)
+
+    def _set(self, a: Any, b: Any, path: Path, state: State | None) -> None:
+        below = (path, INDEX)
+        for value in a - b:
+            self._differ(below, "missing", value, None)
+        if not (b <= a) and not (state is not None and self._use(state, "subset")):
+            for value in b - a:
+                self._differ(below, "extra", None, value)
+
+    def _other_type(self, a: Any, b: Any, path: Path, state: State | None) -> None:
+        if not self._strict:
+            if isinstance(a, (int, float, complex)) and isinstance(b, (int, float, complex)):
+                return None if _equal(a, b) else self._differ(path, "value", a, b)
+            if isinstance(a, str) and isinstance(b, str):
+                return None if str.__eq__(a, b) else self._differ(path, "value", a, b)
+            inside = self._loose(a, b)
+            if inside is not None:
+                return self._inside(*inside, path, state)
+        return self._differ(path, "type", a, b)
+
+    def _loose(self, a: Any, b: Any) -> tuple[str, Any, Any] | None:
+        room = self._budget.nodes - self._nodes + 1
+        left, right = opened(a, room), opened(b, room)
+        names = {"fields": "mapping"}
+        if left is None or right is None or names.get(left[0], left[0]) != names.get(right[0], right[0]):
+            return None
+        self._kept += (left[1], right[1])
+        return left[0], left[1], right[1]
+
+    # Rules.
+
+    def _ruled(self, a: Any, b: Any, state: State) -> tuple[Any, Any, State | None] | None:
+        """What is left to compare, and under which state; None: the rules have decided."""
+        near = state.near
+        if near is not None and type(a) is float and type(b) is float:
+            # The common case of `allowed`, without its calls: a table of prices is thousands of these.
+            size = max(abs(a), abs(b))
+            if abs(a - b) <= max(near[0], near[1] * size) * HAIR + ULP * size < _INFINITE:
+                self._used.add(near[2])
+                return None
+        rules = state.rules
+        if "ignore" in rules:
+            self._use(state, "ignore")
+            return None
+        if "normalize" in rules:
+            function = rules["normalize"].value
+            self._use(state, "normalize")
+            a, b, state = function(a), function(b), state.without("normalize")
+            self._kept += (a, b)
+        rule = allowed(a, b, state)
+        if rule is not None:
+            self._used.add(str(rule))
+            return None
+        return a, b, state
+
+    def _ignored(self, state: State | None, key: Any) -> bool:
+        below = None if state is None else state.step(key)
+        return below is not None and self._use(below, "ignore")
+
+    def _use(self, state: State, kind: str) -> bool:
+        if kind in state.rules:
+            self._used.add(str(state.rules[kind]))
+            return True
+        return False
+
+    # Book-keeping.
+
+    def _enter(self, a: Any, b: Any, state: State | None) -> bool:
+        """Whether this pair is new: a cycle, or the thousandth alias of one list, is walked once."""
+        pair = (id(a), id(b), id(state))
+        if pair in self._seen:
+            return False
+        self._seen.add(pair)
+        self._count(len(a) + len(b))
+        return True
+
+    def _count(self, nodes: int) -> None:
+        before = self._nodes
+        self._nodes += nodes + 1
+        if self._nodes > self._budget.nodes:
+            raise _Stop
+        if before >> 9 != self._nodes >> 9 and time.thread_time() > self._until:
+            raise _Stop
+
+    def _differ(self, path: Path, kind: str, a: Any, b: Any) -> None:
+        self._differences.append(Difference(render(path), kind, a, b))
+        if len(self._differences) >= self._budget.differences:
+            raise _Stop
+
+    def _give_up(self, path: Path, a: Any, b: Any) -> None:
+        left, right = type(a).__qualname__, type(b).__qualname__
+        self._uncomparable.append((render(path), left if left == right else f"{left}, {right}"))
+        if len(self._uncomparable) >= self._budget.differences:
+            raise _Stop
+
+
+def _keyed(items: Any, keys: tuple[str, ...]) -> dict[Any, Any]:
+    """Elements by key; the second element of one key gets its number, so that none hides another."""
+    found: dict[Any, Any] = {}
+    times: dict[Any, int] = {}
+    for item in items:
+        key = tuple(_part(item, name) for name in keys)
+        times[key] = times.get(key, 0) + 1
+        found[(key, times[key])] = item
+    return found
+
+
+def _part(item: Any, name: str) -> Any:
+    return item[name] if isinstance(item, dict) else getattr(item, name)

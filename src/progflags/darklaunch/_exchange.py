@@ -1,0 +1,106 @@
+"""
+One HTTP exchange as it is compared: status, the headers that matter, the body as what it says.
+
+Captured as bytes on the way through, capped; decoded where it is compared, never on the request's time. A rule for an
+exchange may name a part (`$.status`, `$.headers.location`, `$.body.items[*].price`) or speak of the body as if it were
+the whole (`$.items[*].price`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from progflags.darklaunch._paths import DEEP, parse
+from progflags.darklaunch._rules import Rule
+
+__all__ = ["HEADERS", "MAX_BODY", "METHODS", "Answer", "Reader", "rooted", "skipped"]
+
+METHODS: Final = ("GET", "HEAD", "OPTIONS")  # safe by RFC 9110; every other method has effects that would happen twice
+MAX_BODY: Final = 65_536
+HEADERS: Final = ("content-type", "location", "cache-control")  # the rest is mostly noise: dates, ids, server names
+_PARTS: Final = frozenset({"status", "headers", "body"})
+_LARGEST: Final = 1 << 20  # bytes a compressed body may decode to
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A response: status, header pairs as lower-case names and values, and the whole body."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+
+class Reader:
+    """An Answer → the parts that are compared. `headers` are the names compared beside HEADERS."""
+
+    __slots__ = ("_names",)
+
+    def __init__(self, headers: Iterable[str] = ()) -> None:
+        self._names = frozenset({*HEADERS, *(name.lower() for name in headers)})
+
+    def __call__(self, answer: Any) -> Any:
+        if not isinstance(answer, Answer):
+            return answer
+        headers: dict[str, Any] = {}
+        for name, value in answer.headers:
+            if name in self._names:
+                headers[name] = value if name not in headers else f"{headers[name]}, {value}"
+        return {"status": answer.status, "headers": headers, "body": _body(answer)}
+
+
+def _body(answer: Answer) -> Any:
+    headers = dict(answer.headers)
+    kind = headers.get("content-type", "").lower()
+    plain = _decoded(answer.body, headers.get("content-encoding", "").lower())
+    if plain is None:
+        return _digest(answer.body)
+    if not plain:
+        return None
+    if "json" in kind:
+        try:
+            return json.loads(plain)
+        except (ValueError, RecursionError):
+            pass  # it says JSON and is not: compared as the text it is
+    if kind.startswith("text/") or any(word in kind for word in ("json", "xml", "javascript", "urlencoded")):
+        return plain.decode("utf-8", "replace")
+    return _digest(plain)
+
+
+def _digest(body: bytes) -> dict[str, Any]:
+    return {"length": len(body), "digest": hashlib.blake2b(body, digest_size=16).hexdigest()}
+
+
+def _decoded(body: bytes, encoding: str) -> bytes | None:
+    if encoding in {"", "identity"}:
+        return body
+    if encoding in {"gzip", "deflate"}:
+        try:
+            machine = zlib.decompressobj(47 if encoding == "gzip" else 15)
+            plain = machine.decompress(body, _LARGEST)
+        except zlib.error:
+            return None
+        return plain if machine.eof else None
+    return None
+
+
+def rooted(rules: Iterable[Rule]) -> tuple[Rule, ...]:
+    """Rules as they apply to the parts: those that name none of them speak of the body."""
+    return tuple(_rooted(rule) for rule in rules)
+
+
+def _rooted(rule: Rule) -> Rule:
+    steps = parse(rule.path)
+    if not steps or steps[0] is DEEP or steps[0] in _PARTS:
+        return rule
+    return replace(rule, path="$.body" + rule.path[1:])
+
+
+def skipped(headers: Iterable[tuple[str, str]]) -> bool:
+    """Whether a request is of a kind that is never shadowed: part of a resource, an event stream, another protocol."""
+    return any(name in {"range", "upgrade"} or (name == "accept" and "text/event-stream" in value) for name, value in headers)

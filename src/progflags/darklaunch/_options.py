@@ -1,0 +1,59 @@
+"""What can be said about a dark launch, checked when it is said."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from typing import Any, Literal, TypedDict
+
+from progflags.darklaunch._rules import Rule
+from progflags.flags import Client
+
+__all__ = ["EXECUTORS", "Executor", "Options"]
+
+Executor = Literal["auto", "thread", "task", "inline", "process"]
+EXECUTORS = ("auto", "thread", "task", "inline", "process")
+
+
+class Options(TypedDict, total=False):
+    """
+    Keyword arguments of `dark_launch` and of the middleware.
+
+    - `flags`: the client; otherwise the default one, looked up at each call.
+    - `key(*args, **kwargs)`: whose evaluation decides: a targeting key, Context or mapping; otherwise the bound context's.
+    - `sample`: a further share 0…1 of the units the flag lets through. `run_if(*args, **kwargs)`: and only such calls.
+    - `rules`: what may differ. `compare(control, candidate) -> bool` instead of the diff; `compare_errors` for two
+      exceptions; `ignore_if(control, candidate)`: a difference that does not matter; `strict_types=False`: 1 equals 1.0.
+    - `deadline`: seconds the candidate may take. `executor`: where it runs; "auto" is a task for coroutines, a thread for the rest.
+    - `isolate`: how arguments and result are copied: "auto", "share" (not at all), or a function; `share`: classes handed
+      over as they are; `reduce(value)`: what of a result is compared, computed on both sides.
+    - `guards`: what a shadow may not do, see progflags.darklaunch.guards.
+    - `aa_rate`: share of shadows in which the control is run again to learn what differs anyway; `learn`: "propose" or "apply".
+    - `reveal`: paths whose values may be kept in samples; `redact`: further names whose values never are.
+    - `record`: a path for a JSON Lines file, or a function of one record; `capture=True` also records the arguments, for replay.
+    - `raise_on_mismatch`: for tests: the caller gets an exception instead of an answer that the candidate disagrees with.
+    """
+
+    flags: Client | None
+    key: Callable[..., Any] | None
+    sample: float
+    run_if: Callable[..., Any] | None
+    rules: Iterable[Rule]
+    compare: Callable[[Any, Any], bool] | None
+    compare_errors: Callable[[BaseException, BaseException], bool] | None
+    ignore_if: Callable[[Any, Any], bool] | None
+    strict_types: bool
+    deadline: float
+    executor: Executor
+    isolate: str | Callable[[Any], Any]
+    share: Iterable[type]
+    reduce: Callable[[Any], Any] | None
+    guards: Iterable[Callable[..., Any]]
+    aa_rate: float
+    learn: Literal["propose", "apply"]
+    reveal: Iterable[str]
+    redact: Iterable[str]
+    record: str | os.PathLike[str] | Callable[[dict[str, Any]], object] | None
+    capture: bool
+    max_inflight: int
+    raise_on_mismatch: bool

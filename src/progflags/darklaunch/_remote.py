@@ -1,0 +1,121 @@
+"""
+A candidate on another host: one fixed origin, and nothing that the request could bend.
+
+The request is rebuilt from its parsed parts. The origin comes from the configuration alone, so neither Host, nor an
+absolute path, nor a forwarded header, nor a redirect can send it elsewhere; the environment's proxies are not asked. Only
+named headers go along, never credentials unless named. Link-local addresses, where clouds keep their secrets, are refused.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+from urllib.parse import quote, urlsplit
+
+from progflags.darklaunch._exchange import Answer
+from progflags.darklaunch._marker import HEADER, header
+from progflags.darklaunch.shadow import active, remaining
+from progflags.errors import MissingExtraError
+
+__all__ = ["Remote"]
+
+#: Request headers that describe what is asked for, and nobody's identity.
+HARMLESS: Final = frozenset(
+    {"accept", "accept-language", "content-type", "user-agent", "cache-control", "if-none-match", "if-modified-since"}
+)
+_NEVER: Final = frozenset(
+    {
+        *("host", "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te", "trailer"),
+        *("transfer-encoding", "upgrade", "content-length", "expect", "http2-settings", "forwarded"),
+    }
+)
+_OWN: Final = {"accept-encoding": "identity"}
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+_PATH: Final = "/!$&'()*+,;=:@~-._%"
+_LARGEST: Final = 1 << 20
+
+
+class Remote:
+    """Asks `origin`. Its client is made at first use, in the loop that uses it, and keeps a few connections."""
+
+    def __init__(self, origin: str, forward: Iterable[str] = ()) -> None:
+        parts = urlsplit(origin)
+        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.query or parts.fragment:
+            raise ValueError(f'{origin!r} is not an origin: write "https://host", perhaps with a port and a path')
+        _refuse_link_local(parts.hostname)
+        self._origin = f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
+        self._forward = HARMLESS | {name.lower() for name in forward}
+        if self._forward & _NEVER:
+            raise ValueError(f"{', '.join(sorted(self._forward & _NEVER))} belong to one connection and can't be forwarded")
+        self._clients: dict[int, Any] = {}
+
+    async def ask(self, method: str, path: bytes, query: bytes, headers: Sequence[tuple[str, str]], body: bytes) -> Answer:
+        """The remote's answer. Whatever fails on the way is raised, and is the candidate's failure."""
+        client = self._client()
+        request = client.build_request(
+            method, self.url(path, query), headers=self.headers(headers), content=body or None, timeout=remaining() or 5.0
+        )
+        response = await client.send(request, stream=True, follow_redirects=False)
+        try:
+            parts: list[bytes] = []
+            size = 0
+            async for chunk in response.aiter_raw():
+                size += len(chunk)
+                if size > _LARGEST:
+                    raise OverflowError("the remote candidate's response is too large")
+                parts.append(chunk)
+        finally:
+            await response.aclose()
+        pairs = tuple((name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in response.headers.raw)
+        return Answer(response.status_code, pairs, b"".join(parts))
+
+    def url(self, path: bytes, query: bytes) -> str:
+        """The target: our origin, and the request's path and query encoded anew, so that no character has a second meaning."""
+        text = path.split(b"?", 1)[0].decode("latin-1")
+        rest = quote(text.encode("latin-1"), safe=_PATH)
+        asked = quote(query, safe=_PATH + "?[]")
+        return f"{self._origin}/{rest.lstrip('/')}" + (f"?{asked}" if asked else "")
+
+    def headers(self, pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+        """What goes along: named, harmless, free of control characters; and the marker."""
+        kept = [
+            (name, value)
+            for name, value in pairs
+            if name.lower() in self._forward and name.lower() != HEADER and not _CONTROL.search(name) and not _CONTROL.search(value)
+        ]
+        baggage = [("baggage", "progflags.shadow=1")] if active() else []
+        return [*kept, *header().items(), *baggage]
+
+    def _client(self) -> Any:
+        import asyncio
+
+        try:
+            import httpx
+        except ImportError:
+            raise MissingExtraError("httpx", "fastapi") from None
+        loop = asyncio.get_running_loop()
+        client = self._clients.get(id(loop))
+        if client is None or client.is_closed:
+            limits = httpx.Limits(max_connections=8, max_keepalive_connections=4, keepalive_expiry=15.0)
+            transport = httpx.AsyncHTTPTransport(limits=limits, retries=0)
+            client = httpx.AsyncClient(transport=transport, trust_env=False, follow_redirects=False, headers=_OWN)
+            if len(self._clients) >= 8:  # loops that are gone
+                self._clients.clear()
+            self._clients[id(loop)] = client
+        return client
+
+    async def aclose(self) -> None:
+        clients, self._clients = self._clients, {}
+        for client in clients.values():
+            await client.aclose()
+
+
+def _refuse_link_local(host: str) -> None:
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return
+    if address.is_link_local or address.is_multicast or address.is_unspecified:
+        raise ValueError(f"{host} is no place for a candidate: link-local addresses hold a cloud's credentials")

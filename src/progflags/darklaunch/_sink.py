@@ -1,0 +1,58 @@
+"""Mismatches on disk: one redacted JSON object a line, in files that rotate and never grow beyond a bound."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+from progflags._trouble import swallow
+
+__all__ = ["JsonLines"]
+
+
+class JsonLines:
+    """
+    Appends records to `path`; beyond `max_bytes` the file becomes `path.1`, that one `path.2`, … up to `backups`.
+
+    Written by the workers, never by the caller's thread. A full or read-only disk costs records, nothing else: it is
+    counted and said once a minute. `progflags replay` reads these files.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, max_bytes: int = 10_000_000, backups: int = 3) -> None:
+        self._path = Path(path)
+        self._max = max_bytes
+        self._backups = backups
+        self._lock = threading.Lock()
+
+    def __call__(self, record: dict[str, Any]) -> None:
+        line = json.dumps(record, separators=(",", ":"), default=_named) + "\n"
+        try:
+            with self._lock:
+                self._rotate(len(line))
+                with self._path.open("a", encoding="utf-8") as file:
+                    file.write(line)
+        except OSError as error:
+            swallow("dark launch sink", error)
+
+    def _rotate(self, more: int) -> None:
+        try:
+            size = self._path.stat().st_size
+        except FileNotFoundError:
+            return
+        if size + more <= self._max:
+            return
+        for number in range(self._backups - 1, 0, -1):
+            older = self._path.with_name(f"{self._path.name}.{number}")
+            if older.exists():
+                older.replace(self._path.with_name(f"{self._path.name}.{number + 1}"))
+        if self._backups:
+            self._path.replace(self._path.with_name(f"{self._path.name}.1"))
+        else:
+            self._path.unlink()
+
+
+def _named(value: Any) -> str:
+    return f"<{type(value).__qualname__}>"

@@ -1,0 +1,196 @@
+"""Generators: the control's items pass through untouched and are noted; the candidate's are drawn by the shadow, as many as were."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterable
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any, Final
+
+from progflags.darklaunch._call import Call
+from progflags.darklaunch._isolate import NotIsolated
+from progflags.darklaunch._outcome import Outcome, Shed
+
+__all__ = ["async_stream", "stream"]
+
+ITEMS: Final = 1000
+
+
+class _Noted:
+    """What a control's generator has yielded so far, as far as it can be compared."""
+
+    __slots__ = ("_call", "_items", "_size", "conversed", "refused", "seconds")
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self._items: list[Any] = []
+        self._size = 0
+        self.seconds = 0.0
+        self.refused = ""
+        self.conversed = False
+
+    def item(self, value: Any, began: float) -> None:
+        self.seconds += perf_counter() - began
+        if self.refused:
+            return
+        try:
+            kept, size = self._call.experiment.keep(value)
+        except NotIsolated as refusal:
+            self.refused = str(refusal)
+            return
+        self._items.append(kept)
+        self._size += size
+        if len(self._items) > ITEMS:
+            self.refused = "too many items"
+
+    def ended(self, returned: Any, drawn: Callable[[Any, int], Any], *, early: bool = False) -> None:
+        """The caller has what it wanted: all of it, or only the first items (`early`)."""
+        call = self._call
+        if self.conversed:
+            call.experiment.conclude(call, Outcome.INCOMPLETE)
+        elif self.refused:
+            call.experiment.drop(call, Shed.RESULT_ISOLATION, self.refused)
+        else:
+            wanted = len(self._items) if early else ITEMS + 1
+            call.take = lambda made: drawn(made, wanted)
+            call.size += self._size
+            call.returned(self._items if early else _whole(self._items, returned), self.seconds)
+
+    def failed(self, error: BaseException, drawn: Callable[[Any, int], Any]) -> None:
+        self._call.take = lambda made: drawn(made, ITEMS + 1)
+        self._call.raised(error, self.seconds)
+
+    async def finish(self) -> None:
+        if self._call.experiment.inline:
+            await self._call.finish()
+
+
+class _Deaf(_Noted):
+    """Nobody is comparing. There is no `yield from` for async generators, so their loop runs all the same."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self.conversed = False
+
+    def item(self, value: Any, began: float) -> None: ...
+
+    def ended(self, returned: Any, drawn: Callable[[Any, int], Any], *, early: bool = False) -> None: ...
+
+    def failed(self, error: BaseException, drawn: Callable[[Any, int], Any]) -> None: ...
+
+    async def finish(self) -> None: ...
+
+
+def stream(control: Generator[Any, Any, Any], begin: Callable[[], Call | None]) -> Generator[Any, Any, Any]:
+    """
+    `control`, item by item. The call is taken in when the first item is asked for: before that nothing has run.
+
+    What the caller sends or throws in reaches the control; it can't be repeated for the candidate, so such a call is
+    counted as incomplete.
+    """
+    call = begin()
+    if call is None:
+        return (yield from control)
+    noted = _Noted(call)
+    sent: Any = None
+    thrown: BaseException | None = None
+    while True:
+        began = perf_counter()
+        try:
+            item = control.send(sent) if thrown is None else control.throw(thrown)
+        except StopIteration as end:
+            noted.seconds += perf_counter() - began
+            noted.ended(end.value, _drawn)
+            return end.value
+        except BaseException as error:
+            noted.seconds += perf_counter() - began
+            noted.failed(error, _drawn)
+            raise
+        noted.item(item, began)
+        sent, thrown = None, None
+        try:
+            sent = yield item
+        except GeneratorExit:
+            try:
+                control.close()
+            finally:
+                noted.ended(None, _drawn, early=True)
+            raise
+        except BaseException as error:
+            thrown = error
+        noted.conversed = noted.conversed or sent is not None or thrown is not None
+
+
+async def async_stream(control: AsyncGenerator[Any, Any], begin: Callable[[], Call | None]) -> AsyncGenerator[Any, Any]:
+    """As `stream`, for async generators."""
+    call = begin()
+    noted = _Deaf() if call is None else _Noted(call)
+    sent: Any = None
+    thrown: BaseException | None = None
+    while True:
+        began = perf_counter()
+        try:
+            item = await (control.asend(sent) if thrown is None else control.athrow(thrown))
+        except StopAsyncIteration:
+            noted.seconds += perf_counter() - began
+            noted.ended(None, _drawn_async)
+            await noted.finish()
+            return
+        except BaseException as error:
+            noted.seconds += perf_counter() - began
+            noted.failed(error, _drawn_async)
+            await noted.finish()
+            raise
+        noted.item(item, began)
+        sent, thrown = None, None
+        try:
+            sent = yield item
+        except GeneratorExit:
+            try:
+                await control.aclose()
+            finally:
+                noted.ended(None, _drawn_async, early=True)
+            raise
+        except BaseException as error:
+            thrown = error
+        noted.conversed = noted.conversed or sent is not None or thrown is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """What a generator returned, as one more item of what it yielded."""
+
+    value: Any
+
+
+def _whole(items: list[Any], returned: Any) -> list[Any]:
+    return items if returned is None else [*items, Returned(returned)]
+
+
+def _drawn(made: Iterable[Any], wanted: int) -> list[Any]:
+    """The candidate's first `wanted` items, and its return value if it came so far."""
+    iterator = iter(made)
+    items: list[Any] = []
+    while len(items) < wanted:
+        try:
+            items.append(next(iterator))
+        except StopIteration as end:
+            return _whole(items, end.value)
+    close = getattr(made, "close", None)
+    if close is not None:
+        close()
+    return items
+
+
+async def _drawn_async(made: AsyncIterator[Any], wanted: int) -> list[Any]:
+    items: list[Any] = []
+    iterator = aiter(made)
+    while len(items) < wanted:
+        try:
+            items.append(await anext(iterator))
+        except StopAsyncIteration:
+            return items
+    close = getattr(made, "aclose", None)
+    if close is not None:
+        await close()
+    return items

@@ -1,0 +1,186 @@
+"""
+The threads shadows run in: daemons, few, fed by a bounded queue, replaced when one gets stuck.
+
+concurrent.futures is no pool for this: one hung task keeps the interpreter alive for as long as it hangs, and after a
+fork the inherited pool accepts work that nobody does. These threads start with the first job in each process, hold nothing
+up at exit, and are counted when they are left behind. A thread can't be stopped, so a deadline here is soft: at its end
+(and a grace for the orderly) the call is decided, and a fresh thread takes the stuck one's place, up to a limit.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from queue import SimpleQueue
+from typing import Final
+
+from progflags._fork import in_child
+from progflags.darklaunch._lane import Job
+from progflags.darklaunch._outcome import Shed
+from progflags.darklaunch._redact import mute
+
+__all__ = ["GRACE", "Workers"]
+
+GRACE: Final = 0.1  # seconds between a deadline and giving up
+QUEUED: Final = 4096
+STUCK: Final = 4  # abandoned threads that are replaced; with more than these nothing is taken in until one returns
+_TICK: Final = 0.02
+_IDLE: Final = 1.0
+
+
+class _Worker:
+    """One thread and what it is at."""
+
+    __slots__ = ("abandoned", "cpu", "gone", "job", "since", "thread")
+
+    def __init__(self) -> None:
+        self.job: Job | None = None
+        self.since = 0.0
+        self.cpu = 0.0  # thread CPU already charged for this job
+        self.abandoned = False
+        self.gone = False
+        self.thread: threading.Thread | None = None
+
+
+class Workers:
+    """A lane of daemon threads; one serves all experiments of a process."""
+
+    def __init__(self, size: int | None = None, queued: int = QUEUED) -> None:
+        self.size = size or min(2, os.cpu_count() or 1)
+        self._queued = queued
+        self.after_fork()
+        in_child(self)
+
+    def after_fork(self) -> None:
+        """A child has none of its parent's threads, and must not do its parent's work."""
+        self._queue: SimpleQueue[Job] = SimpleQueue()
+        self._lock = threading.Lock()
+        self._workers: list[_Worker] = []
+        self._watching: threading.Thread | None = None
+        self._busy = threading.Event()
+        self._started = False
+
+    @property
+    def stuck(self) -> int:
+        """How many threads have been left behind and have not come back."""
+        return sum(worker.abandoned and not worker.gone for worker in self._workers)
+
+    def room(self) -> Shed | None:
+        if self._queue.qsize() >= self._queued:
+            return Shed.QUEUE
+        if self._started and self.stuck > STUCK:
+            return Shed.STUCK
+        return None
+
+    def submit(self, job: Job) -> Shed | None:
+        refused = self.room()
+        if refused is None:
+            self.put(job)
+        return refused
+
+    def put(self, job: Job) -> None:
+        """Take a job whatever the queue's length: for the second half of one that was admitted elsewhere."""
+        if not self._started:
+            self._start()
+        self._queue.put(job)
+
+    def _start(self) -> None:
+        with self._lock:
+            while len(self._workers) < self.size:
+                self._add()
+            self._started = True
+
+    def _add(self) -> None:
+        worker = _Worker()
+        worker.thread = threading.Thread(target=self._serve, args=(worker,), name="progflags-shadow", daemon=True)
+        self._workers.append(worker)
+        worker.thread.start()
+
+    def _serve(self, worker: _Worker) -> None:
+        while True:
+            job = self._queue.get()
+            worker.since, worker.cpu = time.monotonic(), time.thread_time()
+            worker.job = job
+            self._watch()
+            try:
+                job.work()
+            except BaseException as error:  # the job's promise is not to raise; a worker must outlive a broken promise
+                mute("dark launch worker", error)
+            worker.job = None
+            _close_connections()
+            with self._lock:
+                job.spent(time.thread_time() - worker.cpu)
+                if worker.abandoned:
+                    # Back at last. Its replacement works already, so this thread ends; `gone` under the lock, because
+                    # nobody may ask for the clock of a thread that no longer exists.
+                    worker.gone = True
+                    self._workers.remove(worker)
+                    if sum(not other.abandoned for other in self._workers) < self.size:
+                        self._add()
+                    return
+            del job
+
+    def _watch(self) -> None:
+        if self._busy.is_set():
+            return
+        self._busy.set()
+        with self._lock:
+            if self._watching is None:
+                self._watching = threading.Thread(target=self._look, name="progflags-shadow-watch", daemon=True)
+                self._watching.start()
+
+    def _look(self) -> None:
+        idle_since = time.monotonic()
+        while True:
+            self._busy.wait()
+            time.sleep(_TICK)
+            now = time.monotonic()
+            with self._lock:
+                self._empty_if_nobody_is_left()
+                busy = [self._look_at(worker, now) for worker in tuple(self._workers)]
+                if any(busy):
+                    idle_since = now
+                elif now - idle_since > _IDLE:
+                    self._busy.clear()
+
+    def _empty_if_nobody_is_left(self) -> None:
+        """With every thread stuck nobody takes from the queue; what waits there must not wait for ever."""
+        while self._workers and all(worker.abandoned for worker in self._workers) and not self._queue.empty():
+            self._queue.get().refuse(Shed.STUCK)
+
+    def _look_at(self, worker: _Worker, now: float) -> bool:
+        """Whether this worker is busy; what it uses is charged on the way, and it is given up when it overruns."""
+        job, since = worker.job, worker.since
+        if job is None or worker.gone:
+            return False
+        self._charge(worker, job)
+        if not worker.abandoned and now - since > job.deadline + GRACE and worker.job is job and worker.since == since:
+            worker.abandoned = True
+            job.abandon()
+            if self.stuck <= STUCK:
+                self._add()
+        return not worker.abandoned or _HAS_CLOCKS
+
+    def _charge(self, worker: _Worker, job: Job) -> None:
+        """A candidate that spins must not have spun for free until it returns."""
+        if not _HAS_CLOCKS or worker.thread is None or worker.thread.ident is None:
+            return
+        used = time.clock_gettime(time.pthread_getcpuclockid(worker.thread.ident))
+        if worker.cpu and used - worker.cpu > _TICK / 4 and worker.job is job:
+            job.spent(used - worker.cpu)
+            worker.cpu = used
+
+
+def _close_connections() -> None:
+    if "django.db" in sys.modules:
+        from progflags.darklaunch._guards import close_connections
+
+        try:
+            close_connections()
+        except Exception as error:
+            mute("dark launch connections", error)
+
+
+_HAS_CLOCKS: Final = hasattr(time, "pthread_getcpuclockid")

@@ -1,0 +1,400 @@
+"""
+The condition tree: who a rule is for.
+
+A condition is written as an expression (`plan == "pro" and app >= semver("2.1.0")`, see _expression.py) or as a tree of
+tables (`{ all = [...] }`, `{ any = [...] }`, `{ not = {...} }`, `{ segment = "staff" }`, `{ attribute, op, value }`); both become
+the same nodes. A missing or null attribute matches nothing: every comparison with it is false, `!=` and `not in` too;
+ask `exists`. Two-valued logic otherwise, so `not (plan == "pro")` is true for somebody without a plan.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from sys import intern
+from typing import Any, Final
+
+from progflags.flags._literals import Moment, Network, SemVer, moment_of
+from progflags.flags._operators import OPERATORS, Texts, plain, predicate, texts
+from progflags.flags._problems import Path, Wrong, shown, suggest
+
+__all__ = ["KEY", "Check", "Compare", "Every", "Literal", "Named", "Never", "Node", "Some", "attributes_of", "literal", "tree"]
+
+KEY: Final = "targeting_key"
+"""The name by which conditions and units speak of the context's own key."""
+
+Check = Callable[[bytes | None, Mapping[str, Any]], bool]
+"""A compiled condition: (the targeting key's bytes, the attributes) → does it match."""
+
+Literal = str | int | float | bool | SemVer | Moment | Network | tuple[Any, ...]
+
+_DEEPEST = 32
+
+
+def _written(value: Literal) -> str:
+    if isinstance(value, tuple):
+        return "[" + ", ".join(_written(item) for item in value) + "]"
+    return str(value) if isinstance(value, (SemVer, Moment, Network)) else json.dumps(value, ensure_ascii=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Compare:
+    """One comparison of one attribute with a literal."""
+
+    path: tuple[str, ...]
+    op: str
+    value: Literal
+
+    @property
+    def name(self) -> str:
+        return ".".join(self.path)
+
+    def compile(self) -> Check:
+        if self.op == "exists":
+            return self._exists()
+        if self.name == KEY:
+            test = predicate(self.op, self.value)
+            return lambda kb, _: kb is not None and test(kb.decode())
+        return self._of_path() if len(self.path) > 1 else _flat(self.name, self.op, self.value)
+
+    def texts(self) -> tuple[str, Texts] | None:
+        """The attribute and the texts that pass, for a comparison of a top-level attribute that only texts can pass."""
+        known = None if len(self.path) > 1 or self.name == KEY or self.op == "exists" else texts(self.op, self.value)
+        return None if known is None else (intern(self.name), known)
+
+    def _exists(self) -> Check:
+        path, wanted = self.path, self.value
+        if path == (KEY,):
+            return lambda kb, _: (kb is not None) is wanted
+        return lambda _, attributes: (_follow(attributes, path) is not None) is wanted
+
+    def _of_path(self) -> Check:
+        path, test = self.path, predicate(self.op, self.value)
+        return lambda _, attributes: (value := _follow(attributes, path)) is not None and test(value)
+
+    def why(self, kb: bytes | None, attributes: Mapping[str, Any]) -> tuple[bool, str]:
+        """Does it match, and the sentence that says why (not)."""
+        matched = self.compile()(kb, attributes)
+        if matched:
+            return True, str(self)
+        found = (None if kb is None else kb.decode()) if self.path[0] == KEY else _follow(attributes, self.path)
+        return False, f"{self} is not so: {self.name} is {'missing' if found is None else _shown(found)}"
+
+    def leaves(self) -> Iterator[Compare]:
+        yield self
+
+    def __str__(self) -> str:
+        if self.op == "exists":
+            return f"exists({self.name})" if self.value else f"not exists({self.name})"
+        return f"{self.name} {'in' if self.op == 'cidr' else self.op} {_written(self.value)}"
+
+
+def _shown(value: object) -> str:
+    """A value for people, without running its code beyond the built-in types'."""
+    value = plain(value)
+    kind = type(value)
+    if kind in (str, int, float, bool, datetime, date):
+        text = repr(value) if kind is not int or abs(value) < 10**50 else "a very large number"  # type: ignore[arg-type]
+        return text if len(text) <= 80 else text[:77] + "..."
+    return f"a {kind.__name__}"
+
+
+def _follow(attributes: Any, path: tuple[str, ...]) -> Any:
+    """The value at a path of nested tables, None where there is none."""
+    for name in path:
+        if not issubclass(type(attributes), dict) or name not in attributes:
+            return None
+        attributes = attributes[name]
+    return attributes
+
+
+def _flat(name: str, op: str, value: Literal) -> Check:
+    """A comparison of a top-level attribute; those that only texts can pass skip every test of the type."""
+    name = intern(name)  # as the names in an application's own source are: then a look-up compares no characters
+    known = texts(op, value)
+    if known is not None:
+        yes, learn = known.yes, known.learn
+
+        def text(_: bytes | None, attributes: Mapping[str, Any]) -> bool:
+            try:
+                if name in attributes:
+                    found = attributes[name]
+                    return found in yes or learn(found)
+            except TypeError:  # a list or a table, which can't be hashed
+                pass
+            return False
+
+        return text
+
+    test = predicate(op, value)
+
+    def compared(_: bytes | None, attributes: Mapping[str, Any]) -> bool:
+        return name in attributes and (found := attributes[name]) is not None and test(found)
+
+    return compared
+
+
+def _both(first: Check, second: Check) -> Check:
+    return lambda kb, attributes: first(kb, attributes) and second(kb, attributes)
+
+
+def _either(first: Check, second: Check) -> Check:
+    return lambda kb, attributes: first(kb, attributes) or second(kb, attributes)
+
+
+@dataclass(frozen=True, slots=True)
+class Every:
+    """All of the parts; none is true."""
+
+    parts: tuple[Node, ...]
+
+    def compile(self) -> Check:
+        check = self.parts[-1].compile()
+        for part in reversed(self.parts[:-1]):
+            check = _both(part.compile(), check)
+        return check
+
+    def why(self, kb: bytes | None, attributes: Mapping[str, Any]) -> tuple[bool, str]:
+        for part in self.parts:
+            matched, text = part.why(kb, attributes)
+            if not matched:
+                return False, text
+        return True, str(self)
+
+    def leaves(self) -> Iterator[Compare]:
+        for part in self.parts:
+            yield from part.leaves()
+
+    def __str__(self) -> str:
+        return " and ".join(f"({part})" if isinstance(part, Some) else str(part) for part in self.parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Some:
+    """At least one of the parts; none is false."""
+
+    parts: tuple[Node, ...]
+
+    def compile(self) -> Check:
+        check = self.parts[-1].compile()
+        for part in reversed(self.parts[:-1]):
+            check = _either(part.compile(), check)
+        return check
+
+    def why(self, kb: bytes | None, attributes: Mapping[str, Any]) -> tuple[bool, str]:
+        told = [part.why(kb, attributes) for part in self.parts]
+        for matched, text in told:
+            if matched:
+                return True, text
+        return False, "; ".join(text for _, text in told)
+
+    def leaves(self) -> Iterator[Compare]:
+        for part in self.parts:
+            yield from part.leaves()
+
+    def __str__(self) -> str:
+        return " or ".join(str(part) for part in self.parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Never:
+    """Not the part."""
+
+    part: Node
+
+    def compile(self) -> Check:
+        check = self.part.compile()
+        return lambda kb, attributes: not check(kb, attributes)
+
+    def why(self, kb: bytes | None, attributes: Mapping[str, Any]) -> tuple[bool, str]:
+        matched, text = self.part.why(kb, attributes)
+        return not matched, f"{self} is not so: {text}" if matched else str(self)
+
+    def leaves(self) -> Iterator[Compare]:
+        yield from self.part.leaves()
+
+    def __str__(self) -> str:
+        return f"not ({self.part})"
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A segment by name. `part` is its condition, filled in when the document is put together."""
+
+    name: str
+    part: Node | None = None
+
+    def compile(self) -> Check:
+        if self.part is None:  # only while parsing; a finished document has every segment filled in
+            raise ValueError(f"segment {self.name!r} was never resolved")
+        return self.part.compile()
+
+    def why(self, kb: bytes | None, attributes: Mapping[str, Any]) -> tuple[bool, str]:
+        matched, text = (False, "unresolved") if self.part is None else self.part.why(kb, attributes)
+        return matched, str(self) if matched else f"{self} is not so: {text}"
+
+    def leaves(self) -> Iterator[Compare]:
+        if self.part is not None:
+            yield from self.part.leaves()
+
+    def __str__(self) -> str:
+        return f"segment({json.dumps(self.name, ensure_ascii=False)})"
+
+
+Node = Compare | Every | Some | Never | Named
+
+
+def attributes_of(node: Node) -> frozenset[str]:
+    """The attributes a condition looks at, as dotted names."""
+    return frozenset(leaf.name for leaf in node.leaves())
+
+
+# ── literals and trees ─────────────────────────────────────────────────────
+
+
+def literal(op: str, value: Literal) -> Literal:
+    """
+    `value` as the operator wants it.
+
+    Raises:
+        Wrong: the operator has no use for a value of that type.
+    """
+    many = isinstance(value, tuple)
+    texts = isinstance(value, str) or (isinstance(value, tuple) and bool(value) and all(isinstance(item, str) for item in value))
+    if op == "cidr":
+        if isinstance(value, Network):
+            return value
+        if not texts:
+            raise Wrong("cidr compares with a network or a list of networks", 'write "10.0.0.0/8"')
+        return network(*(value if isinstance(value, tuple) else (str(value),)))
+    if op in ("in", "not in") and not isinstance(value, Network) and not many:
+        raise Wrong(f"{op!r} wants a list", f'write {op} ["a", "b"]')
+    if op in ("==", "!=") and (many or isinstance(value, Network)):
+        raise Wrong(f"{op!r} compares with a single value", "write `in` to compare with several")
+    if op in ("<", "<=", ">", ">=") and (isinstance(value, bool) or not isinstance(value, (int, float, SemVer, Moment))):
+        raise Wrong(f"{op!r} orders numbers, versions and dates, not {_kind(value)}", 'write semver("2.1.0") or date("2027-01-31")')
+    if op in ("startswith", "endswith", "matches") and not texts:
+        raise Wrong(f"{op!r} wants a text or a list of texts, not {_kind(value)}")
+    if op in ("contains", "overlaps") and isinstance(value, (SemVer, Moment, Network)):
+        raise Wrong(f"{op!r} wants plain values, not {_kind(value)}")
+    if op == "overlaps" and not many:
+        raise Wrong("'overlaps' wants a list", "write `contains` to look for a single value")
+    if op == "exists" and not isinstance(value, bool):
+        raise Wrong("'exists' wants true or false")
+    return value
+
+
+def _kind(value: object) -> str:
+    names = {str: "a text", bool: "true or false", tuple: "a list", SemVer: "a version", Moment: "a date", Network: "a network"}
+    return names.get(type(value), "a number")
+
+
+def network(*texts: str) -> Network:
+    """The networks in `texts`; Wrong when one is none."""
+    try:
+        return Network(texts)
+    except ValueError as error:
+        raise Wrong(str(error), 'write "10.0.0.0/8" or "2001:db8::/32"') from None
+
+
+def version(text: str) -> SemVer:
+    """The version in `text`; Wrong when it is none."""
+    found = SemVer.read(text)
+    if found is None:
+        raise Wrong(f"{text!r} is not a version", 'write semver("2.1.0")')
+    return found
+
+
+def moment(value: object) -> Moment:
+    """The date in `value`; Wrong when it is none."""
+    at = moment_of(value)
+    if at is None:
+        raise Wrong(f"{shown(value)} is not a date", "write 2027-01-31 or 2027-01-31T09:00:00Z")
+    return Moment(at)
+
+
+def tree(value: Any, path: Path = (), depth: int = 0) -> Node:
+    """
+    The condition written as `value`: an expression, a tree, or a mixture.
+
+    Raises:
+        Wrong: it is neither; its `path` says which part.
+    """
+    from progflags.flags._expression import expression
+
+    if depth > _DEEPEST:
+        raise Wrong(f"nested deeper than {_DEEPEST} levels", "name a part as a segment", path)
+    if isinstance(value, str):
+        try:
+            return expression(value)
+        except Wrong as wrong:
+            raise Wrong(wrong.message, wrong.hint, path) from None
+    if not isinstance(value, Mapping):
+        raise Wrong("a condition is an expression or a table", "write 'plan == \"pro\"'", path)
+    return _branch(value, path, depth)
+
+
+def _branch(table: Mapping[str, Any], path: Path, depth: int) -> Node:
+    word = next((word for word in ("all", "any", "not", "segment", "attribute") if word in table), None)
+    if word is None:
+        raise Wrong("a condition's table has all, any, not, segment or attribute", next((suggest(k, _WORDS) for k in table), ""), path)
+    allowed = {"attribute", "op", "value"} if word == "attribute" else {word}
+    for key in table:
+        if key not in allowed:
+            raise Wrong(f"unknown key beside {word!r}", suggest(key, allowed) if word == "attribute" else "", (*path, key))
+    inner = table[word]
+    if word in ("all", "any"):
+        if not isinstance(inner, list) or not inner:
+            raise Wrong(f"{word!r} wants a list of conditions", "", (*path, word))
+        parts = tuple(tree(part, (*path, word, at), depth + 1) for at, part in enumerate(inner))
+        return Every(parts) if word == "all" else Some(parts)
+    if word == "not":
+        return Never(tree(inner, (*path, word), depth + 1))
+    if not isinstance(inner, str) or not inner:
+        raise Wrong(f"{word!r} wants a name", "", (*path, word))
+    return Named(inner) if word == "segment" else _leaf(table, inner, path)
+
+
+_WORDS: Final = ("all", "any", "not", "segment", "attribute", "op", "value")
+_ALIASES: Final = {"not_in": "not in", "glob": "matches", "=": "=="}
+
+
+def _leaf(table: Mapping[str, Any], attribute: str, path: Path) -> Node:
+    op = table.get("op", "==")
+    op = _ALIASES.get(op, op) if isinstance(op, str) else op
+    if not isinstance(op, str) or op not in OPERATORS:
+        raise Wrong(f"there is no operator {shown(op)}", suggest(op, OPERATORS), (*path, "op"))
+    if "value" not in table and op != "exists":
+        raise Wrong("a comparison has a value", "", path)
+    try:
+        return Compare(tuple(attribute.split(".")), op, literal(op, _value(table.get("value", True))))
+    except Wrong as wrong:
+        raise Wrong(wrong.message, wrong.hint, (*path, "value", *wrong.path)) from None
+
+
+def _value(value: Any) -> Literal:
+    """A literal as a tree writes it: plain values, lists, native dates, and `{ semver = "…" }`, `{ date = "…" }`, `{ cidr = "…" }`."""
+    if isinstance(value, bool | str):
+        return value
+    if isinstance(value, int | float):
+        if value != value or value in (float("inf"), float("-inf")):  # noqa: PLR0124 - only NaN differs from itself
+            raise Wrong("NaN and infinity can't be compared with")
+        return value
+    if isinstance(value, date):
+        return moment(value)
+    if isinstance(value, list):
+        items = tuple(_value(item) for item in value)
+        if any(isinstance(item, tuple | Network) for item in items):
+            raise Wrong("a list in a condition has plain values")
+        return items
+    if isinstance(value, Mapping) and len(value) == 1:
+        kind, inner = next(iter(value.items()))
+        if kind == "semver" and isinstance(inner, str):
+            return version(inner)
+        if kind == "date":
+            return moment(inner)
+        if kind == "cidr" and isinstance(inner, str | list):
+            return network(*([inner] if isinstance(inner, str) else [str(item) for item in inner]))
+    raise Wrong("can't be compared with", 'write a text, a number, true, false, a list, a date or { semver = "2.1.0" }')

@@ -1,0 +1,180 @@
+"""What a flag is: FlagModel and its parts. Frozen and slotted; valid once built, because only the parser builds them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from progflags.errors import Problem
+from progflags.flags._freeze import FrozenDict
+
+if TYPE_CHECKING:
+    from progflags.flags._conditions import Node
+
+__all__ = ["FlagModel", "Holdout", "Ramp", "Require", "RolloutSpec", "Rule", "Slot", "Snapshot", "Unit"]
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """
+    What a flag buckets by. Every group gives one part of the unit: its first attribute that is there and usable.
+
+    No groups: the targeting key. `unit = ["a", "b"]` is two groups of one; `unit = { first = ["a", "b"] }` one group of two.
+    """
+
+    groups: tuple[tuple[str, ...], ...] = ()
+
+    def __str__(self) -> str:
+        return " + ".join(" or ".join(group) for group in self.groups) or "the targeting key"
+
+
+@dataclass(frozen=True, slots=True)
+class Ramp:
+    """A share that grows with the wall clock, in a straight line: `start` ppm until `begin`, `end` ppm from `finish` on."""
+
+    begin: float
+    finish: float
+    start: int
+    end: int
+
+    def share(self, now: float) -> int:
+        """The share at `now`, in ppm. Integers of microseconds, so every host that agrees on the time agrees on the share."""
+        if now >= self.finish:
+            return self.end
+        if now <= self.begin:
+            return self.start
+        passed, whole = int((now - self.begin) * 1e6), int((self.finish - self.begin) * 1e6)
+        return self.start + (self.end - self.start) * passed // whole
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """
+    One row of a flag's table: who (`when`), how many of them (`share` in ppm, or `ramp`), and what they get.
+
+    `serve` is a variant's name, or `split` gives (variant, weight) in written order. `when` None matches everybody; `since`
+    and `until` are seconds since the epoch, outside which the rule does not exist.
+    """
+
+    name: str
+    when: Node | None = None
+    serve: str | None = None
+    split: tuple[tuple[str, int | float], ...] = ()
+    share: int | None = None
+    ramp: Ramp | None = None
+    since: float | None = None
+    until: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Require:
+    """A prerequisite: another flag must answer one of these variants, or this one answers `safe`."""
+
+    flag: str
+    variants: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """The part of an exclusion group that belongs to this flag: buckets `start` … `end` (ppm) on purpose `g`."""
+
+    group: str
+    salt: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Holdout:
+    """Units in the first `share` ppm on purpose `h` get `safe`."""
+
+    name: str
+    share: int
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutSpec:
+    """
+    The flag's `rollout` table as written: names and types are checked, durations still text, gates still tables.
+
+    `problem` makes a Problem that names file, line and key: `path` is relative to the table, as in `("stages", 0, "bake")`.
+    """
+
+    flag: str
+    data: Mapping[str, Any]
+    file: str = field(default="", compare=False)
+    lines: Callable[[tuple[str | int, ...]], int | None] | None = field(default=None, compare=False, repr=False)
+
+    def problem(self, path: tuple[str | int, ...] | str, message: str, hint: str = "") -> Problem:
+        """One thing wrong at `path` (a tuple, or a single key) of this table."""
+        full = ("flags", self.flag, "rollout", *((path,) if isinstance(path, str) else path))
+        from progflags.flags._problems import dotted
+
+        return Problem(self.file, None if self.lines is None else self.lines(full), dotted(full), message, hint)
+
+
+BOOLEAN: Mapping[str, Any] = FrozenDict(off=False, on=True)
+"""The variants of a flag that does not say: one object for all of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class FlagModel:
+    """
+    One flag, as its file has it. `type` is boolean, string, number or json; `variants` maps name → value (frozen).
+
+    `rules` are in order, the file's sugar (`percent`, `split` on the flag itself) being the last of them. `control` and
+    `candidate` are the arms of its rollout, None when it has none.
+    """
+
+    key: str
+    type: str = "boolean"
+    variants: Mapping[str, Any] = field(default_factory=lambda: BOOLEAN)
+    default: str = "off"
+    safe: str = "off"
+    unit: Unit = Unit()
+    salt: str = ""
+    rules: tuple[Rule, ...] = ()
+    requires: tuple[Require, ...] = ()
+    slot: Slot | None = None
+    holdout: Holdout | None = None
+    description: str = ""
+    owner: str | None = None
+    expires: date | None = None
+    ticket: str | None = None
+    kind: str = "release"
+    tags: tuple[str, ...] = ()
+    rollout: RolloutSpec | None = None
+    candidate: str | None = None
+    tests: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def control(self) -> str | None:
+        """The arm that those outside the share get, None for a flag without a rollout."""
+        return None if self.rollout is None else self.default
+
+    @property
+    def group(self) -> str | None:
+        """The exclusion group's name, if any."""
+        return None if self.slot is None else self.slot.group
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """
+    Everything one document says, and what was wrong with it.
+
+    `rejected` are the problems of single flags: a flag that was good before keeps its previous definition in `flags`, one
+    that never was stands in `broken` and answers the caller's default with PARSE_ERROR. `digest` tells two documents apart.
+    """
+
+    flags: Mapping[str, FlagModel]
+    digest: str = ""
+    rejected: tuple[Problem, ...] = ()
+    warnings: tuple[Problem, ...] = ()
+    retired: frozenset[str] = frozenset()
+    source: str = ""
+    broken: frozenset[str] = frozenset()
+    attributes: Mapping[str, str] = field(default_factory=FrozenDict)
+    types: Mapping[str, str] = field(default_factory=FrozenDict)

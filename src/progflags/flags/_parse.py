@@ -1,0 +1,285 @@
+"""
+A document → a Snapshot: strict, and flag by flag.
+
+What is wrong with the document as a whole (an unknown key at the top, another schema, no flags) refuses the whole; what is
+wrong with one flag, or with a segment, group or holdout it uses, rejects that flag alone. A rejected flag keeps the
+definition the previous snapshot had, so one team's typo never blocks another team's kill switch.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from progflags.errors import DefinitionError
+from progflags.flags._conditions import Node
+from progflags.flags._format import CONTEXT, DOCUMENT, GROUP, HOLDOUT, SEGMENT
+from progflags.flags._freeze import FrozenDict
+from progflags.flags._kinds import Fields, read
+from progflags.flags._model import FlagModel, Holdout, Snapshot, Unit
+from progflags.flags._parse_flag import FlagParser
+from progflags.flags._problems import Lines, Path, Problems, Wrong, nowhere, shown, suggest, word
+from progflags.flags._quiet import quiet
+from progflags.flags._segments import resolve
+
+__all__ = ["MOST_FLAGS", "Group", "Parts", "parse"]
+
+MOST_FLAGS: Final = 50_000
+_DEEPEST: Final = 32  # prerequisites of prerequisites
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """An exclusion group; `slots` maps flag → (start, end) ppm."""
+
+    name: str
+    salt: str
+    unit: Unit
+    slots: Mapping[str, tuple[int, int]]
+
+
+@dataclass(slots=True)
+class Parts:
+    """What flags refer to by name. A name that is `wrong` is defined, but badly; that has been reported already."""
+
+    segments: dict[str, Node] = field(default_factory=dict)
+    groups: dict[str, Group] = field(default_factory=dict)
+    holdouts: dict[str, Holdout] = field(default_factory=dict)
+    wrong: set[tuple[str, str]] = field(default_factory=set)
+
+
+def parse(document: Mapping[str, Any], *, file: str = "<dict>", lines: Lines = nowhere, previous: Snapshot | None = None) -> Snapshot:
+    """
+    The snapshot that `document` describes.
+
+    `lines` finds the line of a key path; `previous` is what served before: its good definitions stand in for flags that are
+    bad now, and its retired keys keep their types.
+
+    Raises:
+        DefinitionError: the document as a whole is wrong. Correct what the problems name; until then serve `previous`.
+    """
+    if not isinstance(document, Mapping):
+        raise DefinitionError([Problems(file, lines).at((), f"a table is wanted here, not {shown(document)}")])
+    problems = Problems(file, lines)
+    top = read(document, DOCUMENT, problems.add)
+    if "flags" not in document:
+        problems.add((), "there are no flags", 'write [flags.my-flag], or flags = {} for "none yet"')
+    tables: Mapping[str, Any] = top.get("flags", {})
+    if len(tables) > MOST_FLAGS:
+        problems.add(("flags",), f"{len(tables):,} flags; at most {MOST_FLAGS:,} are read")
+    attributes = _attributes(top.get("context", {}), problems)
+    if problems.found:
+        raise DefinitionError(problems.found)
+    with quiet(len(tables)):
+        parts = _parts(top, problems)
+        return _Assembly(tables, parts, problems, previous).snapshot(document, frozenset(top.get("retired", ())), attributes)
+
+
+def _attributes(table: Mapping[str, Any], problems: Problems) -> Mapping[str, str]:
+    fields = Fields(dict.fromkeys(map(word, table), CONTEXT))
+    return FrozenDict(read(table, fields, lambda path, message, hint: problems.add(("context", *path), message, hint)))
+
+
+def _parts(top: Mapping[str, Any], problems: Problems) -> Parts:
+    parts = Parts()
+    nodes: dict[str, Node] = {}
+    for name, table in top.get("segments", {}).items():
+        found = _entry(("segments", name), table, SEGMENT, problems)
+        if found is None:
+            parts.wrong.add(("segment", name))
+        else:
+            nodes[name] = found["when"]
+    for name, node in nodes.items():
+        try:
+            parts.segments[name] = resolve(node, nodes, parts.wrong, (name,))
+        except Wrong as wrong:
+            problems.add(("segments", name, "when"), wrong.message, wrong.hint)
+            parts.wrong.add(("segment", name))
+    for name, table in top.get("holdouts", {}).items():
+        found = _entry(("holdouts", name), table, HOLDOUT, problems)
+        if found is None:
+            parts.wrong.add(("holdout", name))
+        else:
+            parts.holdouts[name] = Holdout(name, found["percent"])
+    for name, table in top.get("groups", {}).items():
+        group = _group(name, table, top.get("flags", {}), problems)
+        if group is None:
+            parts.wrong.add(("group", name))
+        else:
+            parts.groups[name] = group
+    return parts
+
+
+def _entry(path: Path, table: Any, fields: Fields, problems: Problems) -> dict[str, Any] | None:
+    """The checked values of one named table, None when anything in it is wrong."""
+    before = len(problems.found)
+    found = read(table, fields, lambda at, message, hint: problems.add((*path, *at), message, hint))
+    return found if len(problems.found) == before else None
+
+
+def _group(name: str, table: Any, flags: Mapping[str, Any], problems: Problems) -> Group | None:
+    path: Path = ("groups", name)
+    before = len(problems.found)
+    found = _entry(path, table, GROUP, problems)
+    if found is None:
+        return None
+    slots: dict[str, tuple[int, int]] = {}
+    reached = 0
+    for flag, percent in found["slots"].items():
+        try:
+            share = GROUP_SLOT(percent)
+        except Wrong as wrong:
+            problems.add((*path, "slots", flag), wrong.message, wrong.hint)
+            continue
+        if flag not in flags:
+            problems.add((*path, "slots", flag), f"there is no flag {flag!r}", suggest(flag, flags))
+        elif isinstance(flags[flag], Mapping) and flags[flag].get("group") != name:
+            problems.add((*path, "slots", flag), f"flag {flag!r} does not say group = {name!r}", "add it there, or take the slot out")
+        slots[flag] = (reached, reached + share)
+        reached += share
+    if reached > 1_000_000:
+        problems.add((*path, "slots"), f"the slots add to {reached / 10_000:g} %, which is more than 100 %")
+    if len(problems.found) > before:
+        return None
+    return Group(name, found.get("salt", name), Unit(found.get("unit", ())), slots)
+
+
+def GROUP_SLOT(value: Any) -> int:  # noqa: N802 - reads as the kind it is
+    from progflags.flags._kinds import ppm
+
+    return ppm(value)
+
+
+class _Assembly:
+    """Flags one by one, then what only shows when they stand together."""
+
+    def __init__(self, tables: Mapping[str, Any], parts: Parts, problems: Problems, previous: Snapshot | None) -> None:
+        self.tables = tables
+        self.problems = problems
+        self.previous: Mapping[str, FlagModel] = {} if previous is None else previous.flags
+        self.types: Mapping[str, str] = {} if previous is None else previous.types
+        self.parser = FlagParser(parts, problems)
+        self.good: dict[str, FlagModel] = {}
+        self.bad: set[str] = set()
+
+    def snapshot(self, document: Mapping[str, Any], retired: frozenset[str], attributes: Mapping[str, str]) -> Snapshot:
+        for key, table in self.tables.items():
+            before = len(self.problems.found)
+            flag = self.parser.flag(key, table)
+            if flag is None or len(self.problems.found) > before:
+                self.bad.add(key)
+            else:
+                self.good[key] = flag
+        self._retirements(retired)
+        kept = {key: self.previous[key] for key in self.bad if key in self.previous}
+        self._prerequisites(kept)
+        kept = {key: self.previous[key] for key in self.bad if key in self.previous}
+        flags = {key: kept.get(key) or self.good[key] for key in self.tables if key in kept or key in self.good}
+        gone = {key: flag.type for key, flag in self.previous.items() if key in retired and key not in flags}
+        return Snapshot(
+            flags=flags,
+            digest=fingerprint(document),
+            rejected=tuple(self.problems.found),
+            retired=retired,
+            source=self.problems.file,
+            broken=frozenset(self.bad - kept.keys()),
+            attributes=attributes,
+            types=FrozenDict({key: kind for key, kind in self.types.items() if key in retired} | gone),
+        )
+
+    def _reject(self, key: str, path: Path, message: str, hint: str = "") -> None:
+        self.problems.add(("flags", key, *path), message, hint)
+        self.good.pop(key, None)
+        self.bad.add(key)
+
+    def _retirements(self, retired: frozenset[str]) -> None:
+        for key in [key for key in self.good if key in retired]:
+            known, now = self.types.get(key), self.good[key].type
+            if known is not None and known != now:
+                self._reject(key, (), f"{key!r} was retired as a {known} flag and can't come back as {now}", "give it another key")
+
+    def _prerequisites(self, kept: Mapping[str, FlagModel]) -> None:
+        known = {**kept, **self.good}
+        for key, flag in list(self.good.items()):
+            for at, require in enumerate(flag.requires):
+                other = known.get(require.flag)
+                if other is None and require.flag not in self.bad:
+                    hint = suggest(require.flag, self.tables)
+                    self._reject(key, ("requires", at, "flag"), f"there is no flag {require.flag!r}", hint)
+                elif other is not None:
+                    self._names(key, at, other, require.variants)
+        for cycle in self._cycles():
+            for key in cycle[:-1]:
+                self._reject(key, ("requires",), f"the prerequisites go in a circle: {' → '.join(cycle)}", "take one of them out")
+        for key in [key for key in self.good if self._depth(key) > _DEEPEST]:
+            self._reject(key, ("requires",), f"a chain of more than {_DEEPEST} prerequisites")
+
+    def _names(self, key: str, at: int, other: FlagModel, variants: tuple[str, ...]) -> None:
+        flag = self.good.get(key)
+        resolved = []
+        for variant in variants:
+            name = self.parser.variant(variant, other.variants)
+            if name is None:
+                self._reject(
+                    key, ("requires", at, "is"), f"flag {other.key!r} has no variant {variant!r}", suggest(variant, other.variants)
+                )
+                return
+            resolved.append(name)
+        if flag is not None and tuple(resolved) != variants:
+            requires = tuple(replace(r, variants=tuple(resolved)) if i == at else r for i, r in enumerate(flag.requires))
+            self.good[key] = replace(flag, requires=requires)
+
+    def _cycles(self) -> list[tuple[str, ...]]:
+        """Every circle of prerequisites, once, as the path that closes it. Iterative: a chain may be long."""
+        done: set[str] = set()
+        found: list[tuple[str, ...]] = []
+        for start in self.good:
+            trail: list[str] = []
+            stack: list[tuple[str, bool]] = [(start, False)] if self.good[start].requires else []
+            while stack:
+                key, leaving = stack.pop()
+                if leaving:
+                    trail.pop()
+                    done.add(key)
+                elif key in trail:
+                    found.append((*trail[trail.index(key) :], key))
+                elif key not in done and key in self.good:
+                    trail.append(key)
+                    stack.append((key, True))
+                    stack.extend((require.flag, False) for require in self.good[key].requires)
+        return found
+
+    def _depth(self, key: str) -> int:
+        depth, level = 0, {key}
+        while level and depth <= _DEEPEST:
+            level = {require.flag for name in level if name in self.good for require in self.good[name].requires}
+            depth += bool(level)
+        return depth
+
+
+def fingerprint(document: Mapping[str, Any]) -> str:
+    """
+    SHA-256 of the document, the same for equal documents whatever the order of their keys; dates count by their ISO text.
+
+    Flag by flag, for one call over ten thousand of them would keep every other thread waiting for 50 ms.
+    """
+    import hashlib
+
+    total = hashlib.sha256()
+    for name in sorted(document, key=str):
+        part = document[name]
+        for key in sorted(part, key=str) if name == "flags" and isinstance(part, Mapping) else (None,):
+            total.update(_canonical([name, part] if key is None else [name, key, part[key]]).encode("utf-8", "surrogatepass"))
+    return total.hexdigest()
+
+
+_ENCODE: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str).encode
+
+
+def _canonical(value: Any) -> str:
+    try:
+        return _ENCODE(value)
+    except (TypeError, ValueError, RecursionError):
+        return f"object {id(value)}"  # a dict that never was text, with odd keys or a circle: equal to itself alone

@@ -1,0 +1,60 @@
+"""
+Keeping the cyclic garbage collector out of a large load.
+
+A document of 10,000 flags makes some hundred thousand objects, none of them garbage, and each full collection among them
+stops every thread of the process: 40–80 ms where the load itself lets others run every 5 ms. So it waits until the load
+is done. Small documents do not bother.
+"""
+
+from __future__ import annotations
+
+import gc
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from progflags._fork import in_child
+
+__all__ = ["quiet"]
+
+_LARGE = 1000  # flags, or 100 characters of text each
+
+
+class _Pause:
+    """How many loads are under way, and whether the collector is to run again after the last."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.depth = 0
+        self.enable = False
+        in_child(self)
+
+    def after_fork(self) -> None:
+        """In a child no load is under way, whatever the parent's threads were doing."""
+        self.lock = threading.Lock()
+        if self.depth and self.enable:
+            gc.enable()
+        self.depth = 0
+
+
+_pause = _Pause()
+
+
+@contextmanager
+def quiet(flags: int) -> Iterator[None]:
+    """A block that makes about so many flags; with many of them, no collection runs in it."""
+    if flags < _LARGE:
+        yield
+        return
+    with _pause.lock:
+        if _pause.depth == 0:
+            _pause.enable = gc.isenabled()
+            gc.disable()
+        _pause.depth += 1
+    try:
+        yield
+    finally:
+        with _pause.lock:
+            _pause.depth = max(_pause.depth - 1, 0)
+            if _pause.depth == 0 and _pause.enable:
+                gc.enable()

@@ -1,0 +1,222 @@
+"""
+Reading flags: the methods an application calls, as fast as Python goes.
+
+The path when all is well is written out in each method: find the function by the key (and the default's class), call it
+with the context's parts, give back what it gives. Every doubt (unknown flag, another type, no key, a context that is no
+Context, an exception out of an attribute) ends in the `except`, where time does not matter: it is decided there, slowly,
+what the caller gets. So nothing is tested on the fast path that a failing look-up tests anyway.
+"""
+
+# pyright does not narrow by `__class__ is`, which is 5 ns quicker here than type(); mypy does, and checks these lines.
+# pyright: reportAttributeAccessIssue=false, reportOptionalMemberAccess=false
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, Final, Generic, TypeVar, overload
+
+from progflags._trouble import say, swallow
+from progflags.context import NOBODY, Context, as_context, current
+from progflags.flags._closures import KeyMissing
+from progflags.flags._compile import Compiled
+from progflags.flags._counters import Counters
+from progflags.flags._evaluation import ErrorCode, Evaluation, Reason
+from progflags.flags._explain import Explanation, Step, explain
+from progflags.flags._ruleset import Ruleset
+from progflags.flags._typed import Flag, Mismatch, as_type_of
+
+__all__ = ["Reader"]
+
+T = TypeVar("T")
+Who = Context | str | int | Mapping[str, Any] | None
+"""Wherever a context is taken: a Context, a targeting key, a mapping with `targeting_key`, None for the ambient one."""
+
+_NOTHING: Final[dict[str, Any]] = {}
+_FRESH: Final = frozenset({Reason.STATIC, Reason.TARGETING_MATCH, Reason.SPLIT, Reason.DEFAULT})
+
+
+_ONCE_MORE: Final = frozenset({KeyError, UnicodeEncodeError})
+"""What ends the fast path of a flag that is there: another type than the default's, or a key that is no text to hash."""
+
+
+class Absent(Generic[T]):
+    """The class of the default that was not given: typed flags are filed under it."""
+
+
+class Reader:
+    """The reading half of a client, and the whole of a snapshot."""
+
+    __slots__ = ("_counters", "_ruleset", "_stale")
+
+    def __init__(self, ruleset: Ruleset, counters: Counters, *, stale: bool = False) -> None:
+        self._ruleset = ruleset
+        self._counters = counters
+        self._stale = stale
+
+    def is_enabled(self, key: str | Flag[bool], context: Who = None, default: bool = False) -> bool:
+        """
+        Whether a boolean flag is on for `context`: a Context, a targeting key, a mapping, or None for the ambient one.
+
+        Never raises; trouble gives `default`, and `evaluate` says which.
+        """
+        try:
+            if context.__class__ is Context:
+                return self._ruleset.on[key](context._kb, context._attributes)
+            if context.__class__ is str:
+                return self._ruleset.on[key](context.encode() or None, _NOTHING)
+            who = _who(context)
+            return self._ruleset.on[key](who._kb, who._attributes)
+        except Exception as error:
+            answer: bool = self._otherwise(key, default, context, error)
+            return answer
+
+    @overload
+    def get(self, flag: Flag[T], *, context: Who = None) -> T: ...
+    @overload
+    def get(self, flag: str | Flag[T], default: T, context: Who = None) -> T: ...
+    def get(self, flag: Any, default: Any = Absent, context: Who = None) -> Any:
+        """
+        The flag's value for `context`, of the default's type; a typed flag brings its own default and type.
+
+        Never raises; trouble gives `default`, and `evaluate` says which. Tables and lists are shared and can't be changed.
+        """
+        try:
+            if context.__class__ is Context:
+                return self._ruleset.typed[default.__class__][flag](context._kb, context._attributes)
+            if context.__class__ is str:
+                return self._ruleset.typed[default.__class__][flag](context.encode() or None, _NOTHING)
+            who = _who(context)
+            return self._ruleset.typed[default.__class__][flag](who._kb, who._attributes)
+        except Exception as error:
+            return self._otherwise(flag, default, context, error)
+
+    def evaluate(self, flag: str | Flag[Any], default: Any = None, context: Who = None) -> Evaluation:
+        """The answer with its variant, reason and error code. `default` is what trouble gives; None takes any type."""
+        try:
+            if isinstance(flag, Flag):
+                answer = self._evaluate(flag.key, None, context)
+                return answer.replace(value=flag.read(answer.value))
+            return self._evaluate(flag, default, context)
+        except Exception as error:
+            try:
+                return self._failed(flag, _named(flag, default)[1], context, error)
+            except Exception:  # a key that can't be looked up, or a used-up stack
+                return Evaluation(flag.key if isinstance(flag, Flag) else flag, default, None, Reason.ERROR, ErrorCode.GENERAL)
+
+    def evaluate_all(self, context: Who = None) -> dict[str, Evaluation]:
+        """Every flag's answer from one ruleset, for instance to bootstrap a front end; a flag in trouble has value None."""
+        frozen = Reader(self._now(), self._counters, stale=self._stale)
+        snapshot = frozen._ruleset.snapshot
+        keys = () if snapshot is None else (*snapshot.flags, *sorted(snapshot.broken))
+        return {key: frozen.evaluate(key, None, context) for key in keys}
+
+    def explain(self, flag: str | Flag[Any], context: Who = None) -> Explanation:
+        """Every step of the decision: why a rule did or did not match, the bucket and its threshold. Counts nothing."""
+        key, _ = _named(flag, None)
+        ruleset = self._now()
+        try:
+            who = _who(context)
+        except Exception as error:
+            step = Step("context", False, f"it can't be used: {type(error).__name__}")
+            return Explanation(Evaluation(key, None, None, Reason.ERROR, ErrorCode.INVALID_CONTEXT), (step,))
+        return explain(ruleset, key, who, self._code(key))
+
+    def _now(self) -> Ruleset:
+        """The ruleset that answers here."""
+        return self._ruleset
+
+    # ── the slow path ──────────────────────────────────────────────────────
+
+    def _evaluate(self, key: str, default: Any, context: Who) -> Evaluation:
+        who = context if context.__class__ is Context else _who(context)
+        if default is not None:
+            try:
+                self._ruleset.typed[default.__class__][key]
+            except KeyError:
+                # Perhaps another type: asked once without counting, for who can't be given the value meets no arm.
+                as_type_of(default, self._now().compiled[key].decide(who._kb, who._attributes).value)
+        answer: Evaluation = self._ruleset.whole[key](who._kb, who._attributes)
+        if default is not None and default.__class__ is not answer.value.__class__:
+            value = as_type_of(default, answer.value)
+            if value is not answer.value:
+                answer = answer.replace(value=value)
+        if self._stale and answer.reason in _FRESH:
+            answer = answer.replace(reason=Reason.STALE)
+        return answer
+
+    def _otherwise(self, flag: Any, default: Any, context: Who, error: Exception) -> Any:
+        """What a caller gets where the fast path ended: the value after all, in the default's type, or the default."""
+        try:
+            key, default = _named(flag, default)
+            compiled = self._now().compiled.get(key)
+            if compiled is not None and error.__class__ in _ONCE_MORE:
+                return self._converted(flag, compiled, default, context)
+        except Exception as second:
+            error = second
+        try:
+            return self._failed(flag, default, context, error).value
+        except Exception:
+            return default  # the caller's stack is as good as used up: there is no room left even to say so
+
+    def _converted(self, flag: Any, compiled: Compiled, default: Any, context: Who) -> Any:
+        """Asked once without counting first: who can't be given the value was not served it, so meets no arm."""
+        who = _who(context)
+        read = flag.read if isinstance(flag, Flag) else partial(as_type_of, default)
+        read(compiled.decide(who._kb, who._attributes).value)
+        return read(compiled.value(who._kb, who._attributes))
+
+    def _failed(self, flag: Any, default: Any, context: Who, error: Exception) -> Evaluation:
+        """The caller's default, the code that says why, and a count; said once a minute per flag and code."""
+        key = flag.key if isinstance(flag, Flag) else flag if isinstance(flag, str) else repr(type(flag))
+        if default is Absent:
+            default = flag.default if isinstance(flag, Flag) else None
+        code = self._code(key) or self._cause(context, error)
+        known = key in self._now().compiled
+        next(self._counters.of(key if known else "", None, str(Reason.ERROR), str(code)))
+        if code in (ErrorCode.INVALID_CONTEXT, ErrorCode.GENERAL):
+            swallow(f"evaluation of {key[:80]}", error)
+        else:
+            # Names nobody knows share one line a minute: they may come from outside, and there is no end to them.
+            cause = str(code) if code is ErrorCode.FLAG_NOT_FOUND else f"{key[:80]} {code}"
+            say("evaluation", f"flag {key[:80]!r}: {code}; the caller's default was given", cause=cause)
+        return Evaluation(key, default, None, Reason.ERROR, code, 0)
+
+    def _code(self, key: str) -> ErrorCode | None:
+        """What is wrong with a flag for everybody, None when nothing is."""
+        ruleset = self._now()
+        if ruleset.snapshot is None:
+            return ErrorCode.PROVIDER_NOT_READY
+        if key in ruleset.compiled:
+            return None
+        return ErrorCode.PARSE_ERROR if key in ruleset.snapshot.broken else ErrorCode.FLAG_NOT_FOUND
+
+    @staticmethod
+    def _cause(context: Who, error: Exception) -> ErrorCode:
+        """What went wrong for this caller."""
+        if isinstance(error, Mismatch):
+            return ErrorCode.TYPE_MISMATCH
+        if isinstance(error, KeyMissing | UnicodeEncodeError):
+            return ErrorCode.TARGETING_KEY_MISSING
+        try:
+            who = _who(context)
+        except Exception:
+            return ErrorCode.INVALID_CONTEXT
+        if who._kb is None and isinstance(error, TypeError):
+            return ErrorCode.TARGETING_KEY_MISSING
+        if isinstance(error, RecursionError):
+            return ErrorCode.GENERAL
+        return ErrorCode.INVALID_CONTEXT
+
+
+def _who(context: Who) -> Context:
+    if context is None:
+        return current() or NOBODY
+    return context if isinstance(context, Context) else as_context(context) or NOBODY
+
+
+def _named(flag: Any, default: Any) -> tuple[str, Any]:
+    """The key and the default that count, of a key or a typed flag."""
+    if isinstance(flag, Flag):
+        return flag.key, flag.default if default is Absent or default is None else default
+    return flag, None if default is Absent else default

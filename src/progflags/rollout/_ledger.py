@@ -1,0 +1,233 @@
+"""
+The ledger: what the store has about rollouts, and the one commit by which any of it changes.
+
+A step writes the rollout's document, the flag's live state where share or counting changes, and one line of history per
+small step, in one commit that expects the revisions it was decided on. Two controllers can therefore never both win,
+and a reader never meets a share that its rollout does not explain.
+
+The lines are a hash chain: each holds the hash of the one before it, the document holds the hash of the last. Editing,
+dropping or reordering lines breaks the chain; cutting off the end contradicts the document.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+from uuid import uuid4
+
+from progflags._clock import Clock
+from progflags._json import digest
+from progflags._trouble import swallow
+from progflags.errors import StoreError
+from progflags.flags import Live
+from progflags.rollout._codec import dump, load
+from progflags.rollout._decide import Move, advance
+from progflags.rollout._record import Record
+from progflags.rollout._state import SERVING, VERBS
+from progflags.rollout._status import Transition
+from progflags.store import Commit, Document, Store
+
+__all__ = ["Chain", "Ledger", "Page", "chained"]
+
+_FLAG: Final = "flag/"
+_ROLLOUT: Final = "rollout/"
+_TRIES: Final = 2  # of one commit whose acknowledgement was lost; after that the next tick reads what became of it
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What the store had about one flag, as of one moment. `record` is None before the first start."""
+
+    flag: str
+    live: Live
+    record: Record | None = None
+    revision: int = 0
+    body: Mapping[str, Any] = field(default_factory=dict)  # of the flag's document: keys of others are kept
+
+    @property
+    def expects(self) -> dict[str, int]:
+        """What a decision made on this page is made on."""
+        return {_FLAG + self.flag: self.live.revision, _ROLLOUT + self.flag: self.revision}
+
+
+class Ledger:
+    """Reads and writes pages of one store."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._kept: tuple[int, dict[str, Page]] = (-1, {})
+        self._records: dict[str, tuple[int, Record]] = {}
+
+    def pages(self) -> dict[str, Page]:
+        """
+        Every flag that has live state or a rollout, as of one moment; one that cannot be read is left out and said.
+
+        A store that has not moved is not read again: a tick with nothing to do costs one look at its revision.
+        """
+        revision, pages = self._kept
+        if self._store.revision() != revision:
+            revision, documents = self._store.read()
+            keys = sorted({key.partition("/")[2] for key in documents if key.startswith((_FLAG, _ROLLOUT))})
+            pages = {page.flag: page for page in self._readable(keys, documents)}
+            self._kept = revision, pages
+        return pages
+
+    def page(self, flag: str) -> Page:
+        """
+        What the store has about `flag` now.
+
+        Raises:
+            StoreError: out of reach, or the documents are damaged or of another version.
+        """
+        _, flags = self._store.read(_FLAG + flag)
+        _, rollouts = self._store.read(_ROLLOUT + flag)
+        # Two reads are two moments. Whatever came between them fails the commit, for both revisions are expected.
+        return self._page(flag, {**flags, **rollouts})
+
+    def _page(self, flag: str, documents: Mapping[str, Document]) -> Page:
+        served, rollout = documents.get(_FLAG + flag), documents.get(_ROLLOUT + flag)
+        record = None if rollout is None else self._record(flag, rollout)
+        return Page(flag, Live.of(served, flag), record, 0 if rollout is None else rollout.revision, {} if served is None else served.body)
+
+    def _record(self, flag: str, document: Document) -> Record:
+        """Evidence takes a while to unpack, and a revision is never used twice: what we read or wrote ourselves is kept."""
+        revision, record = self._records.get(flag, (-1, None))
+        if record is None or revision != document.revision:
+            record = load(document.body)
+            self._records[flag] = (document.revision, record)
+        return record
+
+    def _readable(self, keys: Sequence[str], documents: Mapping[str, Document]) -> Iterator[Page]:
+        for flag in keys:
+            try:
+                yield self._page(flag, documents)
+            except (StoreError, ValueError) as error:
+                swallow(f"rollout of {flag}", error)
+
+    def write(
+        self, page: Page, record: Record, moves: Sequence[Move], *, actor: str, others: Mapping[str, Page]
+    ) -> tuple[Page, tuple[Transition, ...]]:
+        """
+        Commit `record` (the page's, perhaps with new evidence) after `moves`; the page as it is then, and the steps taken.
+
+        Raises:
+            ConflictError: another writer was first; nothing was written.
+            StoreError: the store failed. It may or may not have happened: read again before deciding again.
+        """
+        now = self._clock.now()
+        lines: list[dict[str, Any]] = []
+        for move in moves:
+            after = advance(record, move, actor=actor, at=now)
+            line, record = _line(record, after, move, actor, now)
+            lines.append(line)
+        if moves and moves[0].act in VERBS:
+            record = replace(record, last=moves[0].act)  # what a person asked for; the steps that followed are its consequence
+        live = _live(page.live, record) if moves else page.live
+        writes: dict[str, Mapping[str, Any]] = {_ROLLOUT + page.flag: dump(record)}
+        if live != page.live:
+            writes[_FLAG + page.flag] = {**page.body, **live.body()}
+        expects = page.expects
+        if page.record is None or (page.record.stage < 0 <= record.stage):
+            # Two rollouts that exclude each other may begin at the same moment: what we saw of the other must still be so.
+            expects |= {_ROLLOUT + flag: others[flag].revision if flag in others else 0 for flag in record.plan.conflicts}
+        revision = self.commit(Commit(writes, expects, tuple((_ROLLOUT + page.flag, line) for line in lines), uuid4().hex))
+        live = replace(live, revision=revision) if live != page.live else live
+        self._records[page.flag] = (revision, record)
+        written = Page(page.flag, live, record, revision, writes.get(_FLAG + page.flag, page.body))
+        return written, tuple(Transition.of(page.flag, line) for line in lines)
+
+    def commit(self, commit: Commit) -> int:
+        """Commit, and once more under the same id where the answer was lost: the store takes one id once."""
+        for attempt in range(_TRIES):
+            try:
+                return self._store.commit(commit)
+            except StoreError:
+                if attempt == _TRIES - 1:
+                    raise
+        raise AssertionError  # pragma: no cover - the loop returns or raises
+
+    def set_live(self, page: Page, live: Live, line: Mapping[str, Any]) -> None:
+        """Commit another live state of a flag by itself (kill, unkill), with its line in the flag's own chain."""
+        chain = page.body.get("chain") or {"number": 0, "head": ""}
+        body, number, head = chained(line, int(chain["number"]), str(chain["head"]))
+        document = {**page.body, **live.body(), "chain": {"number": number, "head": head}}
+        key = _FLAG + page.flag
+        self.commit(Commit({key: document}, {key: page.live.revision}, ((key, body),), uuid4().hex))
+
+    def history(self, flag: str, *, after: int = 0) -> tuple[Transition, ...]:
+        """The steps of a flag's rollouts above number `after`, oldest first."""
+        return tuple(Transition.of(flag, body) for body in self._lines(_ROLLOUT + flag, after))
+
+    def _lines(self, subject: str, after: int = 0) -> Iterator[Mapping[str, Any]]:
+        while entries := self._store.history(subject, after=after):
+            for entry in entries:
+                yield entry.body
+                after = entry.number
+
+    def verify(self, flag: str) -> tuple[str, ...]:
+        """What is wrong with a flag's histories, as sentences; empty when every line is the one that was written."""
+        page = self.page(flag)
+        chain = page.body.get("chain") or {}
+        rollout = Chain(self._lines(_ROLLOUT + flag)).check("" if page.record is None else page.record.head, "rollout")
+        return (*rollout, *Chain(self._lines(_FLAG + flag)).check(str(chain.get("head", "")), "kill switch"))
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """Lines of history, to be checked link by link."""
+
+    lines: Iterator[Mapping[str, Any]]
+
+    def check(self, head: str, what: str) -> tuple[str, ...]:
+        """What is wrong with it, if its last hash ought to be `head`."""
+        problems: list[str] = []
+        before, count = "", 0
+        for count, line in enumerate(self.lines, 1):
+            body = {key: value for key, value in line.items() if key != "hash"}
+            if line.get("number") != count:
+                problems.append(f"{what} history: line {count} says it is line {line.get('number')}")
+            if line.get("prev") != before:
+                problems.append(f"{what} history: line {count} does not follow the line before it")
+            if line.get("hash") != digest(body):
+                problems.append(f"{what} history: line {count} was changed after it was written")
+            before = str(line.get("hash", ""))
+        if before != head:
+            problems.append(f"{what} history: it ends at line {count}, which is not the one the state rests on")
+        return tuple(problems)
+
+
+def chained(body: Mapping[str, Any], number: int, head: str) -> tuple[dict[str, Any], int, str]:
+    """`body` as the next link after line `number` with hash `head`: the line, its number, its hash."""
+    line = {**body, "number": number + 1, "prev": head}
+    hashed = digest(line)
+    return {**line, "hash": hashed}, number + 1, hashed
+
+
+def _line(before: Record, after: Record, move: Move, actor: str, at: float) -> tuple[dict[str, Any], Record]:
+    verdict = before.verdict or {}
+    body = {
+        "v": 1,
+        "run": after.run,
+        "from": before.state,
+        "to": after.state,
+        "act": move.act,
+        "stage": after.stage if after.stage >= 0 else before.stage,
+        "percent": after.share / 10_000,
+        "actor": actor,
+        "reason": move.reason,
+        "evidence": str(verdict.get("digest", "")),
+        "plan": after.plan.digest,
+        "at": at,
+    }
+    if after.plan.two_person:
+        body["second"] = actor if actor != after.started_by else None  # on record: did anybody but the starter have a hand in it
+    line, number, head = chained(body, before.number, before.head)
+    return line, replace(after, number=number, head=head)
+
+
+def _live(live: Live, record: Record) -> Live:
+    """The flag's live state that `record` means. Counting goes on while there is something to judge."""
+    counting = record.state in SERVING and record.stage >= 0
+    return replace(live, share=record.share, counting=counting, run=record.run)

@@ -1,0 +1,83 @@
+"""One look at a rollout: what came in since the last, what the judge says of it, and every step that follows. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from progflags.canary import Verdict, Window, judge
+from progflags.rollout._decide import Move, Sight, advance, decide
+from progflags.rollout._record import Record
+from progflags.rollout._state import State
+
+__all__ = ["blocked", "look", "settle"]
+
+_ENDLESS = 16  # no chain of small steps is that long; a table that made one would be wrong, and must not hang a tick
+
+
+def look(record: Record, window: Window, step: float, sight: Sight) -> tuple[Record, Sight, Verdict | None]:
+    """The record with the batch since its last window, which took `step` seconds, and the sight with the verdict on it."""
+    batch = window if record.window is None else window.minus(record.window)
+    sampled = record.sampled(batch.samples("control"), batch.samples("candidate"))
+    record = record.add(window, batch, step).look()
+    if record.evidence is None:
+        return record, replace(sight, sampled=sampled), None
+    verdict = judge(
+        record.evidence,
+        baked=record.baked,
+        bake=0.0 if record.waived else record.plan.bake(record.stage),
+        min_samples=record.plan.min_samples(record.stage),
+        fresh=sampled,
+        share=record.share / 1_000_000 if 0 < record.share < 1_000_000 else None,
+    )
+    told = verdict.to_dict()
+    if record.drift is not None:
+        drift = record.drift.look(record.evidence.totals)
+        record = replace(record, drift=drift)
+        told["findings"] += drift.findings()
+    return (
+        replace(record, verdict=told),
+        replace(sight, sampled=sampled, verdict=verdict.decision, why=verdict.reason),
+        verdict,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """Where a chain of small steps comes to rest, and the steps."""
+
+    record: Record
+    moves: tuple[Move, ...]
+
+
+def settle(record: Record, sight: Sight, first: Move | None = None) -> Settled:
+    """
+    Follow `decide` until it has nothing more to say. `first` is a step somebody asked for.
+
+    A step to another share ends what the sight is worth: evidence about 1 % says nothing about the bake at 10 %.
+    """
+    moves: list[Move] = []
+    move = first or decide(record, sight)
+    while move is not None and len(moves) < _ENDLESS:
+        moves.append(move)
+        after = advance(record, move, actor="", at=record.since)
+        if after.share != record.share:
+            sight = replace(sight, verdict=None, sampled=False, braked="")
+        record = after
+        move = decide(record, sight)
+    return Settled(record, tuple(moves))
+
+
+def blocked(record: Record, others: Mapping[str, Record], now: float) -> str:
+    """Why `record` may not climb at wall time `now`, as far as the calendar and other rollouts have a say; empty when it may."""
+    plan = record.plan
+    if closed := plan.calendar.closed(now):
+        return closed
+    for flag in plan.needs:
+        state = others[flag].state if flag in others else State.DRAFT
+        if state is not State.COMPLETED:
+            return f"needs {flag} to be completed, which is {state}"
+    for flag in plan.conflicts:
+        if flag in others and others[flag].serving:
+            return f"conflicts with {flag}, which is {others[flag].state}"
+    return ""

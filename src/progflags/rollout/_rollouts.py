@@ -1,0 +1,390 @@
+"""Rollouts: the verbs, the status, the tick of one client. What users hold as `flags.rollouts`."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from difflib import get_close_matches
+from typing import Final
+from uuid import uuid4
+
+from progflags._clock import Clock
+from progflags._fork import in_child
+from progflags._trouble import swallow
+from progflags.canary import Decision, Pool, Recorder
+from progflags.errors import ConflictError, DefinitionError, StoreError, TransitionRefused
+from progflags.flags import Client, FlagModel, Live
+from progflags.flags import kill as kill_
+from progflags.flags import unkill as unkill_
+from progflags.rollout._brake import Brake, Intent
+from progflags.rollout._controller import Controller
+from progflags.rollout._decide import Sight
+from progflags.rollout._forecast import span
+from progflags.rollout._ledger import Ledger, Page
+from progflags.rollout._look import blocked, settle
+from progflags.rollout._outbox import Outbox, Sink
+from progflags.rollout._plan import Plan, PlanError
+from progflags.rollout._record import Record
+from progflags.rollout._state import Act, State
+from progflags.rollout._status import RolloutStatus, Transition
+from progflags.rollout._verbs import Ask, ask
+from progflags.store import Store
+
+__all__ = ["Rollouts", "plan_of"]
+
+_TRIES: Final = 1_000  # conflicts in a row; each is another writer's progress, so a verb gets its turn long before
+_RECENT: Final = 50  # steps that a status shows
+
+
+class Rollouts:
+    """
+    The rollouts of one client's flags.
+
+    Verbs take `(flag, *, reason="", by=None)` and return a RolloutStatus; one that is not legal now raises
+    TransitionRefused, naming the state and the legal verbs; repeating the one just done changes nothing. When a verb or
+    `tick` returns, this process serves the new state already.
+
+    `refresh` re-reads the store and installs it in the client; `actor` signs what nobody else does; `deliveries` is called
+    when somebody wants notifications, so that `deliver` gets called from then on.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        store: Store,
+        recorder: Recorder,
+        clock: Clock,
+        *,
+        refresh: Callable[[], object],
+        actor: str = "operator",
+        deliveries: Callable[[], object] = bool,
+    ) -> None:
+        self._client = client
+        self._clock = clock
+        self._recorder = recorder
+        self._refresh = refresh
+        self._actor = actor
+        self._deliveries = deliveries
+        self._board = store.board
+        self._ledger = Ledger(store, clock)
+        self._brake = Brake(client, recorder)
+        self._outbox = Outbox(store, clock)
+        self._plans: dict[str, tuple[object, Plan]] = {}
+        self._shadows: dict[str, Callable[[], object]] = {}
+        self._controller = Controller(client, self._ledger, recorder, self._brake, clock=clock, closed=self._closed)
+        self.after_fork()
+        in_child(self)
+
+    def after_fork(self) -> None:
+        """A worker of its own: another name on the Board, a lock nobody holds."""
+        self._pool = Pool(self._board, uuid4().hex[:12])
+        self._ticking = threading.RLock()  # a listener may look again from inside a look
+
+    # -- what the client asks ------------------------------------------------------------------------------------------
+
+    def live(self) -> dict[str, Live]:
+        """
+        Every flag's live state as the store has it now; begins counting what is live. What `refresh` installs.
+
+        Raises:
+            StoreError: the store is out of reach; go on with what was read last.
+        """
+        pages = self._ledger.pages()
+        self._controller.heed(pages)
+        return {flag: page.live for flag, page in pages.items()}
+
+    def publish(self) -> None:
+        """Put this process's open windows up for whoever judges. Every process does, whether or not it runs the controller."""
+        try:
+            self._controller.publish(self._pool)
+        except StoreError as error:
+            swallow("rollouts: the board", error)
+
+    def tick(self) -> tuple[Transition, ...]:
+        """
+        One step of the controller: publish, refresh, judge, decide, commit. The transitions committed by this call.
+
+        Empty when there was nothing to do or another process won. A store out of reach is no error here: nothing is
+        promoted, a rollback that is wanted stays wanted, and the next tick tries again.
+        """
+        with self._ticking:
+            self._look()
+            self.publish()
+            steps = self._controller.tick(self._pool)
+            if steps or self._controller.lost:
+                self._look()
+            return steps
+
+    def notify(self, sink: Sink) -> None:
+        """
+        Tell `sink` (a Webhook, a Hook) of every step of every rollout from now on, at least once and in order.
+
+        Delivery is apart from the ticks: a connected client gives it a thread of its own, elsewhere (`poll=None`, a test) call
+        `deliver`. A sink that fails is tried again, ever more slowly, for ever.
+        """
+        self._outbox.add(sink)
+        self._deliveries()
+
+    def deliver(self) -> int:
+        """One round of notifications; how many lines were taken. May take as long as its sinks do."""
+        return self._outbox.deliver() if self._outbox else 0
+
+    def shadow(self, flag: str, verdict: Callable[[], object]) -> None:
+        """Where a plan with `dark_launch` learns that its shadow is safe: `verdict` returns SAFE, or something whose `state` is."""
+        self._shadows[flag] = verdict
+
+    # -- verbs ---------------------------------------------------------------------------------------------------------
+
+    def start(self, flag: str, *, reason: str = "", by: str | None = None) -> RolloutStatus:
+        """Begin the climb with the plan the file has now; the plan stays the one it began with."""
+        return self._carry(flag, Ask(Act.START, reason), by, fresh=True)
+
+    def pause(self, flag: str, *, reason: str = "", by: str | None = None) -> RolloutStatus:
+        """Stop the climb where it is. The share stays, and so does everything that can roll it back."""
+        return self._carry(flag, Ask(Act.PAUSE, reason), by)
+
+    def resume(self, flag: str, *, reason: str = "", by: str | None = None) -> RolloutStatus:
+        """Go on after a pause; a held rollout gets its deadline anew."""
+        return self._carry(flag, Ask(Act.RESUME, reason), by)
+
+    def approve(self, flag: str, *, reason: str = "", by: str | None = None) -> RolloutStatus:
+        """Agree to the step it is waiting for."""
+        return self._carry(flag, Ask(Act.APPROVE, reason), by)
+
+    def promote(self, flag: str, *, reason: str = "", by: str | None = None, full: bool = False, force: bool = False) -> RolloutStatus:
+        """Take the next step now, on your own authority; `full`: all the way to 100 %. `force`: over a freeze or a dependency."""
+        return self._carry(flag, Ask(Act.PROMOTE, reason, full=full, force=force), by)
+
+    def skip(self, flag: str, *, reason: str = "", by: str | None = None) -> RolloutStatus:
+        """Waive the rest of this stage's bake. The gates still decide."""
+        return self._carry(flag, Ask(Act.SKIP, reason), by)
+
+    def rollback(self, flag: str, *, reason: str = "", by: str | None = None) -> RolloutStatus:
+        """
+        Everybody gets the control, now. Wins over every promotion that is under way anywhere.
+
+        With the store out of reach this process stops serving the candidate at once; the status says `rolling_back`, and
+        every tick tries to store it until it is.
+        """
+        try:
+            return self._carry(flag, Ask(Act.ROLLBACK, reason), by)
+        except StoreError as error:
+            swallow("rollouts: the store", error)
+            live = self._client.live(flag)
+            self._brake.intend(flag, Intent(live.run, reason or "rollback requested", by or self._actor), live.revision)
+            return self.status(flag)
+
+    def abort(self, flag: str, *, reason: str = "", by: str | None = None) -> RolloutStatus:
+        """Give it up: everybody gets the control, and no cool-down follows, for nothing is said to be wrong with it."""
+        return self._carry(flag, Ask(Act.ABORT, reason), by)
+
+    def retry(self, flag: str, *, reason: str = "", by: str | None = None, force: bool = False, wait: bool = False) -> RolloutStatus:
+        """
+        Begin again from the first stage, with the plan the file has now, after a rollback or an abort; a held stage goes on.
+
+        During the cool-down it is refused; `force` begins now all the same, `wait` as soon as it is over.
+        """
+        return self._carry(flag, Ask(Act.RETRY, reason, force=force, wait=wait), by, fresh=True)
+
+    def kill(self, flag: str, *, reason: str = "", by: str | None = None) -> None:
+        """The safe variant for everybody, at once, whatever else happens. Needs no rollout; again changes nothing."""
+        who, at = by or self._actor, self._clock.now()
+        self._switch(flag, lambda live: kill_(live, reason=reason, by=who, at=at), "kill", reason, who)
+
+    def unkill(self, flag: str, *, reason: str = "", by: str | None = None) -> None:
+        """Take a kill back: the flag answers as before it."""
+        self._switch(flag, unkill_, "unkill", reason, by or self._actor)
+
+    # -- questions -----------------------------------------------------------------------------------------------------
+
+    def status(self, flag: str) -> RolloutStatus:
+        """Where it stands, by the store; with the store out of reach, what was read last."""
+        history: tuple[Transition, ...] = ()
+        try:
+            page = self._ledger.page(flag)
+            if page.record is not None:
+                history = self._ledger.history(flag, after=max(0, page.record.number - _RECENT))
+        except StoreError as error:
+            swallow("rollouts: the store", error)
+            page = self._controller.pages.get(flag) or Page(flag, self._client.live(flag))
+        return self._status(page, history)
+
+    def history(self, flag: str) -> tuple[Transition, ...]:
+        """Every step of the flag's rollouts, oldest first."""
+        return self._ledger.history(flag)
+
+    def verify(self, flag: str) -> tuple[str, ...]:
+        """Check the hash chain of a flag's history: what is wrong, as sentences; empty when every line is as it was written."""
+        return self._ledger.verify(flag)
+
+    def plan(self, flag: str) -> Plan:
+        """
+        The plan the file has for `flag` now.
+
+        Raises:
+            TransitionRefused: no such flag, or it has no rollout.
+            DefinitionError: the rollout table cannot be carried out; file, line and key are named.
+        """
+        model = self._model(flag)
+        spec, plan = self._plans.get(flag, (None, None))
+        if plan is None or spec is not model.rollout:  # parsed once per definition: a status is asked for every second
+            plan = plan_of(model)
+            self._plans[flag] = (model.rollout, plan)
+        return plan
+
+    # -- how -----------------------------------------------------------------------------------------------------------
+
+    def _carry(self, flag: str, wish: Ask, by: str | None, *, fresh: bool = False) -> RolloutStatus:
+        """Read, apply, commit; on a conflict read and apply again, so that a verb is always about what is."""
+        actor = by or self._actor
+        for _ in range(_TRIES):
+            page = self._ledger.page(flag)
+            record = self._record(page, wish.verb)
+            pages = self._ledger.pages()
+            circumstances = replace(wish, closed=self._blocked(record, pages), cooling=record.cooling(self._clock.now()))
+            move = ask(record, circumstances)
+            if move is None:
+                break
+            if fresh and move.target in (State.SCHEDULED, State.COOLING_DOWN):
+                record = replace(record, plan=self.plan(flag))
+            sight = Sight(closed="" if wish.force else self._blocked(record, pages))
+            try:
+                written, steps = self._ledger.write(page, record, settle(record, sight, move).moves, actor=actor, others=pages)
+            except ConflictError:
+                continue
+            self._controller.wrote(page, written, steps)
+            break
+        else:
+            raise ConflictError(f"{flag}: the store was busy {_TRIES} times in a row; try again")
+        self._look()
+        return self.status(flag)
+
+    def _record(self, page: Page, verb: Act) -> Record:
+        """The rollout there is, else one in draft by the file's plan."""
+        if page.record is not None:
+            if verb in (Act.START, Act.RETRY):
+                self.plan(page.flag)  # a start needs the plan it will have; the other verbs must work without any file
+            return page.record
+        return Record(page.flag, self.plan(page.flag))
+
+    def _blocked(self, record: Record, pages: Mapping[str, Page]) -> str:
+        others = {flag: page.record for flag, page in pages.items() if page.record is not None}
+        return blocked(record, others, self._clock.now()) or self._closed(record)
+
+    def _closed(self, record: Record) -> str:
+        """Why a dark launch keeps the first stage from beginning; empty when it does not."""
+        if record.plan.dark_launch is None or record.stage >= 0:
+            return ""
+        verdict = self._shadows.get(record.flag)
+        if verdict is None:
+            return f"no dark launch of {record.flag} reports here (flags.rollouts.shadow)"
+        try:
+            said = verdict()
+        except Exception as error:
+            swallow(f"dark launch of {record.flag}", error)
+            return "its dark launch could not be asked"
+        state = str(getattr(said, "state", said))
+        if state != "SAFE":
+            return f"its dark launch is {state}, not SAFE"
+        waited = self._clock.now() - record.since if record.state is State.SCHEDULED else 0.0
+        left = record.plan.dark_launch - waited
+        return f"its dark launch goes on for another {span(left)}" if left > 0 else ""
+
+    def _switch(self, flag: str, change: Callable[[Live], Live], verb: str, reason: str, actor: str) -> None:
+        for _ in range(_TRIES):
+            page = self._ledger.page(flag)
+            if not page.body:
+                self._known(flag)
+            live = change(page.live)
+            if live == page.live:
+                break
+            try:
+                line = {"v": 1, "act": verb, "actor": actor, "reason": reason, "at": self._clock.now()}
+                self._ledger.set_live(page, live, line)
+            except ConflictError:
+                continue
+            break
+        self._look()
+
+    def _look(self) -> None:
+        try:
+            self._refresh()
+        except Exception as error:
+            swallow("rollouts: refresh", error)
+
+    def _known(self, flag: str) -> None:
+        snapshot = self._client.definitions
+        if snapshot is not None and flag not in snapshot.flags and flag not in snapshot.broken:
+            near = get_close_matches(flag, snapshot.flags, 1)
+            raise TransitionRefused(f"there is no flag {flag!r}" + (f": did you mean {near[0]!r}?" if near else ""))
+
+    def _model(self, flag: str) -> FlagModel:
+        self._known(flag)
+        snapshot = self._client.definitions
+        model = None if snapshot is None else snapshot.flags.get(flag)
+        if model is None or model.rollout is None:
+            raise TransitionRefused(f"{flag!r} has no rollout: give it a `rollout` table in the flag file")
+        return model
+
+    def _status(self, page: Page, history: tuple[Transition, ...]) -> RolloutStatus:
+        record = page.record
+        if record is None:
+            record = Record(page.flag, self.plan(page.flag))
+        intent = self._brake.intent(page.flag)
+        pending = intent is not None and intent.run == record.run
+        verdict = record.verdict or {}
+        word = verdict.get("decision")
+        ended = record.stage < 0 or record.stage >= record.plan.end
+        return RolloutStatus(
+            flag=page.flag,
+            state=State.ROLLING_BACK if pending else record.state,
+            stage=None if ended else record.stage,
+            stages=record.plan.end,
+            percent=record.share / 10_000,
+            since=record.since,
+            bake=record.plan.bake(record.stage),
+            baked=record.baked,
+            bake_left=record.bake_left,
+            samples=record.samples,
+            min_samples=record.plan.min_samples(record.stage),
+            verdict=None if word is None else Decision(word),
+            why=str(verdict.get("reason", "")),
+            findings=tuple(verdict.get("findings", ())),
+            reason=intent.reason if intent is not None and pending else record.reason,
+            actor=record.moved_by,
+            run=record.run,
+            profile=record.plan.profile,
+            reach=record.reach / 10_000,
+            waiting=self._blocked(record, self._controller.pages) if record.state in _WAITING else "",
+            cool_down=record.cooling(self._clock.now()),
+            pending=pending,
+            changed=self._changed(record),
+            killed=page.live.killed is not None,
+            history=history,
+        )
+
+    def _changed(self, record: Record) -> bool:
+        try:
+            return record.state is not State.DRAFT and self.plan(record.flag) != record.plan
+        except (TransitionRefused, DefinitionError):
+            return record.state is not State.DRAFT
+
+
+_WAITING: Final = frozenset({State.SCHEDULED, State.RAMPING, State.BAKING, State.JUDGING, State.AWAITING_APPROVAL, State.HELD})
+
+
+def plan_of(model: FlagModel) -> Plan:
+    """
+    The plan of a flag that has a rollout.
+
+    Raises:
+        DefinitionError: the table cannot be carried out; the problem names file, line and key.
+    """
+    spec = model.rollout
+    assert spec is not None
+    try:
+        return Plan.of(spec.data, tags=model.tags, key=model.key)
+    except PlanError as error:
+        path = tuple(int(part) if part.isdecimal() else part for part in error.key.split(".") if part)
+        raise DefinitionError([spec.problem(path, error.message)]) from None

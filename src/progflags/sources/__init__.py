@@ -1,0 +1,28 @@
+"""From anywhere to a Snapshot: files, folders, dicts, the environment, the store; and the thread that keeps looking."""
+
+from progflags.sources._contract import Loaded, Piece, Source
+from progflags.sources._env import EnvSource
+from progflags.sources._file import DirectorySource, FileSource
+from progflags.sources._generations import Generations
+from progflags.sources._layered import Layered, source_of
+from progflags.sources._loader import Loader
+from progflags.sources._refresher import Refresher
+from progflags.sources._static import DictSource
+from progflags.sources._store import StoreSource, push
+
+__all__ = [
+    "DictSource",
+    "DirectorySource",
+    "EnvSource",
+    "FileSource",
+    "Generations",
+    "Layered",
+    "Loaded",
+    "Loader",
+    "Piece",
+    "Refresher",
+    "Source",
+    "StoreSource",
+    "push",
+    "source_of",
+]

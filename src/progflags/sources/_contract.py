@@ -1,0 +1,74 @@
+"""
+From anywhere to a Snapshot: what a source gives, and what became of a look at it.
+
+A source only fetches: pieces of text, cheap to compare with the last ones. `Loader` is the one place that thinks: it
+merges the pieces, parses, guards against documents that lost something on the way, keeps the last known good, and
+answers every look with a `Loaded`:
+
+    loader = Loader(source_of("flags.toml"))     # a path, a dict, a Source, or a list of them, lowest layer first
+    client.install(loader.first())               # raises DefinitionError: nothing can be served
+    loaded = loader.load()                       # never raises; `loaded.snapshot` is what to install, if anything
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+from progflags.errors import Problem
+from progflags.flags import Snapshot
+
+__all__ = ["Loaded", "Piece", "Source"]
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """
+    One file, dict or stored text as it was found; equal when nothing changed.
+
+    `form` is `toml`, `json`, `yaml`, `env`, `data`, or empty for "look at it". `text` is what was read (of data: its canonical
+    JSON, so that two can be compared). Of two layers the higher one wins; within one layer nothing may be said twice.
+    """
+
+    file: str
+    form: str
+    text: bytes
+    document: Mapping[str, Any] | None = None
+    layer: int = 0
+
+
+@runtime_checkable
+class Source(Protocol):
+    """Somewhere definitions come from. `read` does I/O, never blocks for long, and may be called from any thread."""
+
+    @property
+    def name(self) -> str:
+        """How a person would call it: the path as given, `<dict>`, a store's URL."""
+        ...
+
+    def read(self) -> Sequence[Piece]:
+        """
+        What is there now, lowest layer first, as of one moment.
+
+        Raises:
+            DefinitionError: it is not there, can't be read, or is too large; the problems say which and why.
+            StoreError: the store it lives in is out of reach.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """
+    What came of one look.
+
+    `snapshot` is what to serve from now on, None when nothing is to be changed. `stale`: what is there now was refused or is
+    gone, and the last known good serves on; `problems` says why. `saved_at` is set when the snapshot comes from the
+    persisted last known good: the wall time at which it was written.
+    """
+
+    snapshot: Snapshot | None = None
+    stale: bool = False
+    problems: tuple[Problem, ...] = ()
+    saved_at: float | None = None

@@ -1,0 +1,62 @@
+"""Several sources as layers, and from what a person writes to a source."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from progflags.sources._contract import Piece, Source
+from progflags.sources._file import FORMS, DirectorySource, FileSource
+from progflags.sources._static import DictSource
+
+__all__ = ["Layered", "source_of"]
+
+
+class Layered:
+    """
+    Sources on top of each other, the lowest first: a higher one's flag replaces a lower one's whole.
+
+    They load together or not at all. One that can't be read leaves the last known good of all of them serving.
+    """
+
+    def __init__(self, *sources: Source) -> None:
+        self._sources = sources
+
+    @property
+    def name(self) -> str:
+        return " + ".join(source.name for source in self._sources)
+
+    def read(self) -> Sequence[Piece]:
+        return tuple(replace(piece, layer=layer) for layer, source in enumerate(self._sources) for piece in source.read())
+
+
+def source_of(what: str | os.PathLike[str] | Mapping[str, Any] | Source | Sequence[Any]) -> Source:
+    """
+    The source a person means: a path (of a file, or of a folder that is there now), a dict, a Source, or a list of these as layers.
+
+    Raises:
+        MissingExtraError: a YAML file, without PyYAML.
+        TypeError: none of these.
+    """
+    if isinstance(what, Source):
+        return what
+    if isinstance(what, Mapping):
+        return DictSource(what)
+    if isinstance(what, (str, os.PathLike)):
+        return _path(os.fspath(what))
+    if isinstance(what, Sequence) and what and not isinstance(what, (bytes, bytearray)):
+        return Layered(*(source_of(one) for one in what))
+    raise TypeError(f"definitions come from a path, a dict, a Source or a list of these, not from {type(what).__name__}")
+
+
+def _path(path: str) -> Source:
+    if Path(path).is_dir():
+        return DirectorySource(path)
+    if FORMS.get(Path(path).suffix.lower()) == "yaml":
+        from progflags.sources._yaml import need_yaml
+
+        need_yaml()
+    return FileSource(path)

@@ -1,0 +1,83 @@
+"""Definitions kept in the store: pushed once, served by every process that shares it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from progflags.errors import DefinitionError, Problem
+from progflags.flags import Snapshot
+from progflags.sources._contract import Piece
+from progflags.sources._guard import held_back
+from progflags.sources._merge import assemble
+from progflags.store import Commit, Store
+
+__all__ = ["DOCUMENT", "StoreSource", "push"]
+
+DOCUMENT = "definitions"
+"""The document, and the history's subject, that hold what was pushed: `{"v": 1, "pieces": [{"file", "form", "text"}], "by"}`."""
+
+
+class StoreSource:
+    """What was last pushed to `store`. Looked at by the store's revision, so that an unchanged one costs no read."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._known: tuple[int, tuple[Piece, ...]] | None = None
+
+    @property
+    def name(self) -> str:
+        return self._store.url
+
+    def read(self) -> Sequence[Piece]:
+        revision = self._store.revision()
+        if self._known is None or self._known[0] != revision:
+            revision, found = self._store.read(DOCUMENT)
+            if DOCUMENT not in found:
+                raise DefinitionError([Problem(self.name, None, "", "no definitions in this store", "progflags push FILE puts them there")])
+            self._known = revision, _pieces(self.name, found[DOCUMENT].body)
+        return self._known[1]
+
+
+def push(store: Store, pieces: Sequence[Piece], *, by: str = "", force: bool = False) -> tuple[int, Snapshot]:
+    """
+    Put definitions into the store, for every `StoreSource` on it, if they are good: its revision then, and what they mean.
+
+    Stricter than a reload: not even a single flag may be wrong. `force` pushes a set that lost more than half of the flags, too.
+
+    Raises:
+        DefinitionError: something is wrong, or too much is missing; nothing was pushed.
+        ConflictError: somebody else pushed at the same moment; look at theirs, then push again.
+        StoreError: the store can't be used.
+    """
+    name = pieces[0].file if len(pieces) == 1 else store.url
+    there = store.read(DOCUMENT)[1].get(DOCUMENT)
+    before = _pieces(store.url, there.body) if there else ()
+    serving = _serving(store.url, before)
+    snapshot = assemble(name, pieces, serving)
+    if snapshot.rejected:
+        raise DefinitionError(snapshot.rejected)
+    held = held_back(pieces, snapshot, before, serving) if serving is not None and not force else ()
+    if held:
+        raise DefinitionError(held)
+    body = {"v": 1, "by": by, "pieces": [{"file": one.file, "form": one.form, "text": one.text.decode("utf-8-sig")} for one in pieces]}
+    entry = {"by": by, "digest": snapshot.digest, "files": [one.file for one in pieces], "flags": len(snapshot.flags)}
+    at = there.revision if there else 0
+    return store.commit(Commit({DOCUMENT: body}, {DOCUMENT: at}, [(DOCUMENT, entry)])), snapshot
+
+
+def _serving(name: str, pieces: Sequence[Piece]) -> Snapshot | None:
+    try:
+        return assemble(name, pieces, None) if pieces else None
+    except DefinitionError:  # pushed by another version: what comes now is judged by itself
+        return None
+
+
+def _pieces(name: str, body: Mapping[str, Any]) -> tuple[Piece, ...]:
+    try:
+        if body["v"] != 1:
+            raise ValueError(f"they are of version {body['v']}")  # noqa: TRY301 - as every other way they can be strange
+        return tuple(Piece(str(one["file"]), str(one["form"]), str(one["text"]).encode()) for one in body["pieces"])
+    except (KeyError, TypeError, ValueError) as error:
+        hint = "push them with this version, or upgrade this program"
+        raise DefinitionError([Problem(name, None, DOCUMENT, f"definitions this progflags can't read: {error}", hint)]) from None

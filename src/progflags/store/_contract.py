@@ -1,0 +1,131 @@
+"""
+What a store promises: documents under compare-and-set, an append-only history, and a Board for workers' windows.
+
+A store knows documents, not flags. Everything that must move together (a flag's share and its rollout's state) moves in
+one `commit`, which either happens whole or not at all and names the revisions it was decided on. So a second
+controller is harmless and no leader needs electing: the loser gets ConflictError, reads again and decides again.
+
+Stores are synchronous, safe to call from any thread, and safe after a fork (a child opens its own connection).
+`progflags.testing.StoreContract` is this page as a test suite; a backend is done when it passes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+__all__ = ["Board", "Commit", "Document", "Entry", "Row", "Store"]
+
+Body = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A JSON object under a key. `revision` is the store's revision at its last write: it only grows, also over deletion."""
+
+    key: str
+    revision: int
+    body: Body
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of history. `number` counts from 1 without gaps within its `subject`; `revision` is that of its commit."""
+
+    subject: str
+    number: int
+    revision: int
+    body: Body
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """
+    What is to become true together.
+
+    `writes`: key → new body, or None to delete. `expects`: key → the document revision the decision was made on, 0 for
+    "absent"; keys may be expected without being written. `entries`: (subject, body) lines appended to history. `id`
+    makes a retry harmless: a commit whose id the store has already taken returns the revision it got then.
+    """
+
+    writes: Mapping[str, Body | None]
+    expects: Mapping[str, int] = field(default_factory=dict)
+    entries: Sequence[tuple[str, Body]] = ()
+    id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What one worker last published on a topic. `seq` is its own counter; `age` is seconds since, by the store's clock."""
+
+    worker: str
+    seq: int
+    body: bytes
+    age: float
+
+
+@runtime_checkable
+class Board(Protocol):
+    """
+    Workers' windows: many, short-lived, mergeable. Never moves the store's revision.
+
+    One row per (topic, worker). A row is replaced only by a higher `seq`, so a re-send or an overtaken write is harmless.
+    """
+
+    def publish(self, topic: str, worker: str, seq: int, body: bytes) -> None:
+        """Put up `body` as what `worker` has to say on `topic`, unless a row with the same or a higher `seq` is there."""
+        ...
+
+    def collect(self, topic: str) -> tuple[Row, ...]:
+        """Every worker's row on `topic`, ordered by worker. Empty when there is none."""
+        ...
+
+    def clear(self, topic: str) -> None:
+        """Take a topic down with all its rows; a topic that is not there is fine."""
+        ...
+
+
+@runtime_checkable
+class Store(Protocol):
+    """Where live state is kept. Every method raises StoreError when the store is out of reach, full, damaged or foreign."""
+
+    @property
+    def url(self) -> str:
+        """How a person would name this store; secrets left out."""
+        ...
+
+    @property
+    def board(self) -> Board: ...
+
+    def revision(self) -> int:
+        """The number of the last commit, 0 for an empty store. Cheap: it is asked ten times a second."""
+        ...
+
+    def read(self, prefix: str = "") -> tuple[int, dict[str, Document]]:
+        """The revision and every document whose key begins with `prefix`, as of one moment."""
+        ...
+
+    def commit(self, commit: Commit) -> int:
+        """
+        Make `commit` true, whole or not at all, and return the new revision (one above the last).
+
+        Durable when it returns, as far as the medium can promise.
+
+        Raises:
+            ConflictError: a document is not at the revision expected; nothing was written. `.revisions` has what is.
+            StoreError: the store failed. The commit may or may not have happened: repeat it with the same `id`.
+        """
+        ...
+
+    def wait(self, revision: int, timeout: float) -> int:
+        """Return as soon as the store is beyond `revision`, or after `timeout` seconds; either way the revision now."""
+        ...
+
+    def history(self, subject: str, *, after: int = 0, limit: int = 1000) -> tuple[Entry, ...]:
+        """The entries of `subject` numbered above `after`, oldest first, at most `limit`."""
+        ...
+
+    def close(self) -> None:
+        """Let go of connections and files. Idempotent; a closed store raises StoreError."""
+        ...

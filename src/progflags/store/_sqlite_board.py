@@ -1,0 +1,71 @@
+"""
+The Board in the SQLite file: one row per topic and worker.
+
+A row's age has to be right for another process to judge, and may not depend on the wall clock, which steps. The monotonic
+clock of one boot is the same for all processes of a host, so a row notes it together with the boot's id. A row of an
+earlier boot is older than this boot, whatever the wall clock says.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from functools import cache
+from pathlib import Path
+
+from progflags._clock import Clock
+from progflags.store._contract import Row
+from progflags.store._sqlite_file import DatabaseFile
+
+__all__ = ["SQLiteBoard"]
+
+
+class SQLiteBoard:
+    """Workers' windows in the same file as the documents; they never touch the revision."""
+
+    def __init__(self, file: DatabaseFile, clock: Clock) -> None:
+        self._file = file
+        self._clock = clock
+
+    def publish(self, topic: str, worker: str, seq: int, body: bytes) -> None:
+        row = (topic, worker, seq, _boot(), self._clock.monotonic(), self._clock.now(), bytes(body))
+
+        def put(connection: sqlite3.Connection) -> None:
+            connection.execute(
+                "INSERT INTO board (topic, worker, seq, boot, monotonic, wall, body) VALUES (?, ?, ?, ?, ?, ?, ?)"
+                " ON CONFLICT (topic, worker) DO UPDATE SET seq = excluded.seq, boot = excluded.boot, monotonic = excluded.monotonic,"
+                " wall = excluded.wall, body = excluded.body WHERE excluded.seq > board.seq",
+                row,
+            )
+
+        self._file.run(put, begin="IMMEDIATE")
+
+    def collect(self, topic: str) -> tuple[Row, ...]:
+        def look(connection: sqlite3.Connection) -> list[tuple[str, int, bytes, str, float, float]]:
+            return connection.execute(
+                "SELECT worker, seq, body, boot, monotonic, wall FROM board WHERE topic = ? ORDER BY worker", (topic,)
+            ).fetchall()
+
+        rows = self._file.run(look)
+        monotonic, wall = self._clock.monotonic(), self._clock.now()
+        return tuple(
+            Row(worker, seq, body, _age(boot == _boot(), monotonic - at, wall - on, monotonic)) for worker, seq, body, boot, at, on in rows
+        )
+
+    def clear(self, topic: str) -> None:
+        self._file.run(lambda connection: connection.execute("DELETE FROM board WHERE topic = ?", (topic,)).rowcount, begin="IMMEDIATE")
+
+
+def _age(same_boot: bool, elapsed: float, by_wall: float, uptime: float) -> float:
+    """`elapsed` on the monotonic clock of one boot; across boots what the wall clock says, and at least the time since this boot."""
+    if same_boot and elapsed >= 0:
+        return elapsed
+    return max(by_wall, uptime, 0.0)
+
+
+@cache
+def _boot() -> str:
+    """An id of this boot of the machine; empty where the system has none, and then a row from the future is of an earlier boot."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        return ""

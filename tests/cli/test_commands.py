@@ -1,0 +1,170 @@
+"""The command line: what it prints, and its exit codes (0 good, 1 gate failed, 2 usage or bad file, 3 undecided)."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from progflags.cli import main
+
+FILE = """\
+[flags.new-search]
+percent = 25
+[flags.banner]
+variants = { a = "a", b = "b" }
+default = "b"
+[flags.new-checkout.rollout]
+[[flags.new-checkout.rollout.stages]]
+percent = 5
+bake = "15m"
+gates = [{ metric = "error_rate", max_increase = 0.1 }]
+"""
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "flags.toml"
+    path.write_text(FILE)
+    return str(path)
+
+
+@pytest.fixture
+def store(tmp_path):
+    return f"sqlite:///{tmp_path / 'state.db'}"
+
+
+def test_validate_says_good(file, capsys):
+    assert main(["validate", file]) == 0
+    assert "3 flags" in capsys.readouterr().out
+
+
+def test_validate_takes_the_file_from_the_common_option_and_answers_in_json(file, capsys):
+    assert main(["--flags", file, "--json", "validate"]) == 0
+    assert json.loads(capsys.readouterr().out)["ok"] is True
+
+
+def test_a_bad_file_is_named_with_line_and_key_and_a_suggestion(tmp_path, capsys):
+    """Exit 2; on stderr `file:line: key.path: message (did you mean …?)`."""
+    bad = tmp_path / "bad.toml"
+    bad.write_text("[flags.new-search]\npecent = 25\n")
+
+    assert main(["validate", str(bad)]) == 2
+    said = capsys.readouterr().err
+    assert f"{bad}:2: flags.new-search.pecent:" in said
+    assert "did you mean 'percent'?" in said
+
+
+def test_a_bad_file_as_json(tmp_path, capsys):
+    bad = tmp_path / "bad.toml"
+    bad.write_text("[flags.new-search]\npercent = 250\n")
+
+    assert main(["validate", str(bad), "--json"]) == 2
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["ok"] is False
+    assert answer["problems"][0] | {"message": "", "hint": ""} == {
+        "file": str(bad),
+        "line": 2,
+        "key": "flags.new-search.percent",
+        "message": "",
+        "hint": "",
+    }
+
+
+def test_a_missing_file_is_a_sentence_not_a_traceback(tmp_path, capsys):
+    assert main(["validate", str(tmp_path / "absent.toml")]) == 2
+    assert "absent.toml" in capsys.readouterr().err
+
+
+def test_evaluate_prints_the_value_and_as_json_the_evaluation(file, capsys):
+    assert main(["evaluate", "banner", "--key", "u", "--flags", file]) == 0
+    assert capsys.readouterr().out == '"b"\n'
+    assert main(["evaluate", "banner", "--key", "u", "--flags", file, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {
+        "key": "banner",
+        "value": "b",
+        "variant": "b",
+        "reason": "STATIC",
+        "error_code": None,
+        "revision": 0,
+    }
+
+
+def test_an_unknown_flag_is_exit_2(file, capsys):
+    assert main(["evaluate", "no-such-flag", "--key", "u", "--flags", file, "--json"]) == 2
+    assert json.loads(capsys.readouterr().out)["error_code"] == "FLAG_NOT_FOUND"
+
+
+def test_explain_shows_bucket_and_threshold(file, capsys):
+    assert main(["explain", "new-search", "--key", "user-42", "--flags", file]) == 0
+    assert "bucket" in capsys.readouterr().out
+
+
+def test_the_schema_is_json_schema(capsys):
+    assert main(["schema"]) == 0
+    assert "flags" in json.loads(capsys.readouterr().out)["properties"]
+
+
+def test_a_kill_by_command_reaches_a_running_client(file, store, capsys):
+    import progflags as pf
+
+    with pf.connect(file, store=store, poll=None) as running:
+        assert main(["--flags", file, "--store", store, "kill", "banner", "--reason", "it blinks", "--by", "ann"]) == 0
+        running.refresh()
+        assert running.evaluate("banner", "-", "u").reason == "DISABLED"
+        assert main(["--flags", file, "--store", store, "unkill", "banner"]) == 0
+        running.refresh()
+        assert running.evaluate("banner", "-", "u").reason == "STATIC"
+
+
+def test_a_kill_needs_a_store_that_others_see(file, capsys):
+    assert main(["--flags", file, "kill", "banner"]) == 2
+    assert "--store" in capsys.readouterr().err
+
+
+def test_an_address_that_is_no_store_is_exit_2(file, capsys):
+    assert main(["--flags", file, "--store", "pigeon://coop", "kill", "banner"]) == 2
+    assert "not a store" in capsys.readouterr().err
+
+
+def test_definitions_can_be_pushed_to_the_store_and_served_from_it(file, store, capsys):
+    import progflags as pf
+
+    assert main(["--flags", file, "--store", store, "push", "--by", "ann"]) == 0
+    with pf.connect(store=store, poll=None) as flags:
+        assert flags.get("banner", "a", "u") == "b"
+
+
+def test_the_doctor_finds_nothing_wrong_with_a_good_file_and_something_with_a_bad_one(file, store, tmp_path, capsys):
+    assert main(["--flags", file, "--store", store, "doctor"]) == 0
+    (tmp_path / "bad.toml").write_text("[flags")
+    assert main(["--flags", str(tmp_path / "bad.toml"), "doctor", "--json"]) == 2
+    assert '"wrong"' in capsys.readouterr().out
+
+
+def test_a_wrong_word_is_usage(capsys):
+    assert main(["frobnicate"]) == 2
+    assert "usage" in capsys.readouterr().err
+
+
+def test_the_module_is_the_same_program(file):
+    done = subprocess.run([sys.executable, "-m", "progflags", "--version"], capture_output=True, text=True, timeout=60)
+
+    assert (done.returncode, done.stdout.split()[0]) == (0, "progflags")
+
+
+def test_help_loads_nothing_heavy():
+    """`progflags --help` is answered without pydantic, scipy, asyncio or opentelemetry."""
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import sys; from progflags.cli import main; main(['--help']);"
+            "print([m for m in ('scipy', 'numpy', 'pydantic', 'asyncio', 'opentelemetry') if m in sys.modules])",
+        ],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+    assert done.stdout.splitlines()[-1] == "[]"

@@ -1,0 +1,21 @@
+"""What every test begins with: a thread that is nobody's, a log that has said nothing yet, and is listened to."""
+
+import logging
+
+import pytest
+
+from progflags import _trouble, context
+
+
+@pytest.fixture(autouse=True)
+def fresh_process():
+    """
+    Three things live as long as the process: the last request's scope, which lines were logged this minute, and the root
+    logger's level, which a Celery worker raises and never lowers.
+    """
+    root = logging.getLogger()
+    level = root.level
+    context._current.set(None)
+    _trouble._lines.clear()
+    yield
+    root.setLevel(level)

@@ -1,0 +1,133 @@
+"""Flask: one extension; context from the session, counts, templates, the command line."""
+
+import httpx
+import pytest
+from flask import Flask, g, render_template_string, request
+
+import progflags as pf
+from progflags.contrib.flask import Progflags
+from progflags.events import Served
+from progflags.flags import given, set_default
+from support.clients import heard
+from support.web import wsgi_server
+
+TOML = """
+[flags.new-search]
+percent = 25
+
+[flags.new-checkout.rollout]
+stages = [{ percent = 50, bake = "1m" }]
+"""
+
+
+@pytest.fixture
+def app(tmp_path):
+    (tmp_path / "flags.toml").write_text(TOML)
+    app = Flask(__name__)
+    app.secret_key = "a-secret-that-is-long-enough"
+    app.config["PROGFLAGS"] = {
+        "source": str(tmp_path / "flags.toml"),
+        "store": f"sqlite:///{tmp_path}/p.db",
+        "poll": None,
+        "anonymous": True,
+    }
+
+    @app.before_request
+    def sign_in():
+        g.user = request.headers.get("x-user")
+
+    extension = Progflags(context=lambda: pf.Context(g.user, {"path": request.path}))
+    extension.init_app(app)
+    app.extension = extension
+
+    @app.get("/")
+    def shop():
+        return {"search": extension.client.is_enabled("new-search"), "checkout": extension.client.is_enabled("new-checkout")}
+
+    @app.get("/fails")
+    def fails():
+        extension.client.is_enabled("new-checkout")
+        raise RuntimeError("boom")
+
+    @app.get("/page")
+    def page():
+        return render_template_string("{% if flag('new-search') %}vectors{% else %}words{% endif %} {{ flag('nothing', 'fallback') }}")
+
+    yield app
+    app.extensions["progflags"].close()
+    set_default(None)
+
+
+def test_views_ask_for_the_user_of_the_request(app):
+    """The context function runs inside the request, after sign-in; the extension's client is the default one."""
+    client = app.extensions["progflags"]
+
+    with wsgi_server(app) as address, httpx.Client(base_url=address) as browser:
+        answers = [browser.get("/", headers={"x-user": f"u{i}"}).json()["search"] for i in range(30)]
+
+    assert answers == [client.is_enabled("new-search", f"u{i}") for i in range(30)]
+    assert given(None) is client
+
+
+def test_requests_are_counted_and_a_500_is_a_failure(app):
+    client = app.extensions["progflags"]
+    client.rollouts.start("new-checkout")
+    client.rollouts.tick()
+    told = heard(client, Served)
+
+    with wsgi_server(app) as address, httpx.Client(base_url=address, headers={"x-user": "u1"}) as browser:
+        assert [browser.get(path).status_code for path in ("/", "/fails", "/page")] == [200, 500, 200]
+
+    assert [(event.failed, event.unit) for event in told] == [(False, b"u1"), (True, b"u1")]
+
+
+def test_templates_have_flag(app):
+    client = app.extensions["progflags"]
+
+    with app.test_client() as browser:
+        pages = [browser.get("/page", headers={"x-user": f"u{i}"}).text for i in range(20)]
+
+    assert pages == [("vectors" if client.is_enabled("new-search", f"u{i}") else "words") + " fallback" for i in range(20)]
+
+
+def test_a_visitor_nobody_knows_keeps_an_id(app):
+    """No user: the signed cookie's id is the targeting key, and the context function's attributes are there too."""
+    from progflags.context import scope
+
+    met = []
+    app.add_url_rule("/who", view_func=lambda: met.append(scope().context) or "")
+
+    with app.test_client() as browser:
+        for _ in range(2):
+            browser.get("/who")
+
+    assert met[0].key == met[1].key
+    assert len(met[0].key) == 22
+    assert met[0].attributes["path"] == "/who"
+
+
+def test_a_context_function_that_fails_costs_the_targeting_not_the_request(tmp_path):
+    app = Flask(__name__)
+    with pf.connect({"flags": {"new-search": {"percent": 100}}}, poll=None) as client:
+        extension = Progflags(app, flags=client, context=lambda: 1 / 0)
+        app.add_url_rule("/", view_func=lambda: str(extension.client.is_enabled("new-search")))
+
+        with app.test_client() as browser:
+            assert browser.get("/").text == "True"
+
+
+def test_the_command_line_knows_the_applications_file(app, tmp_path):
+    """`flask progflags …` is progflags with `--flags` and `--store` filled in; its exit code is the program's."""
+    run = app.test_cli_runner().invoke
+
+    evaluated = run(args=["progflags", "evaluate", "new-search", "--key", "u1"])
+    assert evaluated.exit_code == 0
+    assert evaluated.output.strip().lower() == str(app.extensions["progflags"].is_enabled("new-search", "u1")).lower()
+
+    (tmp_path / "flags.toml").write_text("[flags.new-search]\npercent = 250\n")
+    assert run(args=["progflags", "validate"]).exit_code == 2
+
+
+def test_without_a_source_it_says_what_to_do():
+    with pytest.raises(RuntimeError, match=r'app.config\["PROGFLAGS"\]'):
+        Progflags(Flask(__name__))

@@ -1,0 +1,203 @@
+"""What a shadow touches is its own; what has no honest copy is left out and counted."""
+
+import dataclasses
+import io
+import threading
+import types
+from collections import Counter, OrderedDict, defaultdict, deque
+
+import attrs
+import pydantic
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from progflags.darklaunch import dark_launch
+from progflags.darklaunch._isolate import NODES, Isolator, NotIsolated
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Frozen:
+    items: list
+
+
+@dataclasses.dataclass
+class Warm:
+    items: list
+
+
+@attrs.frozen
+class Attrs:
+    items: list
+
+
+class Model(pydantic.BaseModel):
+    items: list
+    _private: list = pydantic.PrivateAttr(default_factory=lambda: [1])
+
+
+class Plain:
+    def __init__(self):
+        self.items = [1, [2]]
+
+
+class Slotted(Plain):
+    __slots__ = ("__hidden", "more")
+
+    def __init__(self):
+        super().__init__()
+        self.more = {"a": [1]}
+        self.__hidden = [3]
+
+    def __eq__(self, other):
+        return (self.items, self.more, self.__hidden) == (other.items, other.more, other.__hidden)
+
+    __hash__ = None
+
+
+CONTAINERS = [
+    {"a": [1, {"b": (1, [2])}]},
+    [{1, 2}, frozenset({3}), bytearray(b"x")],
+    OrderedDict(a=[1]),
+    defaultdict(list, a=[1]),
+    Counter("aab"),
+    deque([[1]], maxlen=3),
+    types.SimpleNamespace(items=[1]),
+    Frozen([1]),
+    Warm([1]),
+    Attrs([1]),
+    Model(items=[1]),
+    Slotted(),
+]
+
+
+@pytest.mark.parametrize("value", CONTAINERS, ids=lambda value: type(value).__name__)
+def test_a_copy_is_equal_of_the_same_class_and_shares_nothing_that_can_change(value):
+    copy = Isolator().copy(value)
+
+    assert type(copy) is type(value)
+    assert copy == value
+    assert not _mutable(copy) & _mutable(value)
+
+
+def _mutable(value, seen=None):
+    """The ids of everything editable reachable from a value."""
+    import gc
+
+    seen = {} if seen is None else seen
+    editable = (dict, list, set, bytearray, deque, Plain, types.SimpleNamespace, pydantic.BaseModel, Warm)
+    if isinstance(value, editable):
+        seen[id(value)] = value
+    for inner in gc.get_referents(value):
+        if isinstance(inner, (*editable, tuple, frozenset, Frozen, Attrs)) and id(inner) not in seen:
+            _mutable(inner, seen)
+    return set(seen)
+
+
+def test_immutable_values_go_as_they_are():
+    for value in (1, "x", b"x", None, (1, ("a", 2)), len, Plain, types, 1.5, frozenset({1})):
+        assert Isolator().copy(value) == value
+    nested = (1, ("a", 2))
+    assert Isolator().copy(nested) is nested
+
+
+def test_aliases_and_cycles_stay_what_they_were():
+    inner = [1]
+    cycle = {"a": inner, "b": inner}
+    cycle["self"] = cycle
+    copy = Isolator().copy(cycle)
+
+    assert copy["a"] is copy["b"]
+    assert copy["a"] is not inner
+    assert copy["self"] is copy
+
+
+@pytest.mark.parametrize(
+    "value",
+    [threading.Lock(), io.BytesIO(), iter([]), (i for i in ()), types.SimpleNamespace(lock=threading.Lock()), threading.Event()],
+    ids=["lock", "stream", "iterator", "generator", "nested", "event"],
+)
+def test_what_has_no_honest_copy_is_refused(value):
+    with pytest.raises(NotIsolated):
+        Isolator().copy(value)
+
+
+def test_a_class_with_state_of_its_own_is_refused_and_can_be_shared_by_name():
+    class Session:
+        def __reduce__(self):
+            return Session, ()
+
+    with pytest.raises(NotIsolated):
+        Isolator().copy([Session()])
+    session = Session()
+    assert Isolator(share=[Session]).copy([session])[0] is session
+
+
+def test_the_cost_is_bounded():
+    for value in (list(range(NODES + 1)), ["x" * 1000] * 9000, [[]] * (NODES + 1)):
+        with pytest.raises(NotIsolated):
+            Isolator().copy(value)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=3), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+def _spoil(value):
+    """Edit everything that can be edited."""
+    if isinstance(value, dict):
+        for inner in list(value.values()):
+            _spoil(inner)
+        value.clear()
+        value["spoilt"] = True
+    elif isinstance(value, list):
+        for inner in list(value):
+            _spoil(inner)
+        value.append("spoilt")
+
+
+@given(JSON, JSON)
+def test_no_edit_of_the_shadows_is_ever_visible_to_the_control(first, second):
+    import copy
+
+    before = copy.deepcopy((first, second))
+    args, kwargs, _ = Isolator().arguments((first,), {"second": second})
+    _spoil(args[0])
+    _spoil(kwargs["second"])
+
+    assert (first, second) == before
+
+
+def test_uncopyable_arguments_and_results_are_counted_drops(flags, engine):
+    @dark_launch("on", candidate=lambda lock: 1, flags=flags)
+    def takes(lock):
+        return 1
+
+    @dark_launch("on", candidate=lambda: iter([1]), flags=flags)
+    def gives():
+        return iter([1])
+
+    assert takes(threading.Lock()) == 1
+    assert list(gives()) == [1]
+
+    assert takes.dark_launch.stats().shed == {"isolation": 1}
+    assert takes.dark_launch.stats().not_isolated == {"_thread.lock": 1}
+    assert gives.dark_launch.stats().shed == {"result_isolation": 1}
+
+
+def test_reduce_names_the_comparable_part_of_a_result(flags, engine):
+    class Page:
+        def __init__(self, items):
+            self.items = items
+            self.lock = threading.Lock()
+
+    @dark_launch("on", candidate=lambda: Page([1, 3]), flags=flags, reduce=lambda page: page.items)
+    def page():
+        return Page([1, 2])
+
+    assert isinstance(page(), Page)
+    assert page.dark_launch.drain()
+    assert page.dark_launch.stats().mismatches == {"$[*]": 1}

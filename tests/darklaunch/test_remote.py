@@ -1,0 +1,167 @@
+"""A remote candidate: one origin, named headers, and nothing a request could bend."""
+
+import asyncio
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from progflags.asgi import DarkLaunchMiddleware
+from progflags.darklaunch._remote import Remote
+
+from .test_asgi import ask, json_app, scope
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.server.seen.append((self.command, self.path, {name.lower(): value for name, value in self.headers.items()}))
+        if self.path.startswith("/redirect"):
+            self.send_response(302)
+            self.send_header("Location", "http://127.0.0.1:1/evil")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        body = b'{"a": 1}'
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Set-Cookie", "candidate=leak")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_POST = do_GET
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def server():
+    made = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    made.seen = []
+    made.origin = f"http://127.0.0.1:{made.server_port}"
+    thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    yield made
+    made.shutdown()
+    made.server_close()
+
+
+CREDENTIALS = [
+    (b"authorization", b"Bearer x"),
+    (b"cookie", b"session=1"),
+    (b"x-api-key", b"k"),
+    (b"proxy-authorization", b"y"),
+    (b"x-csrf-token", b"t"),
+]
+
+
+async def test_the_remote_gets_the_request_without_anybodys_credentials(flags, engine, server, monkeypatch):
+    """And without the environment's proxies, and with the marker."""
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:1")
+    middleware = DarkLaunchMiddleware(json_app({"a": 1}), flag="on", candidate=server.origin, flags=flags, deadline=5.0)
+    headers = [*CREDENTIALS, (b"host", b"evil.test"), (b"accept", b"application/json"), (b"x-forwarded-host", b"evil.test")]
+    sent = await ask(middleware, scope(path="/items", headers=headers, query_string=b"q=1&r=%20"))
+
+    assert await middleware.dark_launch.adrain(5)
+    assert middleware.dark_launch.stats().outcomes["match"] == 1, middleware.dark_launch.stats()
+    assert sent[0]["headers"] == [(b"content-type", b"application/json")]
+    method, path, seen = server.seen[0]
+    assert (method, path, seen["host"]) == ("GET", "/items?q=1&r=%20", server.origin.removeprefix("http://"))
+    assert not set(seen) & {"authorization", "cookie", "x-api-key", "proxy-authorization", "x-csrf-token", "x-forwarded-host"}
+    assert seen["accept"] == "application/json"
+    assert seen["progflags-shadow"].startswith("on;")
+    await middleware._candidate._remote.aclose()
+
+
+HOSTILE_PATHS = [
+    b"//evil.test/x",
+    b"/\\evil.test",
+    b"http://evil.test/x",
+    b"@evil.test/",
+    b":80@evil.test/",
+    b"/x\r\nHost: evil.test\r\n",
+    b"/x HTTP/1.1\r\nX: y",
+    b"/\x00",
+    b"/../../x",
+    b"/%0d%0aX:y",
+    b"/redirect",
+    "/ü".encode(),
+    b"/#fragment",
+    b"/?a#b",
+    b"",
+    b"/x;y=z",
+]
+
+
+@pytest.mark.parametrize("path", HOSTILE_PATHS, ids=range(len(HOSTILE_PATHS)))
+@pytest.mark.parametrize("query", [b"", b"a=1#@evil.test", b"x\r\nHost: evil.test"])
+async def test_no_path_reaches_another_host_or_smuggles_a_line(path, query, server):
+    remote = Remote(server.origin, forward=["x-extra"])
+    answer = await remote.ask(
+        "GET", path, query, [("x-extra", "a\r\nHost: evil.test"), ("x-extra\r\nA", "b"), ("transfer-encoding", "chunked")], b""
+    )
+    await remote.aclose()
+
+    assert len(server.seen) == 1
+    assert answer.status in {200, 302}
+    _, seen, headers = server.seen[0]
+    assert seen.startswith("/")
+    assert "\r" not in seen
+    assert "\n" not in seen
+    assert "x-extra" not in headers
+    assert "transfer-encoding" not in headers
+    assert headers["host"] == server.origin.removeprefix("http://")
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "",
+        "example.com",
+        "ftp://x",
+        "https://",
+        "https://user:secret@host",
+        "https://host?x",
+        "https://host#x",
+        "http://169.254.169.254",
+        "http://[fe80::1]",
+        "http://0.0.0.0",
+    ],
+)
+def test_what_is_no_safe_origin_is_refused_when_written(origin):
+    with pytest.raises(ValueError):
+        Remote(origin)
+
+
+def test_headers_of_a_connection_cannot_be_forwarded():
+    with pytest.raises(ValueError, match="host"):
+        Remote("https://host", forward=["Host"])
+
+
+async def test_a_candidate_that_is_down_is_the_candidates_failure(flags, engine):
+    middleware = DarkLaunchMiddleware(json_app({}), flag="on", candidate="http://127.0.0.1:9", flags=flags)
+    for _ in range(3):
+        await ask(middleware)
+    assert await middleware.dark_launch.adrain(5)
+
+    outcomes = middleware.dark_launch.stats().outcomes
+    assert outcomes["candidate_error"] + outcomes["timeout"] == 3
+
+
+def test_wsgi_asks_remotes_too(flags, engine, server):
+    from progflags.wsgi import DarkLaunchMiddleware as WSGIMiddleware
+
+    from .test_wsgi import ask as ask_wsgi
+    from .test_wsgi import environ
+    from .test_wsgi import json_app as wsgi_app
+
+    middleware = WSGIMiddleware(wsgi_app({"a": 1}), flag="on", candidate=server.origin, flags=flags, deadline=5.0)
+    ask_wsgi(middleware, environ(path="/x", HTTP_AUTHORIZATION="Bearer x"))
+
+    assert middleware.dark_launch.drain(5)
+    assert middleware.dark_launch.stats().outcomes["match"] == 1, middleware.dark_launch.stats()
+    assert "authorization" not in server.seen[0][2]
+    loop = engine.background._loop
+    asyncio.run_coroutine_threadsafe(middleware._remote.aclose(), loop).result(5)

@@ -1,0 +1,208 @@
+"""Several controllers, several people, one store: one wins, and down wins over up."""
+
+from __future__ import annotations
+
+import random
+import threading
+
+import pytest
+
+from progflags.rollout import State
+from progflags.store import MemoryStore
+from progflags.testing import ManualClock
+
+from .conftest import FLAG, House, rollout_table
+from .faults import Wrapped, violations
+
+
+def pair(**options):
+    """Two processes; what happens just before the first one's commits is `meddle[0]`'s, once."""
+    clock = ManualClock(wall=1_800_000_000.0)
+    store = MemoryStore(clock=clock)
+    meddle = []
+
+    def before(what):
+        if what == "commit" and meddle:
+            meddle.pop()()
+
+    one = House(Wrapped(store, before=before), clock, **options)
+    return one, House(store, clock, **options), meddle, store
+
+
+def test_two_controllers_never_both_win_a_step():
+    """B ticks between A's read and A's commit: exactly one of them reports the step."""
+    one, two, meddle, store = pair()
+    one.rollouts.start(FLAG)
+    one.run(55)
+    two.refresh()
+    one.traffic(), one.clock.advance(5)
+    won = []
+    meddle.append(lambda: won.append(two.rollouts.tick()))
+    two.clock.advance(5)
+    mine = one.rollouts.tick()
+
+    assert len(won) == 1
+    steps = [step.revision for step in (*mine, *won[0])]
+    assert len(steps) == len(set(steps))
+    assert violations(store, FLAG) == []
+
+
+def test_a_batch_is_counted_once_however_many_controllers_look():
+    one, two, _, store = pair()
+    one.rollouts.start(FLAG)
+    two.refresh()
+    for _ in range(6):
+        one.traffic()
+        one.clock.advance(5)
+        one.rollouts.tick()
+        two.rollouts.tick()
+
+    assert one.status().samples == {"control": 300, "candidate": 300}
+    assert one.status().baked == 30
+
+
+def test_everybodys_traffic_is_judged_together():
+    """Neither process alone has enough samples; together they have."""
+    houses = pair(tables={FLAG: rollout_table(stages=[{"percent": 10, "bake": "30s", "min_samples": 500}])})[:2]
+    houses[0].rollouts.start(FLAG)
+    houses[1].refresh()
+    for _ in range(8):
+        for house in houses:
+            house.traffic(40)
+        houses[0].clock.advance(5)
+        for house in houses:
+            house.rollouts.publish()
+        houses[0].rollouts.tick()
+
+    assert houses[0].status().state is State.WATCHING
+
+
+def test_a_rollback_slipping_in_before_a_promotion_wins():
+    one, two, meddle, store = pair()
+    one.rollouts.start(FLAG)
+    one.run(55)
+    one.traffic(), one.clock.advance(5)
+    meddle.append(lambda: two.rollouts.rollback(FLAG, by="ann"))
+
+    assert one.rollouts.tick() == ()
+    assert one.status().state is State.ROLLED_BACK
+    assert one.exposed() == 0
+    assert violations(store, FLAG) == []
+
+
+def test_a_promotion_slipping_in_before_a_rollback_loses():
+    one, two, meddle, store = pair()
+    one.rollouts.start(FLAG)
+    meddle.append(lambda: two.rollouts.promote(FLAG, full=True))
+
+    assert one.rollouts.rollback(FLAG).state is State.ROLLED_BACK
+    assert one.exposed() == 0
+    assert violations(store, FLAG) == []
+
+
+def test_a_verb_is_applied_to_what_is_not_to_what_was():
+    """B aborts while A's pause is on its way: A is told what it can still do."""
+    from progflags.errors import TransitionRefused
+
+    one, two, meddle, _ = pair()
+    one.rollouts.start(FLAG)
+    meddle.append(lambda: two.rollouts.abort(FLAG))
+
+    with pytest.raises(TransitionRefused, match="is aborted"):
+        one.rollouts.pause(FLAG)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_rollback_wins_over_promotion_in_every_interleaving(seed):
+    """A hundred races each, in threads: whoever is first, the end is a rollback and the share never rises after it."""
+    shuffle = random.Random(seed)
+    for _ in range(20):
+        clock = ManualClock(wall=1_800_000_000.0)
+        store = MemoryStore(clock=clock)
+        houses = [House(store, clock) for _ in range(3)]
+        houses[0].rollouts.start(FLAG)
+        for house in houses:
+            house.refresh()
+        houses[0].run(55)
+        houses[1].traffic(), clock.advance(5)
+        acts = [houses[0].rollouts.tick, houses[1].rollouts.tick, lambda: houses[2].rollouts.rollback(FLAG), lambda: _promote(houses[1])]
+        shuffle.shuffle(acts)
+        threads = [threading.Thread(target=act) for act in acts]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        for house in houses:
+            house.rollouts.tick()
+
+        assert houses[0].status().state is State.ROLLED_BACK
+        assert houses[0].status().percent == 0
+        assert violations(store, FLAG) == []
+
+
+def _promote(house):
+    from progflags.errors import TransitionRefused
+
+    try:
+        house.rollouts.promote(FLAG)
+    except TransitionRefused:
+        pass
+
+
+def test_a_stale_controller_that_wakes_up_late_changes_nothing():
+    """Stopped between read and commit, while another one went on for an hour: it loses, reads again, and has nothing to do."""
+    one, two, meddle, store = pair()
+    one.rollouts.start(FLAG)
+    one.run(20)
+    two.refresh()
+
+    def meanwhile():
+        for _ in range(200):
+            two.traffic()
+            two.clock.advance(5)
+            two.rollouts.tick()
+
+    one.traffic(), one.clock.advance(5)
+    meddle.append(meanwhile)
+    one.rollouts.tick()
+
+    assert one.status().state is State.COMPLETED
+    assert violations(store, FLAG, bakes={0: 60, 1: 60}) == []
+
+
+def test_a_restart_never_shortens_a_bake():
+    """A new process every ten seconds: each starts its clock when it first sees the document."""
+    clock = ManualClock(wall=1_800_000_000.0)
+    store = MemoryStore(clock=clock)
+    House(store, clock).rollouts.start(FLAG)
+    began = clock.monotonic()
+    while (house := House(store, clock)).status().stage == 0:
+        clock.advance(3)  # nobody is there
+        for _ in range(2):
+            house.traffic()
+            clock.advance(5)
+            house.rollouts.tick()
+
+    assert clock.monotonic() - began >= 60
+    assert violations(store, FLAG, bakes={0: 60}) == []
+
+
+@pytest.mark.parametrize("step", [-86_400.0, -30.0, 30.0, 86_400.0])
+def test_a_stepping_wall_clock_changes_no_bake(step):
+    house = House()
+    house.rollouts.start(FLAG)
+    house.run(30)
+    house.clock.step_wall(step)
+    house.run(25)
+
+    assert (house.status().stage, house.status().baked) == (0, 55)
+
+
+def test_two_rollouts_that_exclude_each_other_never_begin_at_the_same_moment():
+    """Each sees the other in draft, and both commit: the second is told that what it saw is no longer so."""
+    tables = {"one": rollout_table(conflicts=["two"]), "two": rollout_table(conflicts=["one"])}
+    one, two, meddle, _ = pair(tables=tables)
+    meddle.append(lambda: two.rollouts.start("two"))
+
+    assert one.rollouts.start("one").state is State.SCHEDULED
+    assert one.status("two").state is State.RAMPING

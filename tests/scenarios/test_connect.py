@@ -1,0 +1,229 @@
+"""pf.connect: the rooms put together, as an application meets them."""
+
+import json
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+import progflags as pf
+from progflags.errors import ClosedError
+from progflags.testing import ManualClock
+
+GOOD = '[flags.new-search]\npercent = 25\n\n[flags.banner]\nvariants = { a = "a", b = "b" }\ndefault = "b"\n'
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "flags.toml"
+    path.write_text(GOOD)
+    return path
+
+
+def connect(file, **options):
+    return pf.connect(file, **{"poll": None, **options})
+
+
+def test_a_path_a_dict_and_a_list_of_layers_are_sources(file):
+    """Each form of source serves; in a list the later layer wins."""
+    with connect(file) as flags, connect({"flags": {"x": {"percent": 100}}}) as small:
+        assert flags.get("banner", "a", "u") == "b"
+        assert small.is_enabled("x", "u")
+    with connect([file, {"flags": {"new-search": {"percent": 100}}}]) as layered:
+        assert all(layered.is_enabled("new-search", f"u{i}") for i in range(50))
+
+
+@pytest.mark.parametrize(
+    ("broken", "says"),
+    [
+        (GOOD.replace("percent = 25", "percent = "), ":2"),
+        (GOOD.replace("percent", "pecent"), "flags.new-search.pecent"),
+        ("", "no flags"),
+        (GOOD[: len(GOOD) // 2], ""),
+        ("[flags", ":1"),
+        ("\x00\x01", ":1"),
+    ],
+)
+def test_a_bad_file_leaves_the_last_known_good_serving_and_says_where(file, broken, says):
+    """Whatever is wrong with the new document, no answer changes, and the status names file, line or key."""
+    with connect(file) as flags:
+        before = {f"u{i}": (flags.is_enabled("new-search", f"u{i}"), flags.get("banner", "-", f"u{i}")) for i in range(200)}
+        file.write_text(broken)
+        flags.refresh()
+        after = {f"u{i}": (flags.is_enabled("new-search", f"u{i}"), flags.get("banner", "-", f"u{i}")) for i in range(200)}
+        status = flags.status()
+
+        assert after == before
+        assert status.state in ("STALE", "DEGRADED")
+        text = "\n".join(str(problem) for problem in (*status.problems, *status.rejected))
+        assert str(file) in text
+        assert says in text
+
+
+def test_a_deleted_file_serves_on_and_recovers_when_it_is_back(file):
+    with connect(file) as flags:
+        file.unlink()
+        flags.refresh()
+        gone = flags.status().state, flags.get("banner", "-", "u")
+        file.write_text(GOOD.replace('default = "b"', 'default = "a"'))
+        flags.refresh()
+
+        assert gone == ("STALE", "b")
+        assert flags.status().state == "READY"
+        assert flags.get("banner", "-", "u") == "a"
+
+
+def test_nothing_to_serve_is_a_definition_error_that_names_the_file(tmp_path):
+    with pytest.raises(pf.DefinitionError) as caught:
+        pf.connect(tmp_path / "absent.toml", poll=None)
+
+    assert "absent.toml" in str(caught.value)
+    assert caught.value.problems
+
+
+def test_the_last_known_good_outlives_the_process_where_a_folder_is_named(file, tmp_path):
+    """With the file gone at the next start, the persisted generation serves, and the status says STALE."""
+    clock = ManualClock()
+    with connect(file, last_known_good=tmp_path / "kept", clock=clock) as flags:
+        clock.advance(60)
+        flags.refresh()
+    file.unlink()
+
+    with connect(file, last_known_good=tmp_path / "kept") as again:
+        assert again.get("banner", "-", "u") == "b"
+        again.refresh()
+        assert again.status().state == "STALE"
+
+
+def test_a_change_of_the_file_is_seen_without_asking(file):
+    """With a poll interval a background thread looks; the test waits on the answer, not on time."""
+    with connect(file, poll=0.05) as flags:
+        file.write_text(GOOD.replace("percent = 25", "percent = 100"))
+        until(lambda: flags.is_enabled("new-search", "anyone-at-all") and flags.is_enabled("new-search", "someone-else"))
+
+
+def test_a_kill_in_one_client_reaches_the_other_through_the_store(file, tmp_path):
+    """Two clients on one SQLite file: what one commits the other serves, and the history says who and why."""
+    store = f"sqlite:///{tmp_path / 'state.db'}"
+    with connect(file, store=store) as one, connect(file, store=store) as two:
+        one.kill("banner", reason="it blinks", by="ann")
+        two.refresh()
+
+        assert two.evaluate("banner", "-", "u").reason == "DISABLED"
+        one.unkill("banner")
+        two.refresh()
+        assert two.evaluate("banner", "-", "u").reason == "STATIC"
+
+
+def test_closing_ends_threads_at_once_keeps_answering_and_refuses_verbs(file):
+    before = threading.active_count()
+    flags = connect(file, poll=0.05, store="memory://closing")
+    began = time.monotonic()
+    flags.close()
+    flags.close()
+
+    assert time.monotonic() - began < 2.0
+    assert threading.active_count() <= before
+    assert flags.get("banner", "-", "u") == "b"
+    with pytest.raises(ClosedError):
+        flags.kill("banner")
+
+
+def test_a_failed_connect_leaves_nothing_behind(tmp_path):
+    before = threading.active_count()
+    with pytest.raises(pf.DefinitionError):
+        pf.connect(tmp_path / "absent.toml", store=f"sqlite:///{tmp_path / 's.db'}")
+    with pytest.raises(ValueError, match="not a store"):
+        pf.connect({"flags": {}}, store="carrier-pigeon://coop")
+    with pytest.raises(ValueError, match="poll"):
+        pf.connect({"flags": {}}, poll=0)
+
+    assert threading.active_count() == before
+
+
+def test_with_a_manual_clock_nothing_runs_in_the_background(file):
+    before = threading.active_count()
+    with pf.connect(file, clock=ManualClock()):
+        assert threading.active_count() == before
+
+
+def test_the_panic_switch_in_the_environment_serves_safe(file, monkeypatch):
+    monkeypatch.setenv("PROGFLAGS_PANIC", "1")
+    with connect({"flags": {"x": {"percent": 100}}}) as flags:
+        assert flags.evaluate("x", True, "u").reason == "DISABLED"
+        assert not flags.is_enabled("x", "u")
+
+
+def test_the_panic_switch_may_be_a_file(file, tmp_path, monkeypatch):
+    """While the file is there everything is safe; when it is gone, everything is as before."""
+    monkeypatch.setenv("PROGFLAGS_PANIC", str(tmp_path / "panic"))
+    with connect({"flags": {"x": {"percent": 100}}}) as flags:
+        assert flags.is_enabled("x", "u")
+        (tmp_path / "panic").touch()
+        flags.refresh()
+        assert flags.evaluate("x", True, "u").reason == "DISABLED"
+        (tmp_path / "panic").unlink()
+        flags.refresh()
+        assert flags.is_enabled("x", "u")
+
+
+def test_where_no_thread_can_be_started_the_requests_look(file, monkeypatch):
+    """As under uWSGI without threads: flags are served, the log says so, and a request finds a changed file when it is due."""
+
+    def refuse(self):
+        raise RuntimeError("can't start new thread")
+
+    from progflags.wsgi import FlagsMiddleware
+
+    with monkeypatch.context() as no_threads:
+        no_threads.setattr(threading.Thread, "start", refuse)
+        flags = connect(file, poll=0.02)
+    app = FlagsMiddleware(lambda environ, start: [b""], flags=flags)
+
+    def request_sees_the_change():
+        app({}, lambda *_: None).close()
+        return flags.get("banner", "-", "u") == "a"
+
+    try:
+        assert not request_sees_the_change()
+        file.write_text(GOOD.replace('default = "b"', 'default = "a"'))
+        until(request_sees_the_change)
+    finally:
+        flags.close()
+
+
+def test_greenlets_are_threads_enough(file):
+    """Under gevent's monkey patching the background greenlets look, and the hub is never held for long."""
+    pytest.importorskip("gevent", reason="gevent is in the tests group; without it there is nothing to show")
+    program = f"""
+import gevent.monkey; gevent.monkey.patch_all()
+import gevent, pathlib, time
+import progflags as pf
+path = pathlib.Path({str(file)!r})
+with pf.connect(path, store="sqlite:///{file.parent / "g.db"}", poll=0.05) as flags:
+    path.write_text(path.read_text().replace('default = "b"', 'default = "a"'))
+    for _ in range(400):
+        gevent.sleep(0.02)
+        if flags.get("banner", "-", "u") == "a":
+            flags.kill("banner")
+            print(flags.evaluate("banner", "-", "u").reason)
+            break
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+
+    assert (done.returncode, done.stdout.strip()) == (0, "DISABLED"), done.stderr
+
+
+def test_the_status_is_plain_json(file):
+    with connect(file) as flags:
+        assert json.loads(json.dumps(flags.status().to_dict()))["state"] == "READY"
+
+
+def until(true, seconds=10.0):
+    """Wait for something another thread does."""
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it never happened"
+        time.sleep(0.01)

@@ -1,0 +1,195 @@
+"""Redis and PostgreSQL when the network or the server is not what it was: errors with a remedy, and never a double commit."""
+
+import contextlib
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import pytest
+
+from progflags.errors import MissingExtraError, StoreError
+from progflags.store import Commit, open_store
+from support import servers
+from support.proxy import Proxy
+
+
+class Server:
+    """A server behind a proxy, and a namespace of its own on it."""
+
+    def __init__(self, kind):
+        self.direct = getattr(servers, kind)()
+        self.namespace = f"test-{uuid4().hex}"
+        parts = urlsplit(self.direct)
+        self.proxy = Proxy(parts.hostname, parts.port)
+        place = parts.netloc.rpartition("@")[0]
+        self.behind = parts._replace(netloc=f"{place}{'@' if place else ''}127.0.0.1:{self.proxy.port}").geturl()
+
+    def open(self, url=None):
+        return open_store(f"{url or self.direct}?namespace={self.namespace}")
+
+
+@pytest.fixture(params=["redis", "postgres"])
+def server(request):
+    server = Server(request.param)
+    yield server
+    server.proxy.close()
+    forget(request.param, server)
+
+
+def forget(kind, server):
+    if kind == "redis":
+        client = __import__("redis").Redis.from_url(server.direct)
+        client.delete(*client.keys(f"{{{server.namespace}}}:*"), "x")
+        client.close()
+    else:
+        with __import__("psycopg").connect(server.direct, autocommit=True) as connection:
+            for table in ("state", "documents", "history", "commits", "board"):
+                connection.execute(f"DELETE FROM progflags_{table} WHERE namespace = %s", (server.namespace,))
+
+
+@pytest.fixture
+def store(server):
+    store = server.open(server.behind)
+    store._timeout = 1.0
+    yield store
+    store.close()
+
+
+def test_a_lost_acknowledgement_never_becomes_a_second_commit(server, store):
+    """Forty times the reply to a commit is lost; whether the store tried again by itself or the caller does, it happened once."""
+    watch = server.open()
+    for n in range(1, 41):
+        commit = Commit({"a": {"n": n}}, entries=[("s", {"n": n})], id=f"c{n}")
+        server.proxy.mode = "lose"
+        with contextlib.suppress(StoreError):
+            store.commit(commit)
+        server.proxy.mode = "pass"
+        assert store.commit(commit) == n
+    assert server.proxy.lost >= 40
+    assert [entry.body["n"] for entry in watch.history("s")] == list(range(1, 41))
+    assert watch.revision() == 40
+    watch.close()
+
+
+def test_without_an_id_the_stores_own_retry_is_harmless_too(server, store):
+    """It gives each commit one."""
+    store.commit(Commit({"a": {"n": 0}}))
+    for _ in range(10):
+        server.proxy.mode = "lose"
+        with pytest.raises(StoreError):
+            store.commit(Commit({}, entries=[("s", {})]))
+        server.proxy.mode = "pass"
+        store.revision()
+    assert len(store.history("s")) <= 10
+
+
+def test_out_of_reach_is_an_error_with_a_remedy_and_heals_by_itself(server, store):
+    """Every method says which store; the next call after the server is back works."""
+    store.commit(Commit({"a": {}}))
+    server.proxy.mode = "refuse"
+    server.proxy.drop()
+    for act in (store.revision, store.read, lambda: store.history("s"), lambda: store.commit(Commit({})), lambda: store.board.collect("t")):
+        with pytest.raises(StoreError, match=rf"{server.proxy.port}.*see that the server is up"):
+            act()
+    server.proxy.mode = "pass"
+    assert list(store.read()[1]) == ["a"]
+
+
+def test_a_dropped_idle_connection_is_no_error(server, store):
+    """What a firewall does over night: the read after it simply works."""
+    store.commit(Commit({"a": {}}))
+    server.proxy.drop()
+    assert store.revision() == 1
+
+
+def test_a_revision_that_goes_back_is_refused(server):
+    """A failover that lost a commit, a flush, a restored backup: stop, do not serve the past."""
+    store = server.open()
+    store.commit(Commit({"flag/a": {"share": 10_000}}))
+    store.commit(Commit({"flag/a": {"share": 0}}))
+    kind = "redis" if "redis" in server.direct else "postgres"
+    forget(kind, server)
+
+    for act in (store.revision, store.read, lambda: store.commit(Commit({"x": {}}))):
+        with pytest.raises(StoreError, match="went back from revision 2 to"):
+            act()
+    store.close()
+
+
+def test_a_newer_version_is_refused(server):
+    """And nothing is written."""
+    store = server.open()
+    if "redis" in server.direct:
+        store._client.set(store._key("version"), 2)
+    else:
+        store._run(lambda cursor: cursor.execute("UPDATE progflags_state SET version = 2 WHERE namespace = %s", (server.namespace,)))
+    with pytest.raises(StoreError, match="newer progflags.*upgrade"):
+        server.open()
+    store.close()
+
+
+def test_what_somebody_else_wrote_is_no_document(server):
+    """Values are checked when read; there is nothing in them that could run."""
+    store = server.open()
+    store.commit(Commit({"a": {}}))
+    if "redis" in server.direct:
+        store._client.hset(store._key("documents"), "a", "1:\x80\x04 not json")
+    else:
+        store._run(lambda cursor: cursor.execute("UPDATE progflags_documents SET body = 'NaN' WHERE namespace = %s", (server.namespace,)))
+    with pytest.raises(StoreError, match="something progflags did not write"):
+        store.read()
+    store.close()
+
+
+def test_two_namespaces_are_two_stores(server):
+    """Staging and production on one server."""
+    one, other = server.open(), open_store(f"{server.direct}?namespace={server.namespace}-other")
+    one.commit(Commit({"a": {}}, entries=[("s", {})]))
+    one.board.publish("t", "w", 1, b"")
+    assert (other.revision(), other.read()[1], other.history("s"), other.board.collect("t")) == (0, {}, (), ())
+    one.close()
+    other.close()
+
+
+def test_a_silent_server_is_given_up(server):
+    """A half-open connection does not hang the controller for hours."""
+    if "redis" not in server.direct:
+        pytest.skip("TCP's own patience, which a proxy that acknowledges every packet does not try")
+    from progflags.contrib.redis import RedisStore
+
+    store = RedisStore(f"{server.behind}?namespace={server.namespace}", timeout=0.2)
+    server.proxy.mode = "silent"
+    with pytest.raises(StoreError, match="Timeout"):
+        store.revision()
+    store.close()
+
+
+@pytest.mark.parametrize("scheme", ["redis", "rediss", "postgresql", "postgres"])
+def test_a_password_is_in_no_name_and_no_message(scheme):
+    """Nobody listens on port 1."""
+    with pytest.raises(StoreError) as caught:
+        open_store(f"{scheme}://ann:s3cret@127.0.0.1:1/0?namespace=x")
+    assert "s3cret" not in str(caught.value)
+    assert "127.0.0.1" in str(caught.value)
+
+
+@pytest.mark.parametrize(("url", "module", "extra"), [("redis://x", "redis", "redis"), ("postgresql://x", "psycopg", "postgres")])
+def test_without_the_extra_the_message_is_what_to_install(url, module, extra, monkeypatch):
+    """When the store is opened."""
+    import sys
+
+    monkeypatch.setitem(sys.modules, f"{module}.client" if module == "redis" else module, None)
+    for name in ("redis", "postgres"):
+        monkeypatch.delitem(sys.modules, f"progflags.contrib.{name}", raising=False)
+    with pytest.raises(MissingExtraError, match=rf"progflags\[{extra}\]"):
+        open_store(url)
+
+
+def test_a_redis_that_may_evict_is_mentioned(caplog, monkeypatch):
+    """Control state must not vanish under memory pressure."""
+    server = Server("redis")
+    client = __import__("redis").Redis
+    monkeypatch.setattr(client, "config_get", lambda self, name: {"maxmemory-policy": "allkeys-lru"})
+    server.open().close()
+    assert "set maxmemory-policy noeviction" in caplog.text
+    server.proxy.close()
+    forget("redis", server)
