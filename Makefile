@@ -1,5 +1,5 @@
 # One door to every check. Each target is one readable command; none needs more than git, make and Python 3.11.
-.PHONY: demo test lint bench docs clean help
+.PHONY: demo test soak lint bench docs clean help
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -7,6 +7,7 @@ BIN := $(VENV)/bin
 help:
 	@echo "make demo   a real application ramps a good release and rolls a bad one back (about a minute)"
 	@echo "make test   every promise, with coverage"
+	@echo "make soak   the promises that name a size, at that size (tens of minutes)"
 	@echo "make lint   ruff, mypy --strict, pyright, the law of floors"
 	@echo "make bench  speed as ratios against a floor measured in the same run"
 	@echo "make docs   the documentation, into docs/_build"
@@ -16,6 +17,9 @@ demo: $(VENV)/.demo
 
 test: $(VENV)/.tests
 	@$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term tests
+
+soak: $(VENV)/.tests
+	@PROGFLAGS_SOAK=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m sized tests
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff check src tests benchmarks examples

@@ -14,7 +14,7 @@ import random
 import sys
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Unpack
+from typing import Any, Final, Unpack
 
 from progflags._clock import SYSTEM, Clock
 from progflags._fork import in_child
@@ -60,6 +60,8 @@ class DarkLaunchMismatch(ProgflagsError, AssertionError):  # noqa: N818 - what i
         return (DarkLaunchMismatch, (self.flag, self.differences, self.outcome))
 
 
+DEADLINE: Final = 1.0  # seconds a candidate may take unless told otherwise
+
 #: How heavily an outcome weighs against a candidate. One that hangs holds a thread: five are as bad as fifty that fail.
 _WEIGHT: Mapping[Outcome, int] = {Outcome.CANDIDATE_ERROR: 1, Outcome.COMPARE_ERROR: 1, Outcome.TIMEOUT: 10, Outcome.ABANDONED: 10}
 
@@ -87,7 +89,7 @@ class Experiment:
         self.flag = flag
         self.name = ""  # the decorated function, as "module:qualname"
         self.executor = executor
-        self.deadline = _positive("deadline", options.get("deadline", 1.0))
+        self.deadline = _positive("deadline", options.get("deadline", DEADLINE))
         self.slack = 0.0 if executor != "process" else 30.0  # what a lane may need before the candidate begins
         self.guards = tuple(options.get("guards", ()))
         self.engine = own_engine or engine()
