@@ -188,7 +188,7 @@ def test_an_exporter_that_hangs_holds_up_no_evaluation_and_no_close(flags):
 
     assert flags.counts()["new-search", "on", "SPLIT"] > 2_000
     assert handle._outbox.dropped > 5_000
-    assert took < 2.5
+    assert took < 20  # the exporter hangs for 30 s
     exporter.release.set()
 
 
@@ -270,9 +270,9 @@ def test_a_hung_exporter_does_not_hold_the_interpreter(tmp_path):
     assert child.stdout.readline() == "True\n"
     began = time.monotonic()
 
-    child.wait(10)
+    child.wait(40)
 
-    assert time.monotonic() - began < 2.0
+    assert time.monotonic() - began < 30  # the exporter hangs for 60 s
     assert child.returncode == 0
     child.stdout.close()
 
