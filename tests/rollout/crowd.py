@@ -1,9 +1,10 @@
 """
-Many controllers over one SQLite file, some of them standing still now and then.
+Many controllers over one store, some of them standing still now and then.
 
-`python crowd.py PATH PROCESSES SECONDS`: forks processes that tick as fast as they can on the machine's own clock, start and
+`python crowd.py ADDRESS PROCESSES TICKS`: forks processes that take TICKS ticks each on the machine's own clock, start and
 retry what has ended, and record traffic; the parent stops and continues them at random. Then: no step is there twice, none
-acknowledged is missing, no two processes were told they had taken the same step, no bake was shortened.
+acknowledged is missing, no two processes were told they had taken the same step, no bake was shortened, and the history is
+linearizable: whoever began after something was known saw it, by every process's log and the one clock they share.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import random
 import signal
 import sys
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -21,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from progflags._clock import SYSTEM
 from progflags.errors import StoreError, TransitionRefused
 from progflags.rollout import State
-from progflags.store import SQLiteStore
+from progflags.store import open_store
 from rollout.conftest import FLAG, House, rollout_table
 from rollout.faults import violations
 
@@ -31,16 +33,20 @@ STAGES = [{"percent": p, "bake": f"{BAKE}s", "min_samples": 5, "gates": GATES} f
 TABLE = rollout_table(stages=STAGES, watch="500ms", brake=False)
 
 
-def drive(path: str, until: float, seed: int, out: int) -> None:
+def drive(address: str, ticks: int, seed: int, out: int) -> None:
+    """One process. It says `w BEGAN ENDED NUMBER TARGET PERCENT` of a step it took, `r BEGAN ENDED NUMBER STATE PERCENT` of a look."""
     chance = random.Random(seed)
-    house = House(SQLiteStore(path), SYSTEM, {FLAG: TABLE})
-    ticks = 0
-    while time.monotonic() < until:
+    house = House(open_store(address), SYSTEM, {FLAG: TABLE})
+    for count in range(ticks):
         with suppress(TransitionRefused, StoreError):
             house.traffic(3, candidate=0.34 if chance.random() < 0.02 else 0.0)
-            for step in house.rollouts.tick():
-                os.write(out, f"{step.revision} {step.target} {step.percent}\n".encode())
-            ticks += 1
+            began = time.monotonic()
+            steps = house.rollouts.tick()
+            ended = time.monotonic()
+            for step in steps:
+                os.write(out, f"w {began} {ended} {step.revision} {step.target} {step.percent}\n".encode())
+            if count % 10 == 0:
+                look(house, out)
             page = house.rollouts._controller.pages.get(FLAG)
             state = State.DRAFT if page is None else page.record.state
             if state in (State.DRAFT, State.COMPLETED):
@@ -49,51 +55,93 @@ def drive(path: str, until: float, seed: int, out: int) -> None:
                 house.rollouts.retry(FLAG, force=True)
             elif chance.random() < 0.002:
                 house.rollouts.rollback(FLAG)
-    os.write(out, f"#{ticks}\n".encode())
+    os.write(out, f"# {ticks}\n".encode())
     house.store.close()
 
 
-def main(path: str, processes: int, seconds: float) -> int:
-    until = time.monotonic() + seconds
-    read, write = os.pipe()
+def look(house: House, out: int) -> None:
+    began = time.monotonic()
+    page = house.rollouts._ledger.page(FLAG)
+    if page.record is not None:
+        record = page.record
+        os.write(out, f"r {began} {time.monotonic()} {record.number} {record.state} {record.share / 10_000}\n".encode())
+
+
+def not_linearizable(log: Iterable[list[str]]) -> list[str]:
+    """
+    Looks and steps that contradict the one order of the history: an operation that began after another had ended knows at
+    least what that one knew, and a step is newer than anything known before it. With every version written once, that is all.
+    """
+    operations = [(kind, float(began), float(ended), int(number)) for kind, began, ended, number, *_ in log]
+    known = sorted((ended, number) for _, _, ended, number in operations)
+    wrong, newest, at = [], 0, 0
+    for kind, began, _, number in sorted(operations, key=lambda operation: operation[1]):
+        while at < len(known) and known[at][0] < began:
+            newest = max(newest, known[at][1])
+            at += 1
+        if number < newest or (kind == "w" and number == newest):
+            wrong.append(f"{'a step' if kind == 'w' else 'a look'} at {number} began after {newest} was known")
+    return wrong
+
+
+def stop_and_continue(children: list[int], seed: int) -> dict[int, int]:
+    """Freeze one process after the other at random, until all have ended; how each did."""
+    chance, ended = random.Random(seed), {}
+    while len(ended) < len(children):
+        for child in set(children) - set(ended):
+            pid, status = os.waitpid(child, os.WNOHANG)
+            if pid:
+                ended[child] = status
+        if left := [child for child in children if child not in ended]:
+            sleeper = chance.choice(left)  # not reaped yet, so the number is still its own
+            os.kill(sleeper, signal.SIGSTOP)
+            time.sleep(chance.uniform(0.01, 0.4))
+            os.kill(sleeper, signal.SIGCONT)
+            time.sleep(chance.uniform(0.05, 0.5))
+    return ended
+
+
+def main(address: str, processes: int, ticks: int) -> int:
+    open_store(address).close()  # warm: the store's library is imported before the first fork
+    log = Path(f"/proc/self/fd/{os.memfd_create('log', 0)}").open("r+b")  # a pipe would fill up while nobody reads it
+    out = os.open(f"/proc/self/fd/{log.fileno()}", os.O_WRONLY | os.O_APPEND)
     children = []
     for seed in range(processes):
         child = os.fork()
         if child == 0:
-            os.close(read)
             code = 1
             try:
-                drive(path, until, seed, write)
+                drive(address, ticks, seed, out)
                 code = 0
             finally:
                 os._exit(code)
         children.append(child)
-    os.close(write)
-    chance = random.Random(0)
-    while time.monotonic() < until - 1:
-        sleeper = chance.choice(children)
-        os.kill(sleeper, signal.SIGSTOP)
-        time.sleep(chance.uniform(0.01, 0.4))
-        os.kill(sleeper, signal.SIGCONT)
-        time.sleep(chance.uniform(0.05, 0.5))
-    with os.fdopen(read, "rb") as pipe:
-        lines = pipe.read().decode().splitlines()
-    ended = [os.waitpid(child, 0)[1] for child in children]
-    store = SQLiteStore(path)
+    ended = stop_and_continue(children, 0)
+    lines = [line.split() for line in log.read().decode().splitlines()]
+    store = open_store(address)
     wrong = violations(store, FLAG, bakes=dict.fromkeys(range(3), BAKE))
     kept = {e.body["number"]: (e.body["to"], e.body["percent"]) for e in store.history(f"rollout/{FLAG}", limit=1_000_000)}
-    taken = [line.split() for line in lines if not line.startswith("#")]
-    if len({number for number, *_ in taken}) != len(taken):
+    taken = [line for line in lines if line[0] == "w"]
+    if len({line[3] for line in taken}) != len(taken):
         wrong.append("two processes were told they took the same step")
-    wrong += [f"line {n} was acknowledged and is not there" for n, to, at in taken if kept.get(int(n)) != (to, float(at))]
-    wrong += [f"a process ended with {code}" for code in ended if code]
-    ticks = sum(int(line[1:]) for line in lines if line.startswith("#"))
+    logged = [line for line in lines if line[0] != "#"]
+    wrong += [
+        f"{n} was seen as {to} at {at}, the history has {kept.get(int(n))}"
+        for *_, n, to, at in logged
+        if kept.get(int(n)) != (to, float(at))
+    ]
+    wrong += not_linearizable(logged)
+    wrong += [f"a process ended with {code}" for code in ended.values() if code]
+    count = sum(int(line[1]) for line in lines if line[0] == "#")
     for one in wrong[:20]:
         print(one)
-    print(f"{processes} processes, {ticks} ticks, {len(kept)} steps, {len(taken)} of them acknowledged by ticks, {len(wrong)} violations")
+    print(
+        f"{processes} processes, {count} ticks, {len(kept)} steps, {len(taken)} of them acknowledged by ticks,"
+        f" {len(logged) - len(taken)} looks, {len(wrong)} violations"
+    )
     store.close()
     return 1 if wrong else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], int(sys.argv[2]), float(sys.argv[3])))
+    sys.exit(main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])))

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import math
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -203,30 +200,6 @@ def test_a_record_survives_being_written_down(state, stage, numbers, reason):
 
     assert again == record
     assert math.isfinite(again.baked)
-
-
-@pytest.mark.slow
-def test_it_survives_being_killed_at_any_moment(tmp_path):
-    """A process over SQLite is killed with SIGKILL a hundred and fifty times: see killed.py for what is checked after each."""
-    script = Path(__file__).with_name("killed.py")
-    done = subprocess.run(
-        [sys.executable, str(script), str(tmp_path / "p.db"), "150"], capture_output=True, text=True, timeout=300, check=False
-    )
-
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
-    assert "0 violations" in done.stdout
-
-
-@pytest.mark.slow
-def test_eight_controllers_stopped_and_continued_at_random_lose_nothing(tmp_path):
-    """Eight processes over one SQLite file, each stopped (SIGSTOP) for longer than a batch now and then: see crowd.py."""
-    script = Path(__file__).with_name("crowd.py")
-    done = subprocess.run(
-        [sys.executable, str(script), str(tmp_path / "p.db"), "8", "12"], capture_output=True, text=True, timeout=200, check=False
-    )
-
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
-    assert "0 violations" in done.stdout
 
 
 def test_sqlite_carries_a_whole_rollout(tmp_path):

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import random
-import threading
-
 import pytest
 
 from progflags.rollout import State
@@ -110,43 +107,6 @@ def test_a_verb_is_applied_to_what_is_not_to_what_was():
 
     with pytest.raises(TransitionRefused, match="is aborted"):
         one.rollouts.pause(FLAG)
-
-
-@pytest.mark.parametrize("seed", range(10))
-def test_rollback_wins_over_promotion_in_every_interleaving(seed):
-    """A hundred races each, in threads: whoever is first, the end is a rollback and the share never rises after it."""
-    shuffle = random.Random(seed)
-    for _ in range(20):
-        clock = ManualClock(wall=1_800_000_000.0)
-        store = MemoryStore(clock=clock)
-        houses = [House(store, clock) for _ in range(3)]
-        houses[0].rollouts.start(FLAG)
-        for house in houses:
-            house.refresh()
-        houses[0].run(55)
-        houses[1].traffic(), clock.advance(5)
-        acts = [houses[0].rollouts.tick, houses[1].rollouts.tick, lambda: houses[2].rollouts.rollback(FLAG), lambda: _promote(houses[1])]
-        shuffle.shuffle(acts)
-        threads = [threading.Thread(target=act) for act in acts]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        for house in houses:
-            house.rollouts.tick()
-
-        assert houses[0].status().state is State.ROLLED_BACK
-        assert houses[0].status().percent == 0
-        assert violations(store, FLAG) == []
-
-
-def _promote(house):
-    from progflags.errors import TransitionRefused
-
-    try:
-        house.rollouts.promote(FLAG)
-    except TransitionRefused:
-        pass
 
 
 def test_a_stale_controller_that_wakes_up_late_changes_nothing():

@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 from uuid import uuid4
@@ -181,7 +181,9 @@ class PostgresStore:
         # No prepared statements: behind PgBouncer the next one may meet another session. A silent server is given up by TCP.
         patience = {"connect_timeout": max(2, round(self._timeout)), "tcp_user_timeout": round(self._timeout * 1000)}
         address = psycopg.conninfo.make_conninfo(self._address, application_name="progflags", **patience)
-        return psycopg.connect(address, prepare_threshold=None, autocommit=True)
+        connection = _Impatient.connect(address, prepare_threshold=None, autocommit=True)
+        connection.patience = self._timeout + 1.0  # the server's own limits come first: they leave the connection usable
+        return connection
 
     def _let_go(self) -> None:
         connection, self._connection = self._connection, None
@@ -230,6 +232,28 @@ class PostgresStore:
             return loads(text)
         except ValueError as error:
             raise StoreError(f"{self.url} holds something progflags did not write ({error})") from None
+
+
+class _Impatient(psycopg.Connection[Any]):
+    """Hangs up on a server that neither answers nor hangs up: to TCP one that acknowledges every packet is alive."""
+
+    patience = 6.0
+
+    def wait(self, gen: Any, *args: Any, **options: Any) -> Any:
+        return super().wait(self._limited(gen), *args, **options)
+
+    def _limited(self, gen: Any) -> Generator[Any, Any, Any]:
+        until = time.monotonic() + self.patience
+        try:
+            state = next(gen)
+            while True:
+                ready = yield state  # psycopg looks in ten times a second, whether or not there is anything
+                if not ready and time.monotonic() >= until:
+                    self.pgconn.finish()
+                    raise psycopg.OperationalError(f"no answer for {self.patience:g} s")
+                state = gen.send(ready)
+        except StopIteration as done:
+            return done.value
 
 
 class _PostgresBoard:
