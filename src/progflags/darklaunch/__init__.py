@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from progflags.darklaunch import _guards as guards
 from progflags.darklaunch import shadow
+from progflags.darklaunch._comparison import Budget, Comparison, Difference
 from progflags.darklaunch._conclude import Comparer
-from progflags.darklaunch._diff import Budget, Comparison, Difference, diff
+from progflags.darklaunch._diff import diff
 from progflags.darklaunch._engine import Engine, engine
 from progflags.darklaunch._exit import experiments
 from progflags.darklaunch._experiment import DarkLaunchMismatch, Experiment

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from progflags.darklaunch._diff import Budget, Comparison, Difference, diff
+from progflags.darklaunch._comparison import Budget, Comparison, Difference
+from progflags.darklaunch._diff import diff
+from progflags.darklaunch._exchange import Reader
 from progflags.darklaunch._interrupt import is_delivered
 from progflags.darklaunch._observation import Observation, same_error
 from progflags.darklaunch._outcome import Outcome
@@ -37,7 +39,7 @@ class Comparer:
     budget: Budget = field(default_factory=Budget)
     flag: str = ""
     #: What of an answer is compared, worked out where comparing is done: a response's bytes become its parts.
-    read: Callable[[Any], Any] | None = None
+    read: Reader | None = None
     state: State | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
@@ -60,6 +62,8 @@ class Comparer:
 
     def _values(self, control: Any, candidate: Any) -> Conclusion:
         if self.read is not None:
+            if self.compare is None and self.read.alike(control, candidate):
+                return Conclusion(Outcome.MATCH)
             control, candidate = self.read(control), self.read(candidate)
         if self.compare is not None:
             answer = self._ask("compare", self.compare, control, candidate, otherwise=None)

@@ -1,9 +1,9 @@
 """
 diff(control, candidate) → differences, each with a path and a kind. Pure, bounded, and it never raises.
 
-Three tiers. The same object is the same value. Equal bytes (marshal, which tells 1 from True from 1.0) are equal documents:
-most calls end there, at C speed. Only then a walk, side by side, that asks the rules at each path; it is iterative, so
-depth is no danger, and stops at a number of nodes, differences and CPU seconds.
+Three tiers. The same object is the same value. Equal imprints are equal documents: most calls end there, at C speed. Only
+then a walk, side by side, that asks the rules at each path; it is iterative, so depth is no danger, and stops at a number of
+nodes, differences and CPU seconds.
 
 Strict: `True`, `1` and `1.0` are three values, a list is no tuple. NaN equals NaN. What can't be compared (an iterator, a
 hostile `__eq__`, a cycle beyond the budget) is reported as uncomparable, never as equal and never as different.
@@ -11,96 +11,42 @@ hostile `__eq__`, a cycle beyond the budget) is reported as uncomparable, never 
 
 from __future__ import annotations
 
-import marshal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from itertools import islice
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from progflags.darklaunch._allow import HAIR, ULP, allowed
 from progflags.darklaunch._bag import leftovers, pairs
+from progflags.darklaunch._comparison import Budget, Comparison, Difference
+from progflags.darklaunch._imprint import Imprint
 from progflags.darklaunch._interrupt import is_delivered
 from progflags.darklaunch._paths import INDEX, KEY, MANY_KEYS, Path, render
 from progflags.darklaunch._rules import State
 from progflags.darklaunch._views import SAME, is_atom, is_closed, opened, special
 
-__all__ = ["Budget", "Comparison", "Difference", "diff"]
+__all__ = ["diff"]
 
 
-@dataclass(frozen=True, slots=True)
-class Budget:
-    """How much one comparison may cost: nodes looked at, differences kept, CPU seconds."""
-
-    nodes: int = 50_000
-    differences: int = 64
-    seconds: float = 0.025
-
-
-class Difference(NamedTuple):
-    """
-    One way the candidate differs. `kind`: value, type, missing (in the candidate), extra, length, order, shape, dtype, …
-
-    `control` and `candidate` are the values themselves, for redaction to reduce before anything is kept.
-    """
-
-    path: str
-    kind: str
-    control: Any = None
-    candidate: Any = None
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """
-    What came of it. `same` is a proof: everything was looked at and nothing differs. Neither `same` nor `differences`: not comparable.
-
-    `uncomparable` holds (path, class names); `truncated` says a budget ended the walk; `used` names the rules that let
-    something pass.
-    """
-
-    differences: tuple[Difference, ...] = ()
-    uncomparable: tuple[tuple[str, str], ...] = ()
-    truncated: bool = False
-    used: frozenset[str] = frozenset()
-
-    @property
-    def same(self) -> bool:
-        return not (self.differences or self.uncomparable or self.truncated)
-
-
-_SAME = Comparison()
-_BIG_TEXT: Final = 1 << 16  # marshal copies; a text of this size is compared in place instead
-_LOOK: Final = 16  # how many children are asked for their size before the whole is marshalled
-_SMALL: Final = 16  # entries of a branch that is tried whole before it is walked
+_SAME: Final = Comparison()
+_BUDGET: Final = Budget()
+_TRIES: Final = 16  # branches in a row whose imprints may differ before no more are taken
 _INFINITE: Final = float("inf")
 _PLAIN: Final[frozenset[type]] = frozenset({str, int, float, bool, type(None)})
 
 
-def diff(control: Any, candidate: Any, rules: State | None = None, *, budget: Budget = Budget(), strict: bool = True) -> Comparison:
+def diff(control: Any, candidate: Any, rules: State | None = None, *, budget: Budget = _BUDGET, strict: bool = True) -> Comparison:
     """
     Compare two values under `rules` (see compile_rules) and within `budget`.
 
     `strict=False` lets numbers of equal value be equal whatever their class, and sequences and mappings whatever theirs.
     """
-    if control is candidate or _same_bytes(control, candidate):
+    if control is candidate:
         return _SAME
-    return _Walk(budget, strict).run(control, candidate, rules)
-
-
-def _same_bytes(a: Any, b: Any) -> bool:
-    kind = type(a)
-    if (kind is not dict and kind is not list) or kind is not type(b) or len(a) != len(b):
-        return False
-    children = a.values() if kind is dict else a
-    # No name may be left on a child: marshal writes down whether anybody else holds a value, and we would be that somebody.
-    if any((type(child) is str or type(child) is bytes) and len(child) > _BIG_TEXT for child in islice(children, _LOOK)):
-        return False
-    try:
-        # Only builtin types can be marshalled, so no code of the values' own runs here.
-        return marshal.dumps(a) == marshal.dumps(b)
-    except (ValueError, TypeError, MemoryError):
-        return False
+    until = time.thread_time() + budget.seconds
+    imprint = Imprint(until)
+    if imprint.same(control, candidate):
+        return _SAME
+    return _Walk(budget, strict, until, imprint).run(control, candidate, rules)
 
 
 _ABSENT: Final = object()
@@ -112,17 +58,6 @@ def _equal(a: Any, b: Any) -> bool:
     return bool(a == b or (a != a and b != b))  # noqa: PLR0124 - only NaN answers so
 
 
-def _twins(a: Any, b: Any) -> bool:
-    """Whether two small branches have equal bytes, in the older format that does not look at who else holds a value."""
-    kind = type(a)
-    if (kind is not dict and kind is not list) or kind is not type(b) or len(a) > _SMALL or len(a) != len(b):
-        return False
-    try:
-        return marshal.dumps(a, 2) == marshal.dumps(b, 2)
-    except (ValueError, TypeError, MemoryError):
-        return False
-
-
 class _Stop(Exception):  # noqa: N818 - an end, not an error
     """A budget is used up."""
 
@@ -130,16 +65,31 @@ class _Stop(Exception):  # noqa: N818 - an end, not an error
 class _Walk:
     """One comparison in progress."""
 
-    __slots__ = ("_budget", "_differences", "_kept", "_nodes", "_seen", "_stack", "_strict", "_uncomparable", "_until", "_used")
+    __slots__ = (
+        "_budget",
+        "_differences",
+        "_imprint",
+        "_kept",
+        "_luck",
+        "_nodes",
+        "_seen",
+        "_stack",
+        "_strict",
+        "_uncomparable",
+        "_until",
+        "_used",
+    )
 
-    def __init__(self, budget: Budget, strict: bool) -> None:
+    def __init__(self, budget: Budget, strict: bool, until: float, imprint: Imprint) -> None:
         self._budget = budget
         self._strict = strict
         self._stack: list[_Pair] = []
         self._seen: set[tuple[int, int, int]] = set()
         self._kept: list[Any] = []  # views made on the way: alive until the end, or their ids would come again
         self._nodes = 0
-        self._until = time.thread_time() + budget.seconds
+        self._until = until
+        self._imprint = imprint
+        self._luck = _TRIES
         self._differences: list[Difference] = []
         self._uncomparable: list[tuple[str, str]] = []
         self._used: set[str] = set()
@@ -235,8 +185,22 @@ class _Walk:
         return self._descend(found) if found else None
 
     def _descend(self, found: list[_Pair]) -> None:
-        """What is worth walking goes on the stack, first one on top; small branches that are twins are not."""
-        self._stack += [pair for pair in reversed(found) if not _twins(pair[0], pair[1])]
+        """What is worth walking goes on the stack, first one on top. An only child is: its parent's imprint differed."""
+        if len(found) > 1:
+            found = [pair for pair in found if not self._twins(pair[0], pair[1])]
+        self._stack += reversed(found)
+
+    def _twins(self, a: Any, b: Any) -> bool:
+        """Whether a branch need not be walked. Asked no more where nearly every branch differs, for asking costs as much as walking."""
+        if a is b:
+            return True
+        if self._luck < 0:
+            return False
+        if self._imprint.same(a, b):
+            self._luck = min(self._luck + 1, _TRIES)
+            return True
+        self._luck -= 1
+        return False
 
     def _only_order(self, found: list[_Pair]) -> bool:
         left, right = leftovers([pair[0] for pair in found], [pair[1] for pair in found], None)

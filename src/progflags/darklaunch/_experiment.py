@@ -22,8 +22,8 @@ from progflags._trouble import say
 from progflags.darklaunch import _exit
 from progflags.darklaunch._call import Call
 from progflags.darklaunch._commit import when_committed
+from progflags.darklaunch._comparison import Difference
 from progflags.darklaunch._conclude import Comparer, Conclusion
-from progflags.darklaunch._diff import Difference
 from progflags.darklaunch._engine import Engine, engine
 from progflags.darklaunch._gate import Gate
 from progflags.darklaunch._harm import HarmMonitor

@@ -17,7 +17,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from progflags.darklaunch._allow import shape
-from progflags.darklaunch._diff import Difference
+from progflags.darklaunch._comparison import Difference
 from progflags.darklaunch._rules import Rule, ignore, opaque, tolerance, unordered, within
 
 __all__ = ["Noise", "Proposal", "wilson"]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from progflags._clock import Clock
-from progflags.darklaunch._diff import Difference
+from progflags.darklaunch._comparison import Difference
 from progflags.darklaunch._latency import Durations, Latency
 from progflags.darklaunch._outcome import BAD, GOOD, Outcome, Shed
 from progflags.darklaunch._redact import Redactor

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from progflags.darklaunch._diff import Difference
+from progflags.darklaunch._comparison import Difference
 from progflags.darklaunch._redact import Redactor
 
 __all__ = ["Cause", "Causes"]

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from progflags.darklaunch._diff import Difference
+from progflags.darklaunch._comparison import Difference
 from progflags.darklaunch._outcome import Outcome
 from progflags.darklaunch._redact import Redactor, mute
 from progflags.darklaunch._sink import JsonLines
