@@ -56,12 +56,12 @@ SHOWN = {
     ),
     "F9 the process is killed in the middle": (
         "canary/test_evidence.py::test_a_restart_between_two_batches_changes_no_bit",
-        "rollout/test_faults.py::test_it_survives_being_killed_at_any_moment",
+        "rollout/test_every_store.py::test_it_survives_being_killed_at_any_moment",
     ),
     "F10 many decide at once": (
         "rollout/test_races.py::test_two_controllers_never_both_win_a_step",
-        "rollout/test_races.py::test_rollback_wins_over_promotion_in_every_interleaving",
-        "rollout/test_faults.py::test_eight_controllers_stopped_and_continued_at_random_lose_nothing",
+        "rollout/test_every_store.py::test_a_rollback_wins_over_promotions_in_every_interleaving",
+        "rollout/test_every_store.py::test_eight_controllers_stopped_and_continued_at_random_lose_nothing",
     ),
     "F11 the store is down while rolling back": (
         "rollout/test_brake.py::test_with_the_store_out_of_reach_the_brake_holds_and_the_rollback_is_retried_for_ever",

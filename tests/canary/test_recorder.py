@@ -8,10 +8,13 @@ import signal
 import threading
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from progflags.canary import Gate, Recorder
 from progflags.events import Bus, Called, Exposed, Exposure, Served, Tracked
 from progflags.testing import ManualClock
+from support.sizes import size
 
 CONTROL, CANDIDATE = Exposure("f", 3, "off", "control"), Exposure("f", 3, "on", "candidate")
 
@@ -120,6 +123,8 @@ NONSENSE = [
     {"seconds": math.inf},
     {"seconds": -math.inf},
     {"seconds": -0.001},
+    {"seconds": 1e300},
+    {"seconds": 10**400},
     {"seconds": "0.1"},
     {"seconds": True},
     {"seconds": [1]},
@@ -133,6 +138,8 @@ NONSENSE = [
     {"n": None},
     {"events": {"conversion": math.nan}},
     {"events": {"conversion": "1"}},
+    {"events": {"conversion": 1e300}},
+    {"events": {"conversion": -(10**400)}},
     {"events": [7]},
 ]
 
@@ -299,9 +306,73 @@ def test_a_wall_clock_that_steps_back_changes_nothing(bus, recorder, clock):
 
 
 def test_what_nobody_reads_does_not_pile_up(bus, recorder):
-    """Pending observations are added up by whoever records, once there are a thousand."""
-    for _ in range(5000):
-        bus.tell(Called(CONTROL, 0.1, failed=False))
+    """What waits is added up by whoever records, once there are a thousand of a kind."""
+    for number in range(5000):
+        bus.tell(Called(CONTROL, 0.1, failed=number % 2 == 0))
 
-    assert len(recorder._counts["f"]._pending) <= 1025
-    assert recorder.window("f").control.requests == 5000
+    control = recorder._counts["f"].arms["control"]
+    assert max(len(control.good), len(control.bad)) <= 1024
+    assert (recorder.window("f").control.requests, recorder.window("f").control.errors) == (5000, 2500)
+
+
+def test_arms_that_are_made_up_do_not_fill_the_memory(recorder):
+    """A program that puts a user's id into an arm's name: nothing is lost, the last arm takes it."""
+    for number in range(100):
+        recorder.record("f", arm=f"arm-{number}", error=False)
+
+    window = recorder.window("f")
+    assert len(window.arms) <= 32
+    assert sum(totals.requests for totals in window.arms.values()) == 100
+
+
+observations = st.lists(
+    st.tuples(
+        st.sampled_from([CONTROL, CANDIDATE]),
+        st.one_of(st.floats(), st.floats(0, 10), st.sampled_from(["0.1", None, 2, -1, 10**400])),
+        st.booleans(),
+        st.sampled_from([None, b"ann", b"bob", b"cy"]),
+        st.sampled_from([0.0, 0.3, 1.0, 12.0]),
+    ),
+    max_size=60,
+)
+
+
+@settings(max_examples=size(60, full=1000))
+@given(observations, st.sets(st.integers(0, 59)))
+def test_adding_up_in_batches_is_adding_up_one_by_one(seen, looks):
+    """Whatever is recorded, in whatever mixture and however often somebody reads meanwhile: the same window, bit for bit."""
+    windows = []
+    for reads in (looks, range(60)):
+        bus, clock = Bus(), ManualClock()
+        recorder = Recorder(bus, clock)
+        recorder.count("f", 3, [Gate("p99_latency", max=0.5)])
+        for number, (exposure, seconds, failed, unit, wait) in enumerate(seen):
+            clock.advance(wait)
+            bus.tell(Called(exposure, seconds, failed, unit))
+            if number in reads:
+                recorder.recent("f")
+        windows.append((recorder.recent("f"), recorder.window("f").arms))
+
+    assert windows[0] == windows[1]
+    requests = sum(totals.requests for totals in windows[0][1].values())
+    told = sum(totals.rejected + totals.samples["latency"].n for totals in windows[0][1].values() if "latency" in totals.samples)
+    assert requests == len(seen)
+    assert told <= requests
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_what_waits_at_a_fork_is_the_parents(bus, recorder):
+    """Not added up yet when the child is born: the parent still has all of it, the child none."""
+    for _ in range(500):
+        bus.tell(Called(CANDIDATE, 0.1, failed=True))
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        signal.alarm(10)
+        os.write(writer, b"%d" % recorder.window("f").candidate.requests)
+        os._exit(0)
+    os.close(writer)
+    os.waitpid(pid, 0)
+
+    assert os.read(reader, 10) == b"0"
+    assert recorder.window("f").candidate.errors == 500

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
 
 from progflags._trouble import swallow
+from progflags.canary._sketch import LARGEST
 
 __all__ = ["Gauges"]
 
@@ -47,7 +47,7 @@ class Gauges:
                 value = fn()
                 if value is None:
                     continue
-                if isinstance(value, bool) or not math.isfinite(value):
+                if isinstance(value, bool) or not abs(value) <= LARGEST:
                     raise ValueError(f"{value!r} is no finite number")  # noqa: TRY301 - counted with what the source raises
                 readings[name] = float(value)
             except Exception as error:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
+import time
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import inf, isfinite
 from typing import Any, Final
 
-from progflags._clock import Clock
+from progflags._clock import Clock, SystemClock
 from progflags._trouble import say, swallow
 from progflags.canary._gate import Gate
 from progflags.canary._gauges import Gauges
-from progflags.canary._sketch import Sample
+from progflags.canary._sketch import LARGEST, Sample
 from progflags.canary._tallies import LATENCY, Count, thresholds
 from progflags.canary._totals import NOTHING, Moments, Totals, exact
 from progflags.canary._window import CANDIDATE, CONTROL, Window
@@ -34,7 +35,8 @@ class Recorder:
     """
 
     def __init__(self, bus: Bus, clock: Clock) -> None:
-        self._monotonic = clock.monotonic  # bound once: it is read for every observation
+        # Bound once, and past its method where it is the machine's: it is read for every observation.
+        self._monotonic = time.monotonic if type(clock) is SystemClock else clock.monotonic
         self._counts: dict[str, Count] = {}
         self._alarms: tuple[Callable[[str, int], object], ...] = ()
         self._gauges = Gauges()
@@ -50,16 +52,16 @@ class Recorder:
         exposure = event.exposure
         count = self._counts.get(exposure.flag)
         if count is not None and count.revision == exposure.revision:
-            count.note(exposure.arm, event.seconds, event.failed, 1, event.unit, int(self._monotonic()))
+            count.note(exposure.arm, event.seconds, event.failed, event.unit, self._monotonic())
             if event.failed and exposure.arm == CANDIDATE:
                 self._alarm(exposure.flag, exposure.revision)
 
     def _on_served(self, event: Served) -> None:
-        now = int(self._monotonic())
+        now = self._monotonic()
         for exposure in event.exposures:
             count = self._counts.get(exposure.flag)
             if count is not None and count.revision == exposure.revision:
-                count.note(exposure.arm, event.seconds, event.failed, 1, event.unit, now)
+                count.note(exposure.arm, event.seconds, event.failed, event.unit, now)
                 if event.failed and exposure.arm == CANDIDATE:
                     self._alarm(exposure.flag, exposure.revision)
 
@@ -70,7 +72,7 @@ class Recorder:
                 count.meet(event.exposure.arm, event.unit)
 
     def _on_tracked(self, event: Tracked) -> None:
-        if isfinite(event.value):
+        if abs(event.value) <= LARGEST:  # which no NaN is
             for count in tuple(self._counts.values()):
                 count.track(event.event, event.unit, event.value)
         else:
@@ -102,7 +104,11 @@ class Recorder:
         who = unit if isinstance(unit, bytes) else unit_bytes(unit)
         failed = None if error is None else bool(error)
         duration = seconds if seconds is None or (isinstance(seconds, (int, float)) and not isinstance(seconds, bool)) else inf
-        count.note(arm, duration, failed, n, who, int(self._monotonic()))
+        if n == 1:
+            count.note(arm, duration, failed, who, self._monotonic())
+        else:
+            with count.lock:
+                count.note_many(arm, duration, failed, n, who, self._monotonic())
         if who is not None or events is not None:
             with count.lock:
                 if who is not None:
@@ -117,7 +123,7 @@ class Recorder:
             events if isinstance(events, Mapping) else dict.fromkeys([events] if isinstance(events, str) else events, 1.0)
         )
         for name, value in named.items():
-            if not isinstance(name, str) or not isinstance(value, (int, float)) or not isfinite(value):
+            if not isinstance(name, str) or not isinstance(value, (int, float)) or not abs(value) <= LARGEST:
                 count.arm(arm).rejected += n
             elif value and unit is not None:
                 count.credit(arm, name, unit, float(value))
@@ -130,7 +136,7 @@ class Recorder:
         count = self._counts.get(flag) if revision is not None else self._count_of(flag)
         if count is None or (revision is not None and count.revision != revision):
             return
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < inf:
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= LARGEST:
             self._reject(count, arm, n)
             return
         count.observe(arm, name, float(value), n)

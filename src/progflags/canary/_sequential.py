@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import lru_cache
+from math import exp, log, log1p
 from typing import Final
 
 __all__ = ["LEVEL", "MAJORITY", "RATIO", "Logs", "discoveries", "fresh", "grid", "level", "log_mean", "majority", "ratio", "share"]
@@ -42,13 +43,15 @@ def fresh(points: int) -> Logs:
 def log_mean(logs: Logs) -> float:
     """Log of the mean of exp: the mixture's log-wealth. Never overflows."""
     peak = max(logs)
-    return peak + math.log(sum([math.exp(log - peak) for log in logs]) / len(logs))
+    if -700.0 < peak < 700.0:  # no need to take it out: exp of it is a float, and what underflows beside it is nothing
+        return log(sum(map(exp, logs)) / len(logs))
+    return peak + log(sum([exp(wealth - peak) for wealth in logs]) / len(logs))
 
 
 @lru_cache(maxsize=256)
 def _ratios(null: float, up: bool) -> tuple[tuple[float, float], ...]:
-    """(alternative ratio, log of its quotient with the null's) for the ratio test."""
-    return tuple((r, math.log(r / null)) for g in grid(RATIO, 49.0) for r in (null * (1 + g) if up else null / (1 + g),))
+    """(excess of the alternative ratio over the null's, log of their quotient) for the ratio test."""
+    return tuple((r - null, math.log(r / null)) for g in grid(RATIO, 49.0) for r in (null * (1 + g) if up else null / (1 + g),))
 
 
 def ratio(logs: Logs, null: float, up: bool, x_c: float, n_c: float, x_b: float, n_b: float) -> Logs:  # noqa: PLR0917 - a 2x2 table
@@ -66,9 +69,10 @@ def ratio(logs: Logs, null: float, up: bool, x_c: float, n_c: float, x_b: float,
     k = x_c + x_b
     if not k or not n_c or not n_b:
         return logs
-    scale = n_c * null + n_b
-    ln = math.log
-    return tuple([log + x_c * gain - k * ln((n_c * r + n_b) / scale) for log, (r, gain) in zip(logs, _ratios(null, up), strict=True)])
+    # The quotient is 1 + part * (r - r0): a third of the time of two sums, a division and a logarithm, and nothing is lost to rounding
+    # where the candidate has a tiny part of the traffic.
+    part = n_c / (n_c * null + n_b)
+    return tuple([wealth + x_c * gain - k * log1p(part * excess) for wealth, (excess, gain) in zip(logs, _ratios(null, up), strict=True)])
 
 
 @lru_cache(maxsize=256)
@@ -91,22 +95,31 @@ def share(logs: Logs, null: float, up: bool, x_c: float, n_c: float, x_b: float,
     if not k or not n_c or not n_b:
         return logs
     theta = n_c * null / (n_c * null + n_b)
-    surprise = x_c / k - theta
-    most = 0.9 / theta if up else -0.9 / (1 - theta)
-    bounded = min if up else max
-    log1p = math.log1p
+    rest, surprise = 1 - theta, x_c / k - theta
+    if up:
+        most = 0.9 / theta
+        return tuple(
+            [
+                wealth + log1p((bet if (bet := k * (rho - 1) / (theta * rho + rest)) < most else most) * surprise)
+                for wealth, rho in zip(logs, _odds(up), strict=True)
+            ]
+        )
+    most = -0.9 / rest
     return tuple(
-        [log + log1p(bounded(k * (rho - 1) / (theta * rho + 1 - theta), most) * surprise) for log, rho in zip(logs, _odds(up), strict=True)]
+        [
+            wealth + log1p((bet if (bet := k * (rho - 1) / (theta * rho + rest)) > most else most) * surprise)
+            for wealth, rho in zip(logs, _odds(up), strict=True)
+        ]
     )
 
 
 @lru_cache(maxsize=256)
-def _levels(null: float, up: bool) -> tuple[tuple[float, float] | None, ...]:
-    """(log likelihood ratio of an event, of no event) per alternative; None where the alternative is no probability."""
+def _levels(null: float, up: bool) -> tuple[tuple[float, float], ...]:
+    """(log likelihood ratio of an event, of no event) per alternative; one that is no probability keeps its stake in cash."""
     found = []
     for g in grid(LEVEL, 19.0):
         p = null * (1 + g) if up else null / (1 + g)
-        found.append((math.log(p / null), math.log1p(-p) - math.log1p(-null)) if 0 < p < 1 else None)
+        found.append((math.log(p / null), math.log1p(-p) - math.log1p(-null)) if 0 < p < 1 else (0.0, 0.0))
     return tuple(found)
 
 
@@ -127,11 +140,7 @@ def level(logs: Logs, null: float, up: bool, x: float, n: float) -> Logs:
         impossible = (x > 0) if up and null <= 0 else (x < n if not up and null >= 1 else False)
         return (_REFUTED,) * len(logs) if impossible else logs
     rest = n - x
-    out = []
-    for log, step in zip(logs, _levels(null, up), strict=True):
-        # An alternative beyond 1 keeps its stake in cash: wealth 1, still an e-process.
-        out.append(log if step is None else log + x * step[0] + rest * step[1])
-    return tuple(out)
+    return tuple([wealth + x * event + rest * other for wealth, (event, other) in zip(logs, _levels(null, up), strict=True)])
 
 
 def discoveries(wealths: Sequence[float], rate: float) -> tuple[int, ...]:
@@ -157,4 +166,4 @@ def majority(logs: Logs, beyond: bool) -> Logs:
 
     Source: `level` at 1/2, with alternatives that a run of readings can reach.
     """
-    return tuple([log + math.log(2 * (p if beyond else 1 - p)) for log, p in zip(logs, _MAJORITIES, strict=True)])
+    return tuple([wealth + log(2 * (p if beyond else 1 - p)) for wealth, p in zip(logs, _MAJORITIES, strict=True)])

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from progflags.canary._gate import Gate
 from progflags.canary._rate import Rate
+from progflags.canary._sketch import LARGEST
 
 __all__ = ["DROPPED", "Series", "of_side", "series_for"]
 
@@ -80,9 +81,9 @@ def _kept(values: Iterable[Any], *, signed: bool) -> tuple[tuple[float, ...], in
     for value in values:
         try:
             number = math.nan if isinstance(value, (str, bytes)) else float(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             number = math.nan
-        if math.isfinite(number) and (signed or number >= 0):
+        if abs(number) <= LARGEST and (signed or number >= 0):
             kept.append(number)
         else:
             dropped += 1

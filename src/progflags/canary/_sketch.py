@@ -15,18 +15,20 @@ from __future__ import annotations
 
 import math
 from array import array
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate
-from operator import add, mul, sub
+from itertools import accumulate, repeat
+from operator import add, gt, mul, sub
 from typing import Any, Final
 
-__all__ = ["EDGES", "UNIT", "Sample", "Tally", "bucket_index", "edge", "position"]
+__all__ = ["EDGES", "LARGEST", "UNIT", "Sample", "Tally", "bucket_index", "edge", "position"]
 
 SCALE: Final = 5
 #: Fixed-point unit of exact sums: about a nanosecond, when the sample is in seconds.
 UNIT: Final = float(1 << 30)
+#: No quantity is larger. Beyond it the sums of squares would outgrow a float, and one absurd value would silence its metric for good.
+LARGEST: Final = 1e100
 
 _PER_OCTAVE: Final = 1 << SCALE
 _LOW, _HIGH = -20, 44  # octaves: 0.95 µs … 203 days for seconds, 16 TiB for bytes
@@ -224,19 +226,24 @@ class Tally:
 
     def extend(self, values: Sequence[float], n: int = 1) -> None:
         """Count `n` observations of each of `values`."""
-        exact = [int(value * UNIT) for value in values]
+        exact = list(map(int, map(mul, values, repeat(UNIT))))
         self.n += n * len(values)
         self.total += n * sum(exact)
         self.squares += n * sum(map(mul, exact, exact))
-        base, end = self.base, self.base + len(self.counts)
-        for value in values:
-            place = bisect_left(EDGES, value)
-            if not base <= place < end:
-                self._grow(place)
-                base, end = self.base, self.base + len(self.counts)
-            self.counts[place - base] += n
+        self._spread(sorted(values), n)
         for threshold in self.over:
-            self.over[threshold] += n * sum([value > threshold for value in values])
+            self.over[threshold] += n * sum(map(gt, values, repeat(threshold)))
+
+    def _spread(self, ascending: Sequence[float], n: int) -> None:
+        """Count into buckets, one bucket at a time: two searches for each that is met, not one for each value."""
+        at = 0
+        while at < len(ascending):
+            place = bisect_left(EDGES, ascending[at])
+            end = len(ascending) if place >= OVERFLOW else bisect_right(ascending, EDGES[place], at)
+            if not self.base <= place < self.base + len(self.counts):
+                self._grow(place)
+            self.counts[place - self.base] += n * (end - at)
+            at = end
 
     def _grow(self, place: int) -> None:
         """Make room for `place`, half an octave at a time so that a new array is rare."""

@@ -7,6 +7,7 @@ import math
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from operator import sub
 from typing import Any, Final
 
 from progflags.canary._sequential import Logs, fresh, log_mean
@@ -98,7 +99,7 @@ class Track:
 
 
 def _gain(logs: Logs, since: Logs) -> float:
-    return log_mean(tuple(log - before for log, before in zip(logs, since, strict=True)))
+    return log_mean(tuple(map(sub, logs, since)))
 
 
 def _pack(logs: Logs) -> str:
