@@ -54,6 +54,10 @@ def test_a_bad_file_is_named_with_line_and_key_and_a_suggestion(tmp_path, capsys
     assert f"{bad}:2: flags.new-search.pecent:" in said
     assert "did you mean 'percent'?" in said
 
+    for command in (["validate", str(bad)], ["lint", str(bad)], ["--flags", str(bad), "doctor"]):
+        program = subprocess.run([sys.executable, "-m", "progflags", *command], capture_output=True, text=True, check=False)
+        assert (program.stdout + program.stderr).count("flags.new-search.pecent") == 1, "once, not in the log too"
+
 
 def test_a_bad_file_as_json(tmp_path, capsys):
     bad = tmp_path / "bad.toml"

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Any
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
 
 from progflags.errors import ProgflagsError
 
 if TYPE_CHECKING:
     from progflags._connect import Flags
 
-__all__ = ["attributes", "connect", "context"]
+__all__ = ["attributes", "connect", "context", "inspect"]
+
+_WHICH: Final = "which flag file? say --flags FILE, or set PROGFLAGS_FILE"
 
 
 def connect(arguments: argparse.Namespace, *, needs_store: bool = False) -> Flags:
@@ -24,10 +29,33 @@ def connect(arguments: argparse.Namespace, *, needs_store: bool = False) -> Flag
     from progflags._connect import connect as connect_
 
     if not arguments.flags:
-        raise ProgflagsError("which flag file? say --flags FILE, or set PROGFLAGS_FILE")
+        raise ProgflagsError(_WHICH)
     if needs_store and not arguments.store:
         raise ProgflagsError("live state is kept in a store that the application shares: say --store URL, or set PROGFLAGS_STORE")
     return connect_(arguments.flags, store=arguments.store, poll=None, control=False)
+
+
+@contextmanager
+def inspect(source: str | None) -> Iterator[Flags]:
+    """
+    A client of the file alone, for a command that prints the file's problems itself: the log doesn't say them again.
+
+    Raises:
+        ProgflagsError: no file was named.
+        DefinitionError: the file can't be loaded.
+    """
+    from progflags._connect import connect as connect_
+
+    if not source:
+        raise ProgflagsError(_WHICH)
+    log = logging.getLogger("progflags")
+    level = log.level
+    log.setLevel(logging.CRITICAL)
+    try:
+        with connect_(source, poll=None, control=False) as flags:
+            yield flags
+    finally:
+        log.setLevel(level)
 
 
 def context(arguments: argparse.Namespace) -> Any:

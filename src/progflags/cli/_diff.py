@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from progflags.cli._client import attributes as attributes_of
+from progflags.cli._client import inspect
 from progflags.context import Context
 from progflags.events import Bus
 from progflags.flags import Client, Evaluation, FlagModel, Snapshot
@@ -69,10 +70,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _load(source: str) -> Snapshot:
-    from progflags._connect import connect
     from progflags.errors import DefinitionError
 
-    with connect(source, poll=None, control=False) as flags:
+    with inspect(source) as flags:
         rejected, snapshot = flags.status().rejected, flags.definitions
     if rejected or snapshot is None:
         raise DefinitionError(rejected)

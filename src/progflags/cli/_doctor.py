@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from progflags.cli._client import inspect
 from progflags.errors import DefinitionError, ProgflagsError
 
 __all__ = ["add_parser", "run"]
@@ -62,10 +63,8 @@ def _checks(arguments: argparse.Namespace) -> Iterator[tuple[str, str, str]]:
 
 
 def _file(path: str) -> Iterator[tuple[str, str, str]]:
-    from progflags._connect import connect
-
     try:
-        with connect(path, poll=None, control=False) as flags:
+        with inspect(path) as flags:
             status = flags.status()
             count = len(flags.definitions.flags) if flags.definitions else 0
             yield "ok", "flag file", f"{path}: {count} flags"

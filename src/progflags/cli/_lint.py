@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from progflags.cli._advice import advice
-from progflags.cli._client import connect
+from progflags.cli._client import inspect
 from progflags.cli._scan import scan
 from progflags.errors import Problem
 from progflags.flags import Snapshot, decode, dotted
@@ -36,7 +36,7 @@ def add_parser(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print every finding as file:line: key: message [rule]. Exit 0 without any, 1 with some, 2 for a file that can't be loaded."""
     arguments.flags = arguments.file or arguments.flags
-    with connect(arguments) as flags:
+    with inspect(arguments.flags) as flags:
         snapshot, rejected = flags.definitions, flags.status().rejected
     if snapshot is None:
         return 2

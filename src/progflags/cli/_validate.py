@@ -7,7 +7,8 @@ import json
 import sys
 from typing import Any
 
-from progflags.errors import DefinitionError, ProgflagsError
+from progflags.cli._client import inspect
+from progflags.errors import DefinitionError
 
 __all__ = ["add_parser", "schema", "validate"]
 
@@ -21,12 +22,8 @@ def add_parser(commands: Any) -> None:
 
 def validate(arguments: argparse.Namespace) -> int:
     """Load the file exactly as an application would. Exit 0 when every flag loads, 2 when one does not."""
-    from progflags._connect import connect
-
     source = arguments.file or arguments.flags
-    if not source:
-        raise ProgflagsError("which flag file? say `progflags validate FILE`, or --flags FILE")
-    with connect(source, poll=None, control=False) as flags:
+    with inspect(source) as flags:
         status = flags.status()
         if status.rejected:
             raise DefinitionError(status.rejected)
