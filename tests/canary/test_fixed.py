@@ -157,7 +157,10 @@ def test_the_interval_of_the_falling_case_is_kayentas():
 
 def test_no_data_keeps_its_criticality_and_a_zero_baseline_has_no_ratio():
     """Published."""
-    assert classify((), ONES, critical=True) == Labelled(Label.NODATA, critical=True)
+    silent = classify((), ONES, critical=True)
+    assert (silent.label, silent.critical) == (Label.NODATA, True)
+    assert math.isnan(silent.ratio)
+    assert math.isnan(silent.shift)
     assert math.isnan(classify((54.9, 54.5, 55.1, 55.6, 57.4), (0,) * 5).ratio)
 
 

@@ -68,9 +68,10 @@ def test_a_url_names_a_relative_or_an_absolute_file(tmp_path, monkeypatch):
 
     assert relative.path == tmp_path / "a b.db"
     assert absolute.path == tmp_path / "c.db"
-    assert open_store(relative.url.replace(" ", "%20")).read()[1].keys() == {"a"}
-    relative.close()
-    absolute.close()
+    again = open_store(relative.url.replace(" ", "%20"))
+    assert again.read()[1].keys() == {"a"}
+    for store in (relative, absolute, again):
+        store.close()
 
 
 @pytest.mark.parametrize(
