@@ -93,7 +93,8 @@ def connect(
     `store` is where live state is kept: None (memory, this client only), `memory://name`, `sqlite:///rel.db`,
     `sqlite:////abs.db`, or a Store. `poll` is the seconds between looks at the source; the store is looked at ten times a
     second, or as often as that if it is more. With `poll=None`, and with a ManualClock, nothing runs in the background:
-    only `refresh` and `rollouts.tick` look. `last_known_good` names a folder for persisted generations.
+    only `refresh` and `rollouts.tick` look. `last_known_good` names a folder for persisted generations of the source, and for
+    rollbacks that wait for a store out of reach.
     `control=False`: this process never runs the controller. `clock`: a `progflags.testing.ManualClock` in tests.
 
     Raises:
@@ -112,6 +113,7 @@ def connect(
         found = StoreSource(kept) if source is None else source_of(source)
         flags = Flags(Loader(found, keep=keep, clock=time), kept, clock=time, control=control)
         flags._owns_store = kept is not store
+        flags._kept_in = last_known_good
         flags._begin(poll if isinstance(time, SystemClock) else None)
     except BaseException:
         if kept is not store:
@@ -133,6 +135,7 @@ class Flags(Client):
         self._loader = loader
         self._store = store
         self._owns_store = True
+        self._kept_in: str | Path | None = None
         self._control = control
         self._closed = False
         self._refused: tuple[Problem, ...] = ()
@@ -250,7 +253,14 @@ class Flags(Client):
                 recorder = Recorder(self.bus, self.clock)
                 who = f"{_login()}@{socket.gethostname()}"
                 rollouts = Rollouts(
-                    self, self._store, recorder, self.clock, refresh=self._look_at_store, actor=who, deliveries=self._deliver
+                    self,
+                    self._store,
+                    recorder,
+                    self.clock,
+                    refresh=self._look_at_store,
+                    actor=who,
+                    deliveries=self._deliver,
+                    keep=self._kept_in,
                 )
                 self._delivery = recorder, rollouts
                 if isinstance(self._store, MemoryStore):

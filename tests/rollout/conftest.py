@@ -37,14 +37,18 @@ class House:
     """One process: its client, recorder and controller over a store it may share with other houses."""
 
     def __init__(
-        self, store: Store | None = None, clock: ManualClock | None = None, tables: Mapping[str, Mapping[str, Any]] | None = None
+        self,
+        store: Store | None = None,
+        clock: ManualClock | None = None,
+        tables: Mapping[str, Mapping[str, Any]] | None = None,
+        **options: Any,
     ) -> None:
         self.clock = clock or ManualClock(wall=1_800_000_000.0)
         self.store = store or MemoryStore(clock=self.clock)
         self.bus = Bus()
         self.client = Client(bus=self.bus, clock=self.clock)
         self.recorder = Recorder(self.bus, self.clock)
-        self.rollouts = Rollouts(self.client, self.store, self.recorder, self.clock, refresh=self.refresh, actor="tester")
+        self.rollouts = Rollouts(self.client, self.store, self.recorder, self.clock, refresh=self.refresh, actor="tester", **options)
         self.define(tables or {FLAG: rollout_table()})
         self.refresh()
 

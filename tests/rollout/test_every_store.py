@@ -43,7 +43,7 @@ def run(script, *arguments):
 
 def test_it_survives_being_killed_at_any_moment(address):
     """SIGKILL at a random moment, again and again: see killed.py for what is checked after each."""
-    run("killed.py", address, size(75 if address.startswith("sqlite") else 20, full=500))
+    run("killed.py", address, size(60 if address.startswith("sqlite") else 20, full=500))
 
 
 @pytest.mark.skipif(not possible(), reason="strace is not here, or may not trace")

@@ -9,7 +9,7 @@ can only make a bake longer.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Final
 
 from progflags._clock import Clock
@@ -95,8 +95,12 @@ class Controller:
 
     # -- what the controller does --------------------------------------------------------------------------------------
 
-    def tick(self, pool: Pool) -> tuple[Transition, ...]:
-        """One look at every rollout under way. What goes wrong with one flag stays with that flag, until the next tick."""
+    def tick(self, pool: Pool, only: Collection[str] | None = None) -> tuple[Transition, ...]:
+        """
+        One look at every rollout under way. What goes wrong with one flag stays with that flag, until the next tick.
+
+        `only`: the flags whose wanted rollbacks are carried, and nothing else is done.
+        """
         try:
             pages = self._ledger.pages()
         except StoreError as error:
@@ -107,11 +111,17 @@ class Controller:
         for flag, page in pages.items():
             if page.record is None or (page.record.state not in ACTIVE and self._brake.intent(flag) is None):
                 continue
+            if only is not None and not (flag in only and self._wanted(flag, page.record)):
+                continue
             try:
                 steps += self._one(page, pages, pool)
             except Exception as error:
                 swallow(f"rollout of {flag}", error)
         return tuple(steps)
+
+    def _wanted(self, flag: str, record: Record) -> bool:
+        intent = self._brake.intent(flag)
+        return intent is not None and intent.run == record.run
 
     def _one(self, page: Page, pages: Mapping[str, Page], pool: Pool) -> tuple[Transition, ...]:
         for _ in range(_AGAIN):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from difflib import get_close_matches
 from typing import Final
@@ -21,8 +22,9 @@ from progflags.rollout._brake import Brake, Intent
 from progflags.rollout._controller import Controller
 from progflags.rollout._decide import Sight
 from progflags.rollout._forecast import span
+from progflags.rollout._kept import Kept
 from progflags.rollout._ledger import Ledger, Page
-from progflags.rollout._look import blocked, settle
+from progflags.rollout._look import blocked, findings, settle
 from progflags.rollout._outbox import Outbox, Sink
 from progflags.rollout._plan import Plan, PlanError
 from progflags.rollout._record import Record
@@ -46,7 +48,8 @@ class Rollouts:
     `tick` returns, this process serves the new state already.
 
     `refresh` re-reads the store and installs it in the client; `actor` signs what nobody else does; `deliveries` is called
-    when somebody wants notifications, so that `deliver` gets called from then on.
+    when somebody wants notifications, so that `deliver` gets called from then on. `keep` names a folder in which a rollback
+    that could not be stored outlives this process.
     """
 
     def __init__(
@@ -59,6 +62,7 @@ class Rollouts:
         refresh: Callable[[], object],
         actor: str = "operator",
         deliveries: Callable[[], object] = bool,
+        keep: str | os.PathLike[str] | None = None,
     ) -> None:
         self._client = client
         self._clock = clock
@@ -73,6 +77,10 @@ class Rollouts:
         self._plans: dict[str, tuple[object, Plan]] = {}
         self._shadows: dict[str, Callable[[], object]] = {}
         self._controller = Controller(client, self._ledger, recorder, self._brake, clock=clock, closed=self._closed)
+        self._kept = None if keep is None else Kept(keep, store.url)
+        if self._kept is not None:  # of a process that ended before the store was back: ours to carry now
+            for flag, intent in self._kept.read().items():
+                self._brake.intend(flag, intent, client.live(flag).revision)
         self.after_fork()
         in_child(self)
 
@@ -95,7 +103,16 @@ class Rollouts:
         return {flag: page.live for flag, page in pages.items()}
 
     def publish(self) -> None:
-        """Put this process's open windows up for whoever judges. Every process does, whether or not it runs the controller."""
+        """
+        What every process does, whether or not it runs the controller: put its open windows up for whoever judges, and carry a
+        rollback that was wanted here to the store.
+        """
+        self._put_up()
+        if self._brake.intents:
+            with self._ticking:
+                self._ticked(self._brake.intents)
+
+    def _put_up(self) -> None:
         try:
             self._controller.publish(self._pool)
         except StoreError as error:
@@ -110,11 +127,19 @@ class Rollouts:
         """
         with self._ticking:
             self._look()
-            self.publish()
-            steps = self._controller.tick(self._pool)
-            if steps or self._controller.lost:
-                self._look()
-            return steps
+            self._put_up()
+            return self._ticked()
+
+    def _ticked(self, only: Collection[str] | None = None) -> tuple[Transition, ...]:
+        steps = self._controller.tick(self._pool, only)
+        if steps or self._controller.lost:
+            self._look()
+        self._keep()
+        return steps
+
+    def _keep(self) -> None:
+        if self._kept is not None:
+            self._kept.keep(self._brake.intents)
 
     def notify(self, sink: Sink) -> None:
         """
@@ -164,16 +189,25 @@ class Rollouts:
         """
         Everybody gets the control, now. Wins over every promotion that is under way anywhere.
 
-        With the store out of reach this process stops serving the candidate at once; the status says `rolling_back`, and
-        every tick tries to store it until it is.
+        This process stops serving the candidate before it asks the store. With the store out of reach the status says
+        `rolling_back`, every tick tries to store it until it is, and where a folder is kept (`last_known_good`) it waits there
+        for the next process as well.
         """
+        live = self._client.live(flag)
+        intent = Intent(live.run, reason or "rollback requested", by or self._actor)
+        first = bool(live.run and live.share) and self._brake.intend(flag, intent, live.revision)
         try:
             return self._carry(flag, Ask(Act.ROLLBACK, reason), by)
         except StoreError as error:
             swallow("rollouts: the store", error)
-            live = self._client.live(flag)
-            self._brake.intend(flag, Intent(live.run, reason or "rollback requested", by or self._actor), live.revision)
+            self._brake.intend(flag, intent, live.revision)
+            self._keep()
             return self.status(flag)
+        except BaseException:
+            if first:  # refused: it is not ours to stop
+                self._brake.settled(flag)
+                self._client.unpin(flag)
+            raise
 
     def abort(self, flag: str, *, reason: str = "", by: str | None = None) -> RolloutStatus:
         """Give it up: everybody gets the control, and no cool-down follows, for nothing is said to be wrong with it."""
@@ -350,7 +384,7 @@ class Rollouts:
             min_samples=record.plan.min_samples(record.stage),
             verdict=None if word is None else Decision(word),
             why=str(verdict.get("reason", "")),
-            findings=tuple(verdict.get("findings", ())),
+            findings=findings(record),
             reason=intent.reason if intent is not None and pending else record.reason,
             actor=record.moved_by,
             run=record.run,
