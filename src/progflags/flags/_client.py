@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from math import isfinite
 from types import TracebackType
@@ -21,6 +21,7 @@ from progflags.flags._exposures import Exposures
 from progflags.flags._live import Live
 from progflags.flags._model import Snapshot
 from progflags.flags._overrides import Layer, aware, layers, resolve_pins
+from progflags.flags._quiet import let_go
 from progflags.flags._reader import Reader, Who
 from progflags.flags._ruleset import EMPTY, Pin, Ruleset, assemble, forced_by
 from progflags.flags._typed import Flag
@@ -102,10 +103,14 @@ class Client(Reader):
         Returns the keys of the flags that changed. A pin whose flag has moved on in `live` is lifted by the same swap.
         """
         with self._lock:
+            lives, pins = self._lives, self._pins
             if live is not None:
                 self._lives = {state.key: state for state in live.values()}
-                self._pins = {key: pin for key, pin in self._pins.items() if self.live(key).revision <= pin.revision}
-            changed, event = self._serve(snapshot if snapshot is not None else self._base.snapshot)
+                self._pins = {key: pin for key, pin in pins.items() if self.live(key).revision <= pin.revision}
+            if snapshot is not None:
+                changed, event = self._serve(snapshot)
+            else:
+                changed, event = self._serve(self._base.snapshot, _differing(lives, self._lives) | _differing(pins, self._pins))
         self._tell(event)
         return changed
 
@@ -113,14 +118,14 @@ class Client(Reader):
         """Serve control to everybody until the flag's live revision is beyond `revision`: the brake."""
         with self._lock:
             self._pins = {**self._pins, key: Pin(revision, why)}
-            _, event = self._serve(self._base.snapshot)
+            _, event = self._serve(self._base.snapshot, {key})
         self._tell(event)
 
     def unpin(self, key: str) -> None:
         """Lift a pin by hand."""
         with self._lock:
             self._pins = {name: pin for name, pin in self._pins.items() if name != key}
-            _, event = self._serve(self._base.snapshot)
+            _, event = self._serve(self._base.snapshot, {key})
         self._tell(event)
 
     def pinned(self, key: str) -> Pin | None:
@@ -143,15 +148,22 @@ class Client(Reader):
         """Say with every reason that the last known good answered."""
         self._stale = stale
 
-    def _serve(self, snapshot: Snapshot | None) -> tuple[tuple[str, ...], Reloaded | None]:
-        """Under the lock: compile and swap. The event, if there is one, is for telling once the lock is free."""
+    def _serve(self, snapshot: Snapshot | None, touched: Iterable[str] | None = None) -> tuple[tuple[str, ...], Reloaded | None]:
+        """
+        Under the lock: compile and swap. The event, if there is one, is for telling once the lock is free.
+
+        `touched`: the definitions are the same, and only these flags' live state or pin may be another.
+        """
         before = self._base
         forced = forced_by(self._pins, panic=self._panic)
-        ruleset, changed = assemble(snapshot, self._lives, forced, self._workshop, before)
+        ruleset, changed = assemble(snapshot, self._lives, forced, self._workshop, before, touched)
         self._base = ruleset
         self._swap()
         digest = "" if snapshot is None else snapshot.digest
         told = changed or before.snapshot is None or before.snapshot.digest != digest
+        leaving = before.parts() if touched is None else []
+        del before
+        let_go(leaving)
         return changed, Reloaded(digest, changed) if told else None
 
     def _tell(self, event: Reloaded | None) -> None:
@@ -285,7 +297,7 @@ class Client(Reader):
                 who = as_context(context) or current() or NOBODY
                 return function(who._kb, who._attributes)
             except Exception as error:
-                answer: T = self._otherwise(flag, flag.default, context, error)
+                answer: T = self._otherwise(flag, flag.default, context, error, type)
                 return answer
 
         def late(kb: bytes | None, attributes: Mapping[str, Any]) -> Any:
@@ -303,6 +315,11 @@ class Client(Reader):
             self._handles[ask] = follow
             follow()
         return ask
+
+
+def _differing(one: Mapping[str, object], other: Mapping[str, object]) -> set[str]:
+    """The keys under which two tables do not say the same."""
+    return {key for key in one.keys() | other.keys() if one.get(key) != other.get(key)}
 
 
 class View(Reader):

@@ -68,19 +68,6 @@ class Compiled:
             self._value = self.build(_value)
         return self._value
 
-    def first(self, table: dict[str, Fn]) -> Fn:
-        """
-        What stands in a look-up table until the flag is asked for the first time: then it is built, and takes its place.
-
-        So loading 10,000 flags builds none. Two threads that meet here build the same; one of the two stays.
-        """
-
-        def begin(kb: bytes | None, attributes: Mapping[str, Any]) -> Any:
-            function = table[self.flag.key] = self.value
-            return function(kb, attributes)
-
-        return begin
-
     @property
     def evaluation(self) -> Fn:
         if self._evaluation is None:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from progflags.flags import _kinds as k
-from progflags.flags._kinds import Fields, Kind, among, listed, table
+from progflags.flags._kinds import Fields, Kind, among, is_table, listed, table
 from progflags.flags._operators import OPERATORS
 from progflags.flags._problems import Wrong, shown
 
@@ -29,7 +29,7 @@ def _must(kind: Kind) -> Kind:
 
 def _raw_table(value: Any) -> Any:
     """Checked one by one later, so that a mistake in one entry does not hide another."""
-    if not isinstance(value, Mapping):
+    if not is_table(value):
         raise Wrong(f"a table is wanted here, not {shown(value)}")
     return value
 

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from progflags.errors import Problem
 from progflags.flags._freeze import FrozenDict
+from progflags.flags._mould import mould
 
 if TYPE_CHECKING:
     from progflags.flags._conditions import Node
 
-__all__ = ["FlagModel", "Holdout", "Ramp", "Require", "RolloutSpec", "Rule", "Slot", "Snapshot", "Unit"]
+__all__ = ["FlagModel", "Holdout", "Ramp", "Require", "RolloutSpec", "Rule", "Slot", "Snapshot", "Unit", "make_flag", "make_rule"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +159,10 @@ class FlagModel:
     def group(self) -> str | None:
         """The exclusion group's name, if any."""
         return None if self.slot is None else self.slot.group
+
+
+make_flag = mould(FlagModel)
+make_rule = mould(Rule)
 
 
 @dataclass(frozen=True, slots=True)

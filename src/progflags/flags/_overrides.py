@@ -48,7 +48,7 @@ class Layer:
         made = self._made
         if made is None or made[0] is not base:
             lives = {key: compiled.live for key, compiled in base.compiled.items()}
-            ruleset, _ = assemble(base.snapshot, lives, self._forced(base), self.workshop, base)
+            ruleset, _ = assemble(base.snapshot, lives, self._forced(base), self.workshop, base, self.pins)
             made = self._made = (base, ruleset)
         return made[1]
 
@@ -111,5 +111,5 @@ def aware(present: Callable[[], Ruleset]) -> Ruleset:
     def typed(kind: Any) -> _Aware:
         return _Aware(lambda: present().typed[kind])
 
-    every = {kind: typed(kind) for kind in (*CLASSES, type)}
+    every: dict[Any, dict[Any, Fn]] = {kind: typed(kind) for kind in (*CLASSES, type)}
     return Ruleset(None, {}, _Aware(lambda: present().on), every, _Aware(lambda: present().whole))

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from progflags.flags._format import FLAG, REQUIRE, RULE
-from progflags.flags._kinds import NAME, VALUE, read
-from progflags.flags._model import BOOLEAN, FlagModel, Holdout, Ramp, Require, RolloutSpec, Rule, Slot, Unit
+from progflags.flags._kinds import NAME, VALUE, is_table, read
+from progflags.flags._model import BOOLEAN, FlagModel, Holdout, Ramp, Require, RolloutSpec, Rule, Slot, Unit, make_flag, make_rule
 from progflags.flags._problems import Path, Problems, Wrong, shown, suggest, word
 from progflags.flags._segments import resolve
 
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["FlagParser"]
 
-_SUGAR = ("percent", "split", "serve", "ramp", "from", "until")
+_SUGAR = frozenset({"percent", "split", "serve", "ramp", "from", "until"})
+_KEY = Unit()
 _Report = Callable[[Path, str, str], object]
 
 
@@ -39,15 +40,15 @@ class FlagParser:
         except Wrong as wrong:
             report((), f"a flag's key: {wrong.message}")
             return None
-        if not table and isinstance(table, Mapping):
-            return FlagModel(key, salt=key)
+        if not table and is_table(table):
+            return make_flag(key, salt=key)
         try:
             found = read(table, FLAG, report)
         except RecursionError:
             report((), "nested too deep")
             return None
         variants, kind = self._variants(table, found, report)
-        if len(self.problems.found) > before or not isinstance(table, Mapping):
+        if len(self.problems.found) > before or not is_table(table):
             return None
         return _One(self, key, found, variants, kind, report).model()
 
@@ -55,7 +56,7 @@ class FlagParser:
         written = found.get("variants")
         declared = found.get("type")
         if written is None:
-            if isinstance(table, Mapping) and "variants" not in table and declared not in (None, "boolean"):
+            if declared not in (None, "boolean") and is_table(table) and "variants" not in table:
                 report(("variants",), f"a {declared} flag says what its variants are", 'write variants = { a = "a", b = "b" }')
             return BOOLEAN, "boolean"
         if not written:
@@ -112,9 +113,9 @@ class _One:
         self.kind = kind
         self.report = report
         self.sound = True
-        self.unit = Unit(found.get("unit", ()))
+        self.unit = Unit(found["unit"]) if "unit" in found else _KEY
         if self.unit.groups == (("targeting_key",),):
-            self.unit = Unit()
+            self.unit = _KEY
 
     def wrong(self, path: Path, message: str, hint: str = "") -> None:
         self.report(path, message, hint)
@@ -125,7 +126,7 @@ class _One:
         default = self._default()
         safe = self._name(("safe",), found["safe"]) if "safe" in found else default
         rules = self._rules(default)
-        flag = FlagModel(
+        flag = make_flag(
             key=self.key,
             type=self.kind,
             variants=self.variants,
@@ -134,16 +135,16 @@ class _One:
             unit=self.unit,
             salt=found.get("salt", self.key),
             rules=rules,
-            requires=self._requires(),
-            slot=self._slot(),
-            holdout=self._holdout(),
+            requires=self._requires() if "requires" in found else (),
+            slot=self._slot() if "group" in found else None,
+            holdout=self._holdout() if "holdout" in found else None,
             description=found.get("description", ""),
             owner=found.get("owner"),
             expires=found.get("expires"),
             ticket=found.get("ticket"),
             kind=found.get("kind", "release"),
             tags=found.get("tags", ()),
-            rollout=self._rollout(),
+            rollout=self._rollout() if "rollout" in found else None,
             candidate=self._candidate(default) if "rollout" in found else None,
             tests=found.get("tests", ()),
         )
@@ -158,8 +159,10 @@ class _One:
     def _default(self) -> str:
         if "default" in self.found:
             return self._name(("default",), self.found["default"])
+        if self.variants is BOOLEAN:
+            return "off"
         if self.kind == "boolean":
-            name = next((name for name, value in self.variants.items() if value is False), None)
+            name = self.parser.variant(False, self.variants)
             if name is not None:
                 return name
         if len(self.variants) == 1:
@@ -169,8 +172,10 @@ class _One:
 
     def _on(self, default: str) -> str | None:
         """What a share gets when nothing says so: `on`, or the only variant that is not the default."""
+        if self.variants is BOOLEAN:
+            return "on"
         if self.kind == "boolean":
-            name = next((name for name, value in self.variants.items() if value is True), None)
+            name = self.parser.variant(True, self.variants)
             if name is not None:
                 return name
         others = [name for name in self.variants if name != default]
@@ -186,11 +191,10 @@ class _One:
             found = read(table, RULE, lambda p, m, h, path=path: self.wrong((*path, *p), m, h))  # type: ignore[misc]
             if len(self.parser.problems.found) == before:
                 rules.append(self._rule(path, found, default, found.get("name", f"rule {at + 1}")))
-        if any(key in self.found for key in _SUGAR):
-            sugar = {key: self.found[key] for key in _SUGAR if key in self.found}
-            rules.append(self._rule((), sugar, default, "everybody"))
+        if not _SUGAR.isdisjoint(self.found):
+            rules.append(self._rule((), self.found, default, "everybody"))
             if "rollout" in self.found:
-                key = next(key for key in _SUGAR if key in self.found)
+                key = next(key for key in self.found if key in _SUGAR)
                 self.wrong((key,), f"{key!r} beside 'rollout'", "the rollout's share is live state: take one of the two out")
         return tuple(rules)
 
@@ -206,7 +210,7 @@ class _One:
         since, until = found.get("from"), found.get("until")
         if since is not None and until is not None and since >= until:
             self.wrong((*path, "until"), "'until' is not after 'from'")
-        return Rule(name, when, serve, split, found.get("percent"), ramp, since, until)
+        return make_rule(name, when, serve, split, found.get("percent"), ramp, since, until)
 
     def _served(self, path: Path, found: Mapping[str, Any], default: str) -> tuple[str | None, tuple[tuple[str, int | float], ...]]:
         if "serve" in found and "split" in found:
@@ -237,7 +241,7 @@ class _One:
 
     def _requires(self) -> tuple[Require, ...]:
         requires = []
-        for at, table in enumerate(self.found.get("requires", ())):
+        for at, table in enumerate(self.found["requires"]):
             before = len(self.parser.problems.found)
             found = read(table, REQUIRE, lambda p, m, h, at=at: self.wrong(("requires", at, *p), m, h))  # type: ignore[misc]
             if len(self.parser.problems.found) == before:
@@ -245,9 +249,7 @@ class _One:
         return tuple(requires)
 
     def _slot(self) -> Slot | None:
-        name = self.found.get("group")
-        if name is None:
-            return None
+        name = self.found["group"]
         parts = self.parser.parts
         group = parts.groups.get(name)
         if group is None:
@@ -265,9 +267,7 @@ class _One:
         return Slot(name, group.salt, *group.slots[self.key])
 
     def _holdout(self) -> Holdout | None:
-        name = self.found.get("holdout")
-        if name is None:
-            return None
+        name = self.found["holdout"]
         parts = self.parser.parts
         if name not in parts.holdouts:
             if ("holdout", name) in parts.wrong:
@@ -276,9 +276,7 @@ class _One:
                 self.wrong(("holdout",), f"there is no holdout {name!r}", suggest(name, parts.holdouts))
         return parts.holdouts.get(name)
 
-    def _rollout(self) -> RolloutSpec | None:
-        if "rollout" not in self.found:
-            return None
+    def _rollout(self) -> RolloutSpec:
         return RolloutSpec(self.key, self.found["rollout"], self.parser.problems.file, self.parser.problems.lines)
 
     def _candidate(self, default: str) -> str | None:

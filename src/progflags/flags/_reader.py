@@ -68,7 +68,7 @@ class Reader:
             who = _who(context)
             return self._ruleset.on[key](who._kb, who._attributes)
         except Exception as error:
-            answer: bool = self._otherwise(key, default, context, error)
+            answer: bool = self._otherwise(key, default, context, error, bool)
             return answer
 
     @overload
@@ -89,7 +89,7 @@ class Reader:
             who = _who(context)
             return self._ruleset.typed[default.__class__][flag](who._kb, who._attributes)
         except Exception as error:
-            return self._otherwise(flag, default, context, error)
+            return self._otherwise(flag, default, context, error, default.__class__)
 
     def evaluate(self, flag: str | Flag[Any], default: Any = None, context: Who = None) -> Evaluation:
         """The answer with its variant, reason and error code. `default` is what trouble gives; None takes any type."""
@@ -134,8 +134,10 @@ class Reader:
             try:
                 self._ruleset.typed[default.__class__][key]
             except KeyError:
-                # Perhaps another type: asked once without counting, for who can't be given the value meets no arm.
-                as_type_of(default, self._now().compiled[key].decide(who._kb, who._attributes).value)
+                ruleset = self._now()
+                if ruleset.function(default.__class__, key) is None:
+                    # Perhaps another type: asked once without counting, for who can't be given the value meets no arm.
+                    as_type_of(default, ruleset.compiled[key].decide(who._kb, who._attributes).value)
         answer: Evaluation = self._ruleset.whole[key](who._kb, who._attributes)
         if default is not None and default.__class__ is not answer.value.__class__:
             value = as_type_of(default, answer.value)
@@ -145,12 +147,21 @@ class Reader:
             answer = answer.replace(reason=Reason.STALE)
         return answer
 
-    def _otherwise(self, flag: Any, default: Any, context: Who, error: Exception) -> Any:
-        """What a caller gets where the fast path ended: the value after all, in the default's type, or the default."""
+    def _otherwise(self, flag: Any, default: Any, context: Who, error: Exception, kind: type) -> Any:
+        """
+        What a caller gets where the fast path ended: the value after all, in the default's type, or the default.
+
+        A flag that is asked for the first time (since it changed) takes its place in the table of its `kind` here.
+        """
         try:
             key, default = _named(flag, default)
-            compiled = self._now().compiled.get(key)
+            ruleset = self._now()
+            compiled = ruleset.compiled.get(key)
             if compiled is not None and error.__class__ in _ONCE_MORE:
+                function = ruleset.function(kind, key) if flag is key else None
+                if function is not None:
+                    who = _who(context)
+                    return function(who._kb, who._attributes)
                 return self._converted(flag, compiled, default, context)
         except Exception as second:
             error = second

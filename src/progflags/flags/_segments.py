@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from operator import is_
 
 from progflags.flags._conditions import Every, Named, Never, Node, Some
 from progflags.flags._problems import Wrong, suggest
@@ -21,10 +22,13 @@ def resolve(node: Node, segments: Mapping[str, Node], wrong: Collection[tuple[st
     """
     if isinstance(node, Named):
         return Named(node.name, _inner(node.name, segments, wrong, trail))
-    if isinstance(node, Every | Some):
-        return type(node)(tuple(resolve(part, segments, wrong, trail) for part in node.parts))
+    if isinstance(node, (Every, Some)):
+        parts = tuple([resolve(part, segments, wrong, trail) for part in node.parts])
+        # The same condition on many flags stays one object where there is nothing to fill in.
+        return node if all(map(is_, parts, node.parts)) else type(node)(parts)
     if isinstance(node, Never):
-        return Never(resolve(node.part, segments, wrong, trail))
+        part = resolve(node.part, segments, wrong, trail)
+        return node if part is node.part else Never(part)
     return node
 
 

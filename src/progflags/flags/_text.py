@@ -74,9 +74,10 @@ def decode_json(text: bytes | str, file: str) -> tuple[dict[str, Any], Lines]:
     repeated = False
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        nonlocal repeated
         table = dict(pairs)
-        repeated = repeated or len(table) != len(pairs)
+        if len(table) != len(pairs):
+            nonlocal repeated
+            repeated = True
         return table
 
     try:
