@@ -338,3 +338,53 @@ def test_a_status_is_plain_json(house):
     assert (told["state"], told["percent"], told["history"][0]["from"], told["history"][0]["to"]) == ("baking", 10.0, "draft", "scheduled")
     assert {"flag", "revision", "from", "to", "percent", "actor", "reason", "evidence", "at"} == set(told["history"][0])
     assert [step["revision"] for step in told["history"]] == [1, 2, 3]
+
+
+def two_people(**changes):
+    return House(tables={FLAG: rollout_table(approval={"before": [50], "two_person": True}, **changes)})
+
+
+def test_where_two_people_are_asked_for_the_starter_cannot_approve():
+    house = two_people()
+    house.rollouts.start(FLAG, by="ann")
+    house.run(70)
+    assert house.status().state is State.AWAITING_APPROVAL
+
+    with pytest.raises(TransitionRefused, match="ann started this run: somebody else has to agree"):
+        house.rollouts.approve(FLAG, reason="looks fine to me", by="ann")
+    with pytest.raises(TransitionRefused, match="say reason="):
+        house.rollouts.approve(FLAG, by="bob")
+    assert house.status().percent == 10
+
+    assert house.rollouts.approve(FLAG, reason="looks fine", by="bob").percent == 50
+    assert house.rollouts.approve(FLAG, reason="again", by="bob").percent == 50  # repeated: nothing changes
+
+
+def test_force_is_no_way_around_the_second_person():
+    house = two_people()
+    house.rollouts.start(FLAG, by="ann")
+    with pytest.raises(TransitionRefused, match="the plan wants two people"):
+        house.rollouts.promote(FLAG, full=True, force=True, by="ann")
+
+    assert house.rollouts.promote(FLAG, full=True, force=True, by="bob").percent == 100
+
+
+@pytest.mark.parametrize("waiting", [False, True])
+def test_whoever_retries_is_the_starter_of_that_run(waiting):
+    """Also where the retry waited for the end of the cool-down, and the controller carried it out."""
+    house = two_people(cool_down="30s")
+    house.rollouts.start(FLAG, by="ann")
+    house.rollouts.rollback(FLAG, by="ann")
+    house.rollouts.retry(FLAG, by="bob", wait=waiting, force=not waiting)
+    house.run(120)
+    assert house.status().state is State.AWAITING_APPROVAL
+
+    with pytest.raises(TransitionRefused, match="bob started this run"):
+        house.rollouts.approve(FLAG, reason="fine", by="bob")
+    assert house.rollouts.approve(FLAG, reason="fine", by="ann").percent == 50
+
+
+def test_a_rollback_needs_one_person_whatever_the_plan_says():
+    house = two_people()
+    house.rollouts.start(FLAG, by="ann")
+    assert house.rollouts.rollback(FLAG, by="ann").state is State.ROLLED_BACK

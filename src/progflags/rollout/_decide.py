@@ -158,7 +158,8 @@ def advance(record: Record, move: Move, *, actor: str, at: float) -> Record:
         )
     moved = record if move.stage == record.stage else record.enter(move.stage)
     if move.target is State.SCHEDULED and move.act in (Act.START, Act.RETRY, Act.DONE):
-        moved = _anew(moved, actor, fresh=record.state is State.COMPLETED)
+        # A retry that waited for the end of the cool-down is the doing of whoever asked for it, not of the clock.
+        moved = _anew(moved, record.moved_by if move.act is Act.DONE else actor, fresh=record.state is State.COMPLETED)
     if move.act is Act.APPROVE:
         moved = replace(moved, approved=(*record.approved, record.stage + 1))
     if move.act in (Act.RESUME, Act.RETRY) and record.state is State.HELD:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
-from progflags.canary import Verdict, Window, judge
+from progflags.canary import Decision, Verdict, Window, judge, whole
 from progflags.rollout._decide import Move, Sight, advance, decide
 from progflags.rollout._record import Record
 from progflags.rollout._state import State
 
-__all__ = ["blocked", "look", "settle"]
+__all__ = ["blocked", "findings", "look", "settle"]
 
 _ENDLESS = 16  # no chain of small steps is that long; a table that made one would be wrong, and must not hang a tick
 
@@ -22,15 +23,18 @@ def look(record: Record, window: Window, step: float, sight: Sight) -> tuple[Rec
     record = record.add(window, batch, step).look()
     if record.evidence is None:
         return record, replace(sight, sampled=sampled), None
-    verdict = judge(
-        record.evidence,
-        baked=record.baked,
-        bake=0.0 if record.waived else record.plan.bake(record.stage),
-        min_samples=record.plan.min_samples(record.stage),
-        fresh=sampled,
-        share=record.share / 1_000_000 if 0 < record.share < 1_000_000 else None,
-    )
-    told = verdict.to_dict()
+    asked: dict[str, Any] = {
+        "baked": record.baked,
+        "bake": 0.0 if record.waived else record.plan.bake(record.stage),
+        "min_samples": record.plan.min_samples(record.stage),
+        "fresh": sampled,
+        "share": record.share / 1_000_000 if 0 < record.share < 1_000_000 else None,
+    }
+    verdict = judge(record.evidence, **asked)
+    # Told in brief while it holds, for the searches behind an interval cost ten times the judgement: `findings` does them when somebody
+    # asks. A verdict that ends a stage is told whole, for the evidence goes on to other gates.
+    # What the judge was asked stands beside what it said: with the evidence in the same document, that is all a replay needs.
+    told = {**verdict.to_dict(brief=verdict.decision is Decision.HOLD), "asked": asked}
     if record.drift is not None:
         drift = record.drift.look(record.evidence.totals)
         record = replace(record, drift=drift)
@@ -40,6 +44,12 @@ def look(record: Record, window: Window, step: float, sight: Sight) -> tuple[Rec
         replace(sight, sampled=sampled, verdict=verdict.decision, why=verdict.reason),
         verdict,
     )
+
+
+def findings(record: Record) -> tuple[Mapping[str, Any], ...]:
+    """The last verdict's findings, whole."""
+    told = () if record.verdict is None else tuple(record.verdict.get("findings", ()))
+    return told if record.evidence is None else whole(record.evidence, told)
 
 
 @dataclass(frozen=True, slots=True)

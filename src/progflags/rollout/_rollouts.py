@@ -174,7 +174,7 @@ class Rollouts:
         return self._carry(flag, Ask(Act.RESUME, reason), by)
 
     def approve(self, flag: str, *, reason: str = "", by: str | None = None) -> RolloutStatus:
-        """Agree to the step it is waiting for."""
+        """Agree to the step it is waiting for. With `two_person` in the plan that is for somebody else than who started this run."""
         return self._carry(flag, Ask(Act.APPROVE, reason), by)
 
     def promote(self, flag: str, *, reason: str = "", by: str | None = None, full: bool = False, force: bool = False) -> RolloutStatus:
@@ -276,7 +276,7 @@ class Rollouts:
             page = self._ledger.page(flag)
             record = self._record(page, wish.verb)
             pages = self._ledger.pages()
-            circumstances = replace(wish, closed=self._blocked(record, pages), cooling=record.cooling(self._clock.now()))
+            circumstances = replace(wish, by=actor, closed=self._blocked(record, pages), cooling=record.cooling(self._clock.now()))
             move = ask(record, circumstances)
             if move is None:
                 break

@@ -24,7 +24,8 @@ _ALREADY: Final = {
 @dataclass(frozen=True, slots=True)
 class Ask:
     """
-    A verb with its circumstances. `closed`: why nothing may be promoted now; `cooling`: seconds of the cool-down left.
+    A verb with its circumstances. `by`: whose it is. `closed`: why nothing may be promoted now; `cooling`: seconds of the
+    cool-down left.
 
     `full`: promote straight to 100 %. `force`: over a closed calendar, a dependency or a cool-down. `wait`: a retry begins by
     itself when the cool-down is over.
@@ -32,6 +33,7 @@ class Ask:
 
     verb: Act
     reason: str = ""
+    by: str = ""
     closed: str = ""
     cooling: float = 0.0
     full: bool = False
@@ -92,16 +94,25 @@ def _promote(record: Record, wish: Ask) -> Move:
     if asked and not wish.force:
         percents = ", ".join(f"{record.plan.share(stage) / 10_000:g} %" for stage in asked)
         raise _refused(record, wish.verb, f"the plan asks for approval before {percents}; promote stage by stage, or force=True")
+    if asked:
+        _by_another(record, wish)
     return climb(record.plan, tuple(range(record.plan.end + 1)), wish.verb, record.plan.end, wish.reason)
 
 
 def _approve(record: Record, wish: Ask) -> Move:
+    _by_another(record, wish)
     if record.plan.two_person and wish.reason == "":
         raise _refused(record, wish.verb, "this plan wants a reason on record: say reason=")
     if wish.closed:
         target = State.SCHEDULED if record.stage < 0 else State.JUDGING
         return Move(wish.verb, target, record.stage, wish.reason or f"approved; {wish.closed}")
     return climb(record.plan, (*record.approved, record.stage + 1), wish.verb, record.stage + 1, wish.reason)
+
+
+def _by_another(record: Record, wish: Ask) -> None:
+    """Where the plan wants two people, whoever started this run can't be the one who agrees to its next step."""
+    if record.plan.two_person and wish.by == record.started_by:
+        raise _refused(record, wish.verb, f"the plan wants two people, and {wish.by} started this run: somebody else has to agree")
 
 
 def _refused(record: Record, verb: Act, why: str = "") -> TransitionRefused:
