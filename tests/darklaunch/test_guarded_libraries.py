@@ -6,6 +6,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from progflags.darklaunch import dark_launch, guards
+from support import servers
 
 
 def blocked(function):
@@ -110,6 +111,114 @@ def test_celery_tasks_are_not_queued_by_a_shadow(flags, engine):
     assert blocked(control) == 1
 
 
+def each_way_is_refused(flags, ways, queued):
+    """Each of `ways` is first tried by a shadow, of which nothing comes, and then by the control, which does what it does."""
+
+    @dark_launch("on", candidate=lambda n: ways[n]() and None, flags=flags, guards=[guards.tasks()])
+    def control(n):
+        return None
+
+    for n in range(len(ways)):
+        control(n)
+        assert control.dark_launch.drain()
+    assert blocked(control) == len(ways), control.dark_launch.stats()
+    assert queued() == 0
+
+    for expected, way in enumerate(ways, 1):
+        way()
+        assert queued() >= expected
+
+
+def test_celery_tasks_sent_by_name_or_by_a_canvas_are_not_queued_either(flags, engine):
+    celery = pytest.importorskip("celery", reason="Celery is in the tests group")
+    from celery.signals import before_task_publish
+
+    app = celery.Celery("shop", broker="memory://")
+    published = []
+
+    @app.task(name="shop.letter")
+    def mail(*_):
+        return None
+
+    def note(sender=None, **_):
+        published.append(sender)
+
+    before_task_publish.connect(note)
+    try:
+        ways = [
+            lambda: app.send_task("shop.letter"),
+            lambda: mail.s().apply_async(countdown=60),
+            lambda: celery.group(mail.s(), mail.s()).delay(),
+            lambda: celery.chain(mail.s(), mail.s()).delay(),
+        ]
+        each_way_is_refused(flags, ways, lambda: len(published))
+    finally:
+        before_task_publish.disconnect(note)
+
+
+def test_rq_jobs_are_not_queued_or_scheduled_by_a_shadow(flags, engine):
+    """On a real Redis: enqueue, the explicit call, many at once, at a time, in a while, and a job made beforehand."""
+    pytest.importorskip("rq", reason="RQ is in the tests group")
+    import datetime as dt
+    import uuid
+
+    from redis import Redis
+    from rq import Queue
+    from rq.job import Job
+    from rq.registry import ScheduledJobRegistry
+
+    with Redis.from_url(servers.redis()) as connection:
+        queue = Queue(f"progflags-{uuid.uuid4().hex}", connection=connection)
+        scheduled = ScheduledJobRegistry(queue=queue)
+        later = dt.datetime.now(dt.UTC) + dt.timedelta(hours=1)
+        ways = [
+            lambda: queue.enqueue("shop.mail"),
+            lambda: queue.enqueue_call("shop.mail"),
+            lambda: queue.enqueue_many([Queue.prepare_data("shop.mail")]),
+            lambda: queue.enqueue_at(later, "shop.mail"),
+            lambda: queue.enqueue_in(dt.timedelta(hours=1), "shop.mail"),
+            lambda: queue.enqueue_job(Job.create("shop.mail", connection=connection)),
+        ]
+        try:
+            each_way_is_refused(flags, ways, lambda: len(queue) + len(scheduled))
+        finally:
+            for job in scheduled.get_job_ids():
+                scheduled.remove(job, delete_job=True)
+            queue.delete(delete_jobs=True)
+
+
+@pytest.mark.parametrize("kind", ["MemoryHuey", "SqliteHuey"])
+def test_huey_tasks_are_not_queued_or_scheduled_by_a_shadow(kind, flags, engine, tmp_path):
+    """Called, scheduled, mapped, in a pipeline, and put on the schedule by hand."""
+    huey = pytest.importorskip("huey", reason="Huey is in the tests group")
+    options = {"filename": str(tmp_path / "huey.db")} if kind == "SqliteHuey" else {}
+    app = getattr(huey, kind)("shop", **options)
+
+    @app.task()
+    def mail(*_):
+        return None
+
+    ways = [
+        mail,
+        lambda: mail.schedule(delay=3600),
+        lambda: mail.map([1, 2]),
+        lambda: app.enqueue(mail.s().then(mail)),
+        lambda: app.add_schedule(mail.s(delay=3600)),
+    ]
+    try:
+        each_way_is_refused(flags, ways, lambda: app.pending_count() + app.scheduled_count())
+    finally:
+        app.storage.close()
+
+
+def test_a_huey_task_that_would_run_at_once_is_not_run(flags, engine):
+    huey = pytest.importorskip("huey", reason="Huey is in the tests group")
+    app, sent = huey.MemoryHuey("shop", immediate=True), []
+    mail = app.task()(lambda: sent.append(1))
+
+    each_way_is_refused(flags, [mail], lambda: len(sent))
+
+
 def test_dramatiq_messages_are_not_queued_by_a_shadow(flags, engine):
     dramatiq = pytest.importorskip("dramatiq", reason="Dramatiq is in the tests group")
     from dramatiq.brokers.stub import StubBroker
@@ -126,4 +235,19 @@ def test_dramatiq_messages_are_not_queued_by_a_shadow(flags, engine):
 
     assert broker.queues["default"].qsize() == 1
     assert blocked(control) == 1
+    broker.close()
+
+
+def test_dramatiq_groups_and_pipelines_go_round_the_actor_and_are_refused(flags, engine):
+    dramatiq = pytest.importorskip("dramatiq", reason="Dramatiq is in the tests group")
+    from dramatiq.brokers.stub import StubBroker
+
+    broker = StubBroker()
+    mail = dramatiq.Actor(lambda *_: None, broker=broker, actor_name="mail", queue_name="default", priority=0, options={})
+    ways = [
+        lambda: broker.enqueue(mail.message()),
+        lambda: dramatiq.group([mail.message(), mail.message()], broker=broker).run(),
+        lambda: dramatiq.pipeline([mail.message(), mail.message()], broker=broker).run(),
+    ]
+    each_way_is_refused(flags, ways, lambda: broker.queues["default"].qsize())
     broker.close()

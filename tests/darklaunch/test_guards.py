@@ -166,6 +166,9 @@ def test_baggage_and_trace_are_the_shadows_own(flags, engine):
 
 DJANGO = """
 import os, sys, threading
+import progflags.darklaunch._call as calls, progflags.darklaunch._experiment as experiments
+calls.STALE = experiments.DEADLINE = 60.0  # as conftest does: a machine that stands still decides nothing
+experiments.Experiment.drain.__defaults__ = experiments.Experiment.adrain.__defaults__ = (30.0,)
 from django.conf import settings
 settings.configure(
     DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": sys.argv[1]}},
@@ -229,6 +232,36 @@ def test_django_writes_are_refused_or_rolled_back_and_connections_are_closed(tmp
         """,
     )
     assert out == ["True 1", "True {'$': 1}", "True 1", "[1, 2]", ""]
+
+
+def test_django_mail_is_not_sent_by_a_shadow_one_by_one_or_in_bulk(tmp_path):
+    pytest.importorskip("django")
+    out = run_django(
+        tmp_path,
+        """
+        from django.core import mail
+        letter = ("Hello", "…", "shop@example.com", ["ann@example.com"])
+        local = lambda: mail.get_connection("django.core.mail.backends.locmem.EmailBackend")
+        ways = [
+            lambda: mail.EmailMessage(*letter, connection=local()).send(),
+            lambda: mail.send_mail(*letter, connection=local()),
+            lambda: mail.send_mass_mail([letter, letter], connection=local()),
+        ]
+
+        @dark_launch("on", candidate=lambda n: ways[n]() and None, flags=flags, guards=[guards.tasks()])
+        def control(n):
+            return None
+
+        mail.outbox = []
+        for n in range(3):
+            control(n)
+        print(control.dark_launch.drain(), control.dark_launch.stats().outcomes["guard_blocked"], len(mail.outbox))
+        for way in ways:
+            way()
+        print(len(mail.outbox))
+        """,
+    )
+    assert out == ["True 3 0", "4", ""]
 
 
 def test_inside_a_transaction_the_shadow_waits_for_the_commit(tmp_path):

@@ -238,19 +238,31 @@ def _host(url: str) -> str:
 
 # Anything else.
 
+# Every way into a queue, found by reading each library: the short ways (delay, enqueue, schedule, a canvas) end in one of these.
 _TASKS: Final = (
     "celery.app.task:Task.apply_async",
+    "celery.app.base:Celery.send_task",
     "rq.queue:Queue.enqueue_call",
     "rq.queue:Queue.enqueue_job",
     "rq.queue:Queue.enqueue_many",
+    "rq.queue:Queue.schedule_job",
+    "rq.queue:Queue._enqueue_job",  # what a requeue of a failed job comes to
     "dramatiq.actor:Actor.send_with_options",
+    "dramatiq.brokers.rabbitmq:RabbitmqBroker.enqueue",  # groups and pipelines go to the broker directly
+    "dramatiq.brokers.redis:RedisBroker.enqueue",
+    "dramatiq.brokers.stub:StubBroker.enqueue",
     "huey.api:Huey.enqueue",
+    "huey.api:Huey.add_schedule",
+    "django.tasks.base:Task.enqueue",
+    "django.tasks.base:Task.aenqueue",
     "django.core.mail.message:EmailMessage.send",
+    "django.core.mail.backends.smtp:EmailBackend.send_messages",  # send_mass_mail
+    "django.core.mail.backends.locmem:EmailBackend.send_messages",
 )
 
 
 def tasks() -> Guard:
-    """Refuse to hand work to Celery, RQ, dramatiq and Huey, and mail to Django: whichever of them is installed."""
+    """Refuse to hand work to Celery, RQ, dramatiq, Huey and Django's tasks, and mail to Django: whichever of them is installed."""
     return refuse(*_TASKS, optional=True)
 
 
