@@ -7,10 +7,13 @@ import json
 
 import pytest
 
+import progflags as pf
 from progflags.canary import Evidence, Gate, judge
 from progflags.canary._grammar import parse_gate
 from progflags.cli import _canary, _replay
 from progflags.errors import ProgflagsError
+from progflags.store import MemoryStore
+from progflags.testing import ManualClock
 from support.windows import arm, window
 
 
@@ -141,3 +144,36 @@ def test_a_recording_that_cant_be_read_is_an_error_of_the_file(program, tmp_path
 
     with pytest.raises(ProgflagsError, match=r"x\.jsonl"):
         program("replay", path, "--gate", "error_rate<=+10%")
+
+
+def test_what_a_rollout_stored_is_replayed_to_the_same_bits(program, tmp_path):
+    """Every look's document: `replay` arrives at its digest, and its findings are told whole only when somebody asks, as they would have been."""
+    clock = ManualClock(wall=1_800_000_000.0)
+    store = MemoryStore(clock=clock)
+    gates = [{"metric": "error_rate", "max_increase": 0.5}, {"metric": "p99_latency", "max_increase": 0.2, "policy": "no_alarm"}]
+    stages = [{"percent": 10, "bake": "60s", "min_samples": 20, "gates": gates}]
+    flags = pf.connect({"flags": {"f": {"rollout": {"stages": stages, "batch": "5s"}}}}, store=store, poll=None, clock=clock)
+    flags.rollouts.start("f")
+    rows = []
+    for number in range(8):
+        for arm_name, n in (("control", 900), ("candidate", 100)):
+            flags.metrics.record("f", arm=arm_name, seconds=0.1 + 0.01 * number, error=False, n=n)
+            flags.metrics.record("f", arm=arm_name, seconds=0.3, error=True, n=n // 100)
+        clock.advance(5)
+        flags.rollouts.tick()
+        rows.append(json.loads(json.dumps(store.read("rollout/f")[1]["rollout/f"].body)))
+    status = flags.rollouts.status("f")
+    path = tmp_path / "documents.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+    assert program("replay", path) == 0
+    last = rows[-1]
+    whole = judge(Evidence.from_json(last["evidence"]), **last["verdict"]["asked"]).to_dict()
+    assert last["verdict"]["decision"] == "HOLD"
+    assert "interval" not in last["verdict"]["findings"][0]  # nobody asked
+    assert [dict(finding) for finding in status.findings] == whole["findings"]
+    assert whole["findings"][0]["interval"] is not None
+    flags.close()
+
+    path.write_text(json.dumps({**last, "evidence": rows[-2]["evidence"]}) + "\n")
+    assert program("replay", path) == 1

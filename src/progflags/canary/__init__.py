@@ -6,7 +6,7 @@ from progflags.canary._analyzer import CanaryAnalyzer
 from progflags.canary._config import CanaryConfig
 from progflags.canary._evidence import Evidence
 from progflags.canary._gate import Gate
-from progflags.canary._judge import judge
+from progflags.canary._judge import judge, whole
 from progflags.canary._means import clipped, cuped, slope_of
 from progflags.canary._otel import explicit, exponential
 from progflags.canary._outcome import CanaryReport
@@ -49,4 +49,5 @@ __all__ = [
     "requests_to_prove",
     "slope_of",
     "smallest_detectable",
+    "whole",
 ]

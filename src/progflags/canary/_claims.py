@@ -53,6 +53,11 @@ class Claim:
     limit: float
 
     @property
+    def label(self) -> str:
+        """What a finding calls it."""
+        return f"{self.gate.metric} {self.bound}" + (f" {self.limit:g}" if self.gate.anomaly is None else "")
+
+    @property
     def relative(self) -> bool:
         return self.bound not in {"max", "min"}
 

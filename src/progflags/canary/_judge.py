@@ -14,7 +14,7 @@ had, a verdict can't flap: what once was ROLLBACK stays ROLLBACK.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from progflags.canary._claims import Claim
@@ -26,10 +26,10 @@ from progflags.canary._sentences import amount, duration, many, movement
 from progflags.canary._sequential import discoveries
 from progflags.canary._step import GOOD, PEER, VERSUS
 from progflags.canary._track import Track
-from progflags.canary._verdict import MetricResult, Verdict
+from progflags.canary._verdict import MetricResult, Verdict, searched
 from progflags.canary._words import Decision, Kind, Policy, Severity
 
-__all__ = ["judge"]
+__all__ = ["judge", "whole"]
 
 _SUSPECT = math.log(3.0)  # wealth at which a control is taken to break an absolute bound as well
 
@@ -176,13 +176,32 @@ def _finding(evidence: Evidence, claim: Claim, baked: float) -> MetricResult:
         n=seen.n_baseline + seen.n_canary,
         batches=track.batches,
         reason=reason,
-        gate=f"{claim.gate.metric} {claim.bound}" + (f" {claim.limit:g}" if claim.gate.anomaly is None else ""),
+        gate=claim.label,
         n_baseline=seen.n_baseline,
         n_canary=seen.n_canary,
         proven=proven,
         eta=eta,
         _interval=lambda: interval(evidence, claim),
-        _detectable=lambda: smallest_caught(evidence, claim) if seen.n_canary and claim.kind != Kind.GAUGE else None,
+        _detectable=lambda: _detectable(evidence, claim, seen),
+    )
+
+
+def _detectable(evidence: Evidence, claim: Claim, seen: Estimate) -> float | None:
+    return smallest_caught(evidence, claim) if seen.n_canary and claim.kind != Kind.GAUGE else None
+
+
+def whole(evidence: Evidence, findings: Sequence[Mapping[str, Any]]) -> tuple[Mapping[str, Any], ...]:
+    """
+    Findings that were told in brief, from the evidence they were judged by, as they would have been told then: bit for bit.
+
+    One that is whole already, or is about a claim this evidence does not know, is left as it is.
+    """
+    known = {claim.label: claim for claim in evidence.claims}
+    return tuple(
+        finding
+        if "interval" in finding or (claim := known.get(finding.get("gate", ""))) is None
+        else {**finding, **searched(interval(evidence, claim), _detectable(evidence, claim, estimate(evidence, claim)))}
+        for finding in findings
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from progflags._json import digest
 from progflags.canary._words import Decision, Kind, Severity
 
-__all__ = ["MetricResult", "Verdict"]
+__all__ = ["MetricResult", "Verdict", "searched"]
 
 Interval = tuple[float, float]
 
@@ -61,9 +61,8 @@ class MetricResult:
         """The smallest regression, as a fraction, that would have been caught by now with 80 % power; None: not even ×50."""
         return self._detectable()
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values; what is infinite or not a number is null."""
-        interval = self.interval
+    def to_dict(self, *, brief: bool = False) -> dict[str, Any]:
+        """Plain JSON values; what is infinite or not a number is null. `brief`: without what takes a search, see `searched`."""
         return {
             "metric": self.metric,
             "gate": self.gate,
@@ -74,20 +73,27 @@ class MetricResult:
             "baseline": _finite(self.baseline),
             "canary": _finite(self.canary),
             "effect": _finite(self.effect),
-            "interval": None if interval is None else [_finite(interval[0]), _finite(interval[1])],
             "p_value": _finite(self.p_value),
             "evidence": _finite(self.evidence),
             "evidence_max": _finite(self.evidence_max),
             "threshold": _finite(self.threshold),
             "proven": self.proven,
-            "detectable": _finite(self.detectable),
             "n": self.n,
             "n_baseline": self.n_baseline,
             "n_canary": self.n_canary,
             "batches": self.batches,
             "eta": _finite(self.eta),
             "reason": self.reason,
+            **({} if brief else searched(self.interval, self.detectable)),
         }
+
+
+def searched(interval: Interval | None, detectable: float | None) -> dict[str, Any]:
+    """What of a finding is found by searching, and so only when somebody asks: as plain JSON values."""
+    return {
+        "interval": None if interval is None else [_finite(interval[0]), _finite(interval[1])],
+        "detectable": _finite(detectable),
+    }
 
 
 @dataclass(frozen=True)
@@ -112,8 +118,8 @@ class Verdict:
         """SHA-256 of the evidence and the gates it was judged by: what a replay must arrive at."""
         return digest(self._body())
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
+    def to_dict(self, *, brief: bool = False) -> dict[str, Any]:
+        """Plain JSON values. `brief` leaves out of the findings what takes a search: `whole` finds it again in the evidence."""
         return {
             "decision": str(self.decision),
             "reason": self.reason,
@@ -121,7 +127,7 @@ class Verdict:
             "digest": self.digest,
             "integrity": {key: _finite(value) if isinstance(value, float) else value for key, value in self.integrity.items()},
             "notes": list(self.notes),
-            "findings": [finding.to_dict() for finding in self.findings],
+            "findings": [finding.to_dict(brief=brief) for finding in self.findings],
         }
 
     def __str__(self) -> str:

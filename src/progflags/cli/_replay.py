@@ -16,8 +16,9 @@ __all__ = ["add_parser", "run"]
 
 _EPILOG = """\
 The file holds JSON lines: windows (one batch each, in time order), or decisions as a rollout records them:
-{"evidence": …, "baked": …, "bake": …, "min_samples": …, "fresh": …, "share": …, "digest": …}. Windows are judged by the gates
-given; a decision is judged again by its own, and its digest must come out the same. Or it is what a dark launch recorded
+{"evidence": …, "baked": …, "bake": …, "min_samples": …, "fresh": …, "share": …, "digest": …}, or whole documents of rollouts out
+of the store. Windows are judged by the gates given; a decision is judged again by its own, and its digest must come out the
+same. Or it is what a dark launch recorded
 (`record=`): then both sides run again with the recorded arguments, and the exit code says whether they agree now.
 exit codes: 0 pass, or every digest agrees · 1 rollback, or one disagrees · 2 usage or a bad file · 3 hold"""
 
@@ -66,12 +67,18 @@ def _rows(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
+def _decision(row: dict[str, Any]) -> dict[str, Any]:
+    """A decision, out of a rollout's document if need be: what the judge was asked and said stands under its verdict."""
+    verdict = row.get("verdict")
+    return {**row, **verdict, **verdict["asked"]} if isinstance(verdict, dict) else row
+
+
 def _decisions(rows: list[dict[str, Any]], arguments: argparse.Namespace) -> int:
     from progflags.canary import Evidence, judge
 
     answers, agree = [], True
     verdict = None
-    for row in rows:
+    for row in map(_decision, rows):
         asked = {name: row[name] for name in ("baked", "bake", "min_samples", "fresh", "share") if name in row}
         verdict = judge(Evidence.from_json(row["evidence"]), **asked)
         same = row.get("digest") in {None, verdict.digest} and row.get("decision") in {None, str(verdict.decision)}
@@ -84,4 +91,4 @@ def _decisions(rows: list[dict[str, Any]], arguments: argparse.Namespace) -> int
             print(f"{'=' if answer['agrees'] else '≠'} {answer['decision']}: {answer['reason']} ({str(answer['digest'])[:12]})")
     if not agree:
         return 1
-    return EXIT[str(verdict.decision)] if verdict is not None and not any("digest" in row for row in rows) else 0
+    return EXIT[str(verdict.decision)] if verdict is not None and not any("digest" in row or "verdict" in row for row in rows) else 0
