@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from progflags.cli import main
 from progflags.cli._watch import screen, watch
-from progflags.store import SQLiteStore
+from progflags.store import Commit, SQLiteStore
 from progflags.testing import ManualClock
 
 from .conftest import FLAG, House
@@ -103,6 +104,38 @@ def test_the_screen_fits_eighty_by_twenty_four():
     assert max(map(len, text.splitlines())) <= 80
     assert f"{FLAG}   PAUSED   10 %   stage 1 of 1" in text
     assert "KILLED" in text
+
+
+@pytest.mark.parametrize("notes", [1, 2, 9])
+def test_what_the_checks_advise_is_on_the_screen_and_the_last_events_stay_in_sight(notes):
+    status = replace(long_status(), notes=("12 % of the requests came without a user, so the sample ratio is not checked; " * 2,) * notes)
+    text = screen(status, width=80, height=24)
+
+    assert len(text.splitlines()) < 24
+    assert max(map(len, text.splitlines())) <= 80
+    assert "note: 12 % of the requests" in text
+    assert ("`rollout status` has them" in text) == (notes > 1)
+    assert f"#{status.history[-1].revision} " in text.splitlines()[-1]
+    assert "metric_with_a_long" in text
+
+
+def test_the_notes_of_a_verdict_are_told_by_status(capsys):
+    from argparse import Namespace
+
+    from progflags.cli._rollout import _say
+
+    house = House()
+    house.rollouts.start(FLAG)
+    house.run(10)
+    key = f"rollout/{FLAG}"
+    body = house.store.read(key)[1][key].body
+    house.store.commit(Commit({key: {**body, "verdict": {**body["verdict"], "notes": ["the control looks worse than itself"]}}}))
+    status = house.status()
+    assert status.notes == ("the control looks worse than itself",)
+    assert status.to_dict()["notes"] == list(status.notes)
+
+    _say(Namespace(json=False), status)
+    assert f"  note: {status.notes[0]}" in capsys.readouterr().out
 
 
 def test_on_a_terminal_rich_draws_the_same_text(monkeypatch, capsys):

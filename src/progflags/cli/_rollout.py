@@ -7,6 +7,7 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
+from progflags._trouble import printable
 from progflags.cli._client import connect
 from progflags.errors import TransitionRefused
 
@@ -107,6 +108,8 @@ def _say(arguments: argparse.Namespace, status: RolloutStatus) -> int:
         print(status)
         for finding in status.findings:
             print(f"  {finding.get('decision', ''):<8} {finding.get('metric', '')}: {finding.get('reason', '')}")
+        for note in status.notes:
+            print(f"  note: {printable(note)}")
     return _code(status)
 
 

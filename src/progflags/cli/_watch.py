@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -23,7 +24,8 @@ __all__ = ["line", "screen", "watch"]
 
 _MARKS: Final = {"PASS": "✓", "HOLD": "…", "ROLLBACK": "✗"}
 _EVENTS = 5
-_METRICS = 8
+_METRICS = 9
+_NOTES = 4
 
 
 def watch(
@@ -69,7 +71,9 @@ def _lines(look: Callable[[], RolloutStatus], over: Callable[[RolloutStatus], bo
 
 def screen(status: RolloutStatus, *, width: int = 80, height: int = 24) -> str:
     """The whole screen as text of at most `width` × `height`."""
-    rows = [*_head(status, width), "", *_metrics(status), "", *_events(status)]
+    head, notes, events = _head(status, width), _notes(status, width), _events(status)
+    room = height - 1 - len(head) - len(notes) - len(events) - 2  # what the metrics may take: the last events stay in sight
+    rows = [*head, "", *_metrics(status, max(room, 3)), *notes, "", *events]
     return "\n".join(_fit(row, width) for row in rows[: height - 1])
 
 
@@ -93,19 +97,27 @@ def _head(status: RolloutStatus, width: int) -> list[str]:
     return [row for row in rows if row]
 
 
-def _metrics(status: RolloutStatus) -> list[str]:
+def _metrics(status: RolloutStatus, room: int) -> list[str]:
     head = f"{'metric':<18} {'control':>10} {'candidate':>10}    "
     if not status.findings:
         return [head + "(no findings yet)"]
     rows = [head + "what it says"]
     worst = sorted(status.findings, key=lambda finding: ("ROLLBACK", "HOLD", "PASS").index(str(finding.get("decision", "PASS"))))
-    for finding in worst[:_METRICS]:
+    most = min(_METRICS, room - 1)
+    shown = len(worst) if len(worst) <= most else most - 1
+    for finding in worst[:shown]:
         mark = _MARKS.get(str(finding.get("decision")), " ")
         name, control, candidate = str(finding.get("metric"))[:18], _number(finding, "baseline"), _number(finding, "canary")
         rows.append(f"{name:<18} {control:>10} {candidate:>10}  {mark} {finding.get('reason', '')}")
-    if len(worst) > _METRICS:
-        rows.append(f"… and {len(worst) - _METRICS} more")
+    if len(worst) > shown:
+        rows.append(f"… and {len(worst) - shown} more")
     return rows
+
+
+def _notes(status: RolloutStatus, width: int) -> list[str]:
+    """What the checks of the data advise, in few lines: they are sentences, and the whole of them is in `rollout status`."""
+    rows = [row for note in status.notes for row in textwrap.wrap(f"note: {note}", width, subsequent_indent="      ")]
+    return rows if len(rows) <= _NOTES else [*rows[: _NOTES - 1], f"      … ({len(status.notes)} notes: `rollout status` has them)"]
 
 
 def _events(status: RolloutStatus) -> list[str]:

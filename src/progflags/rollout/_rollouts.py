@@ -13,7 +13,7 @@ from uuid import uuid4
 from progflags._clock import Clock
 from progflags._fork import in_child
 from progflags._trouble import swallow
-from progflags.canary import Decision, Pool, Recorder
+from progflags.canary import Pool, Recorder
 from progflags.errors import ConflictError, DefinitionError, StoreError, TransitionRefused
 from progflags.flags import Client, FlagModel, Live
 from progflags.flags import kill as kill_
@@ -24,7 +24,7 @@ from progflags.rollout._decide import Sight
 from progflags.rollout._forecast import span
 from progflags.rollout._kept import Kept
 from progflags.rollout._ledger import Ledger, Page
-from progflags.rollout._look import blocked, findings, settle
+from progflags.rollout._look import blocked, settle
 from progflags.rollout._outbox import Outbox, Sink
 from progflags.rollout._plan import Plan, PlanError
 from progflags.rollout._record import Record
@@ -366,33 +366,11 @@ class Rollouts:
         if record is None:
             record = Record(page.flag, self.plan(page.flag))
         intent = self._brake.intent(page.flag)
-        pending = intent is not None and intent.run == record.run
-        verdict = record.verdict or {}
-        word = verdict.get("decision")
-        ended = record.stage < 0 or record.stage >= record.plan.end
-        return RolloutStatus(
-            flag=page.flag,
-            state=State.ROLLING_BACK if pending else record.state,
-            stage=None if ended else record.stage,
-            stages=record.plan.end,
-            percent=record.share / 10_000,
-            since=record.since,
-            bake=record.plan.bake(record.stage),
-            baked=record.baked,
-            bake_left=record.bake_left,
-            samples=record.samples,
-            min_samples=record.plan.min_samples(record.stage),
-            verdict=None if word is None else Decision(word),
-            why=str(verdict.get("reason", "")),
-            findings=findings(record),
-            reason=intent.reason if intent is not None and pending else record.reason,
-            actor=record.moved_by,
-            run=record.run,
-            profile=record.plan.profile,
-            reach=record.reach / 10_000,
+        return RolloutStatus.of(
+            record,
+            wanted=intent.reason if intent is not None and intent.run == record.run else None,
             waiting=self._blocked(record, self._controller.pages) if record.state in _WAITING else "",
             cool_down=record.cooling(self._clock.now()),
-            pending=pending,
             changed=self._changed(record),
             killed=page.live.killed is not None,
             history=history,

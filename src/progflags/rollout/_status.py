@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from progflags.canary import Decision
+from progflags.rollout._look import findings
+from progflags.rollout._record import Record
 from progflags.rollout._state import State
 
 __all__ = ["RolloutStatus", "Transition"]
@@ -65,7 +67,8 @@ class RolloutStatus:
 
     `stage` counts from 0; None before the start, during the watch and after the end. `percent` is the share in the store.
     `since`: wall time of the last step. `bake`, `baked`, `bake_left`: seconds. `samples`: calls per arm in this stage.
-    `verdict`: PASS, HOLD or ROLLBACK of the last judgement, `findings` one dict per metric, `why` its sentence. `waiting`:
+    `verdict`: PASS, HOLD or ROLLBACK of the last judgement, `findings` one dict per metric, `why` its sentence, `notes` what
+    the checks of the data advise. `waiting`:
     why it may not climb just now (a window, a freeze, a rollout it needs), empty otherwise. `cool_down`: seconds until a
     retry is possible without force. `pending`: a rollback this process knows of and the store does not yet. `changed`: the
     file's plan is no longer the one this run was started with. `killed`: the safe variant serves, whatever the share.
@@ -96,6 +99,51 @@ class RolloutStatus:
     changed: bool = False
     killed: bool = False
     history: tuple[Transition, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        record: Record,
+        *,
+        wanted: str | None,
+        waiting: str,
+        cool_down: float,
+        changed: bool,
+        killed: bool,
+        history: tuple[Transition, ...],
+    ) -> RolloutStatus:
+        """Of a record as it is stored; `wanted` is why this process wants it rolled back, None where it does not."""
+        plan, verdict = record.plan, record.verdict or {}
+        word = verdict.get("decision")
+        return cls(
+            flag=record.flag,
+            state=State.ROLLING_BACK if wanted is not None else record.state,
+            stage=None if record.stage < 0 or record.stage >= plan.end else record.stage,
+            stages=plan.end,
+            percent=record.share / 10_000,
+            since=record.since,
+            bake=plan.bake(record.stage),
+            baked=record.baked,
+            bake_left=record.bake_left,
+            samples=record.samples,
+            min_samples=plan.min_samples(record.stage),
+            verdict=None if word is None else Decision(word),
+            why=str(verdict.get("reason", "")),
+            findings=findings(record),
+            notes=tuple(map(str, verdict.get("notes", ()))),
+            reason=record.reason if wanted is None else wanted,
+            actor=record.moved_by,
+            run=record.run,
+            profile=plan.profile,
+            reach=record.reach / 10_000,
+            waiting=waiting,
+            cool_down=cool_down,
+            pending=wanted is not None,
+            changed=changed,
+            killed=killed,
+            history=history,
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -104,6 +152,7 @@ class RolloutStatus:
             **plain,
             "samples": dict(self.samples),
             "findings": [dict(finding) for finding in self.findings],
+            "notes": list(self.notes),
             "history": [step.to_dict() for step in self.history],
         }
 
