@@ -15,7 +15,7 @@ from progflags.context import Context, as_context, scope, unit_bytes
 from progflags.darklaunch import shadow
 from progflags.darklaunch._interrupt import is_delivered
 from progflags.darklaunch._redact import mute
-from progflags.flags import Client, Evaluation, Reason, _default
+from progflags.flags import Client, Evaluation, Reason, given
 from progflags.flags._bucket import PPM, digest, seed, threshold
 
 __all__ = ["Gate"]
@@ -23,7 +23,7 @@ __all__ = ["Gate"]
 _NOTHING: Final[Mapping[str, Any]] = {}
 _ALL: Final = 1 << 64
 Decide = Callable[[bytes | None, Mapping[str, Any]], Evaluation]
-_View = tuple[object, Decide | None, bool | None]
+_View = tuple[object, Decide | None, bool | None]  # as Gate._view says
 
 
 class Gate:
@@ -59,7 +59,7 @@ class Gate:
     @property
     def client(self) -> Client | None:
         """The client asked: the one given, else the default one, if there is one by now."""
-        return self._client or _default._default
+        return given(self._client)
 
     def passes(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
         """
@@ -69,12 +69,12 @@ class Gate:
         """
         if shadow.active():
             return False
-        client = self._client or _default._default
+        client = self._client or given(None)
         if client is None:
             self.off()
             return False
         view = self._view
-        if client._ruleset is not view[0]:
+        if client.serving is not view[0]:
             view = self._follow(client)
         if view[2] is False:
             self.off()
@@ -83,19 +83,18 @@ class Gate:
 
     def _follow(self, client: Client) -> _View:
         """Another ruleset serves: look the flag up again, and whether it says the same to everybody."""
-        ruleset = client._ruleset
-        compiled = client._now().compiled.get(self.flag)
-        if compiled is None:
-            self._view = (ruleset if ruleset is client._base else None, None, False)
+        silent = client.silently(self.flag)
+        if silent.decide is None:
+            self._view = (silent.serving, None, False)
             return self._view
         constant: bool | None
         try:
-            answer = compiled.decide(None, _NOTHING)
-            constant = answer.value is True if compiled.forced is not None or answer.reason is Reason.STATIC else None
+            answer = silent.decide(None, _NOTHING)
+            constant = answer.value is True if silent.forced or answer.reason is Reason.STATIC else None
         except Exception:  # it hashes the unit, or looks at attributes: not the same for everybody
             constant = None
         # Under an override somewhere the answer depends on who asks: nothing is remembered then.
-        view = (ruleset if ruleset is client._base else None, compiled.decide, constant)
+        view = (silent.serving, silent.decide, constant)
         self._view = view
         return view
 

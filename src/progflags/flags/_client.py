@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from math import isfinite
 from types import TracebackType
-from typing import Any, NoReturn, Self, TypeVar
+from typing import Any, NamedTuple, NoReturn, Self, TypeVar
 
 from progflags._clock import Clock
 from progflags._fork import in_child
@@ -17,6 +17,7 @@ from progflags.context import NOBODY, Context, as_context, current, scope
 from progflags.events import Bus, Reloaded, Tracked
 from progflags.flags._compile import Workshop
 from progflags.flags._counters import Counters, Outcome, Watch
+from progflags.flags._evaluation import Evaluation
 from progflags.flags._exposures import Exposures
 from progflags.flags._live import Live
 from progflags.flags._model import Snapshot
@@ -26,7 +27,7 @@ from progflags.flags._reader import Reader, Who
 from progflags.flags._ruleset import EMPTY, Pin, Ruleset, assemble, forced_by
 from progflags.flags._typed import Flag
 
-__all__ = ["Client", "View"]
+__all__ = ["Client", "Silent", "View"]
 
 T = TypeVar("T")
 
@@ -81,6 +82,17 @@ class Client(Reader):
         raise TypeError("a client can't be pickled or copied: connect again where it is needed, for instance in the child process")
 
     # ── what serves ────────────────────────────────────────────────────────
+
+    #: What serves, as a mark to compare by identity: another one after every change, and while an override is in force anywhere.
+    #: (The slot itself under a public name: those who remember an answer ask this at every call.)
+    serving: object = vars(Reader)["_ruleset"]
+
+    def silently(self, key: str) -> Silent:
+        """How a flag decides, without counting and without an exposure; what goes wrong in it is raised."""
+        ruleset = self._ruleset
+        compiled = self._now().compiled.get(key)
+        lasting = ruleset if ruleset is self._base else None
+        return Silent(None, False, lasting) if compiled is None else Silent(compiled.decide, compiled.forced is not None, lasting)
 
     @property
     def definitions(self) -> Snapshot | None:
@@ -320,6 +332,19 @@ class Client(Reader):
 def _differing(one: Mapping[str, object], other: Mapping[str, object]) -> set[str]:
     """The keys under which two tables do not say the same."""
     return {key for key in one.keys() | other.keys() if one.get(key) != other.get(key)}
+
+
+class Silent(NamedTuple):
+    """
+    One flag's `decide(unit, attributes)`, None where there is no such flag.
+
+    `forced`: everybody gets the same, whatever the rules say. It holds as long as the client's `serving` is this one; where
+    an override was in force that is None, for then the answer depends on who asks.
+    """
+
+    decide: Callable[[bytes | None, Mapping[str, Any]], Evaluation] | None
+    forced: bool
+    serving: object
 
 
 class View(Reader):
