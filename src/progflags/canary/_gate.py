@@ -99,7 +99,8 @@ class Gate:
         for name in ("max", "min"):
             bound = getattr(self, name)
             if bound is not None and share and not 0 <= bound <= 1:
-                raise ValueError(f"{name} of {self.metric!r} is a share between 0 and 1, not {bound!r}: 0.1 % is 0.001")
+                source = "" if self.metric.endswith("_rate") else '; for a source\'s reading, write kind = "gauge"'
+                raise ValueError(f"{name} of {self.metric!r} is a share between 0 and 1, not {bound!r}: 0.1 % is 0.001{source}")
         if self.max is not None and self.min is not None and self.min > self.max:
             raise ValueError(f"min {self.min!r} of {self.metric!r} is above its max {self.max!r}")
         if self.max_increase is not None and self.max_increase < 0:

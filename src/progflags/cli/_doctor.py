@@ -25,6 +25,7 @@ _EXTRAS = {
     "openfeature": "openfeature-sdk",
     "postgres": "psycopg",
     "redis": "redis",
+    "prometheus": "httpx",
     "cli": "rich",
 }
 

@@ -1,0 +1,152 @@
+"""
+Prometheus: the value of a PromQL expression as an external metric that a gate can read.
+
+Install `progflags[prometheus]`, then `flags.metrics.source("queue_depth", Query("http://prometheus:9090", "sum(queue_depth)"))`.
+The server is asked in the background: a controller that reads the metric never waits for it, and so is never late with a
+rollback because a server elsewhere is slow.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from progflags._clock import SYSTEM, Clock
+from progflags._fork import in_child
+from progflags._trouble import swallow
+from progflags.errors import MissingExtraError
+
+try:
+    import httpx
+except ImportError:
+    raise MissingExtraError("prometheus", "httpx") from None
+
+__all__ = ["Query"]
+
+
+class Query:
+    """
+    The last answer to `promql`, while it is fresh; None otherwise, which a gate takes for no data.
+
+    `url` is the server's, as people open it in a browser. It is asked every `every` seconds from the first reading on, and
+    an answer counts for `max_age` seconds. The expression must give one series: put `sum(…)` or `max(…)` around it.
+
+    A missing denominator is no data: 0/0 is NaN in PromQL and an absent series gives no value, and both are None here. A
+    missing numerator is zero: where a counter has no series before its first event, say so with `missing=0.0`, or write
+    `(sum(rate(failed[5m])) or vector(0)) / sum(rate(requests[5m]))`, which can tell the two apart.
+
+    Note that the server itself still answers with samples up to five minutes old; ask `timestamp(…)` where that matters.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        promql: str,
+        *,
+        every: float = 15.0,
+        max_age: float = 60.0,
+        timeout: float = 5.0,
+        missing: float | None = None,
+        headers: Mapping[str, str] | None = None,
+        clock: Clock = SYSTEM,
+    ) -> None:
+        if not promql.strip():
+            raise ValueError("which expression? promql is empty")
+        for name, value in (("every", every), ("max_age", max_age), ("timeout", timeout)):
+            if not 0 < value < math.inf:
+                raise ValueError(f"{name} is a number of seconds above 0, not {value!r}")
+        parts = httpx.URL(url)
+        if parts.scheme not in {"http", "https"} or not parts.host:
+            raise ValueError(f"url is the server's http(s) address, as in 'http://prometheus:9090', not {url!r}")
+        self.promql = promql
+        self._url = str(parts).rstrip("/") + "/api/v1/query"
+        self._every, self._max_age, self._timeout = every, max_age, timeout
+        self._missing = missing
+        self._headers = dict(headers or {})
+        self._clock = clock
+        self._closed = False
+        self.after_fork()
+        in_child(self)
+
+    def after_fork(self) -> None:
+        """A child asks by itself, when it first reads."""
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._answer: tuple[float, float | None] | None = None
+
+    def __call__(self) -> float | None:
+        """The reading; starts asking in the background if nobody did. Never blocks, never raises."""
+        if self._thread is None and not self._closed:
+            self._start()
+        answer = self._answer
+        if answer is None or self._clock.monotonic() - answer[0] > self._max_age:
+            return None
+        return answer[1]
+
+    def ask(self) -> float | None:
+        """
+        Ask now, and wait for the answer, which is the reading from here on.
+
+        Raises:
+            ValueError: the server refused the expression, or it gives more than one series, or no number.
+            httpx.HTTPError: the server was not reached, or took longer than `timeout`.
+        """
+        at = self._clock.monotonic()  # an answer is as old as its question
+        reply = httpx.post(self._url, data={"query": self.promql}, headers=self._headers, timeout=self._timeout)
+        value = _value(reply, self.promql)
+        if value is None:
+            value = self._missing
+        elif math.isnan(value):
+            value = None
+        self._answer = (at, value)
+        return value
+
+    def close(self) -> None:
+        """Ask no more."""
+        self._closed = True
+        self._wake.set()
+
+    def _start(self) -> None:
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="progflags-prometheus", daemon=True)
+                self._thread.start()
+
+    def _run(self) -> None:
+        while not self._closed:
+            try:
+                self.ask()
+            except Exception as error:
+                swallow(f"prometheus query {self.promql!r}", error)
+            self._wake.wait(self._every)
+
+
+def _value(reply: httpx.Response, promql: str) -> float | None:
+    """The one number in an answer of the HTTP API (prometheus.io/docs/prometheus/latest/querying/api); None when there is none."""
+    body = _body(reply)
+    if body.get("status") != "success":
+        raise ValueError(f"{promql!r} was refused: {body.get('errorType', '')} {body.get('error', '')}".rstrip())
+    data = body.get("data") or {}
+    kind, result = data.get("resultType"), data.get("result")
+    if kind == "vector" and isinstance(result, list):
+        if len(result) > 1:
+            raise ValueError(f"{promql!r} gives {len(result)} series where a gate needs one: put sum(…) or max(…) around it")
+        pair = result[0]["value"] if result else None
+    elif kind == "scalar":
+        pair = result
+    else:
+        raise ValueError(f"{promql!r} gives a {kind}, not a number")
+    return None if pair is None else float(pair[1])
+
+
+def _body(reply: httpx.Response) -> dict[str, Any]:
+    try:
+        body = reply.json()
+    except ValueError:
+        body = None
+    if not isinstance(body, dict):
+        raise ValueError(f"HTTP {reply.status_code} without the JSON of Prometheus' API: is {reply.url} a Prometheus server?")  # noqa: TRY004 - a wrong answer, not a wrong type
+    return body
