@@ -15,14 +15,13 @@ import threading
 import time
 from collections.abc import Callable, Generator
 from typing import Any, TypeVar
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 from uuid import uuid4
 
 from progflags._clock import SYSTEM, Clock
 from progflags._fork import in_child
-from progflags._json import loads
 from progflags.errors import MissingExtraError, StoreError
-from progflags.store import Board, Commit, Document, Entry, Row
+from progflags.store import Commit, Document, Entry, Row
+from progflags.store._server import ServerStore
 from progflags.store._writing import REMEMBERED, conflict, texts
 
 try:
@@ -36,7 +35,6 @@ __all__ = ["PostgresStore"]
 T = TypeVar("T")
 
 _VERSION = 1
-_LOOK = 0.02  # seconds between two looks while waiting
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS progflags_state (namespace text PRIMARY KEY, version int NOT NULL, revision bigint NOT NULL);
@@ -51,18 +49,14 @@ CREATE UNLOGGED TABLE IF NOT EXISTS progflags_board (namespace text, topic text 
 """
 
 
-class PostgresStore:
+class PostgresStore(ServerStore):
     """A store in the database that `url` names. `timeout` is how many seconds one statement, or the wait for a lock, may take."""
 
+    _went_back = "it was restored, or this is a replica"
+
     def __init__(self, url: str, *, timeout: float = 5.0, clock: Clock = SYSTEM) -> None:  # noqa: ARG002 - the server's clock counts
-        parts = urlsplit(url)
-        options = dict(parse_qsl(parts.query))
-        self._namespace = options.pop("namespace", "progflags")
-        self._address = urlunsplit(parts._replace(query=urlencode(options)))
-        self._url = re.sub(r"//[^/@]*@", "//", re.sub(r"(?<=[?&])(user|password)=[^&]*&?", "", url)).rstrip("?&")
+        super().__init__(url, re.sub(r"//[^/@]*@", "//", re.sub(r"(?<=[?&])(user|password)=[^&]*&?", "", url)).rstrip("?&"))
         self._timeout = timeout
-        self._closed = False
-        self._highest = 0
         self._connection: Any = None
         self._abandoned: list[Any] = []
         self._lock = threading.RLock()
@@ -78,14 +72,6 @@ class PostgresStore:
         """The parent's connection is the parent's: not even closed here, for that would end its session."""
         self._abandoned.append(self._connection)
         self._connection, self._lock = None, threading.RLock()
-
-    @property
-    def url(self) -> str:
-        return self._url
-
-    @property
-    def board(self) -> Board:
-        return self._board
 
     def revision(self) -> int:
         before = self._highest
@@ -126,12 +112,6 @@ class PostgresStore:
         revision = self._run(take, whole=True)
         self._highest = max(self._highest, revision)
         return revision
-
-    def wait(self, revision: int, timeout: float) -> int:
-        until = time.monotonic() + timeout
-        while (now := self.revision()) <= revision and (left := until - time.monotonic()) > 0:
-            time.sleep(min(_LOOK, left))
-        return now
 
     def history(self, subject: str, *, after: int = 0, limit: int = 1000) -> tuple[Entry, ...]:
         query = """SELECT number, revision, body FROM progflags_history WHERE namespace = %s AND subject = %s AND number > %s
@@ -215,23 +195,6 @@ class PostgresStore:
         query = """INSERT INTO progflags_history SELECT %(namespace)s, %(subject)s, coalesce(max(number), 0) + 1, %(revision)s, %(text)s
                    FROM progflags_history WHERE namespace = %(namespace)s AND subject = %(subject)s"""
         cursor.execute(query, {"namespace": self._namespace, "subject": subject, "revision": revision, "text": text})
-
-    def _met(self, revision: Any, before: int) -> int:
-        """The revision, if it is not below what this process had met `before` it asked."""
-        number = int(revision)
-        if number < before:
-            raise StoreError(
-                f"{self.url} went back from revision {before} to {number}: it was restored, or this is a replica;"
-                " look at the rollouts, then restart every program that uses it"
-            )
-        self._highest = max(self._highest, number)
-        return number
-
-    def _body(self, text: str) -> Any:
-        try:
-            return loads(text)
-        except ValueError as error:
-            raise StoreError(f"{self.url} holds something progflags did not write ({error})") from None
 
 
 class _Impatient(psycopg.Connection[Any]):

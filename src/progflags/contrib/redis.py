@@ -12,18 +12,16 @@ evict it: `maxmemory-policy noeviction`. If a lost transition would hurt, keep t
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable
 from typing import Any, TypeVar
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 from uuid import uuid4
 
 from progflags._clock import SYSTEM, Clock
 from progflags._fork import in_child
-from progflags._json import loads
 from progflags._trouble import say
 from progflags.errors import MissingExtraError, StoreError
-from progflags.store import Board, Commit, Document, Entry, Row
+from progflags.store import Commit, Document, Entry, Row
+from progflags.store._server import ServerStore
 from progflags.store._writing import REMEMBERED, conflict, texts
 
 try:
@@ -37,7 +35,6 @@ __all__ = ["RedisStore"]
 T = TypeVar("T")
 
 _VERSION = 1
-_LOOK = 0.02  # seconds between two looks while waiting
 _ROW_LIVES = 86_400  # seconds a Board row is kept after its worker was last heard; control state is kept for ever
 
 # KEYS: revision, documents, ids, ids by age, then one list per entry. ARGV: id, remembered, the number of expected keys and
@@ -97,18 +94,14 @@ return 1
 """
 
 
-class RedisStore:
+class RedisStore(ServerStore):
     """A store in the Redis that `url` names. `timeout` is how many seconds one call to it may take."""
 
+    _went_back = "it lost commits in a failover, was flushed or restored"
+
     def __init__(self, url: str, *, timeout: float = 5.0, clock: Clock = SYSTEM) -> None:  # noqa: ARG002 - the server's clock counts
-        parts = urlsplit(url)
-        options = dict(parse_qsl(parts.query))
-        self._namespace = options.pop("namespace", "progflags")
-        self._address = urlunsplit(parts._replace(query=urlencode(options)))
-        self._url = _printable(url)
+        super().__init__(url, _printable(url))
         self._timeout = timeout
-        self._highest = 0
-        self._closed = False
         self._connect()
         in_child(self)
         self._board = _RedisBoard(self)
@@ -156,14 +149,6 @@ class RedisStore:
         if policy != "noeviction":
             say("store", f"{self.url} may evict what is kept there ({policy}): set maxmemory-policy noeviction")
 
-    @property
-    def url(self) -> str:
-        return self._url
-
-    @property
-    def board(self) -> Board:
-        return self._board
-
     def revision(self) -> int:
         before = self._highest
         return self._met(self._run(lambda: self._client.get(self._key("revision"))) or 0, before)
@@ -190,12 +175,6 @@ class RedisStore:
             conflict(self.url, commit, dict(zip(commit.expects, map(int, numbers), strict=True)))
         return self._met(numbers[0], before if word == b"done" else 0)  # one taken long ago may be older than what was met since
 
-    def wait(self, revision: int, timeout: float) -> int:
-        until = time.monotonic() + timeout
-        while (now := self.revision()) <= revision and (left := until - time.monotonic()) > 0:
-            time.sleep(min(_LOOK, left))
-        return now
-
     def history(self, subject: str, *, after: int = 0, limit: int = 1000) -> tuple[Entry, ...]:
         first, most = max(0, after), max(0, limit)
         lines = self._run(lambda: self._client.lrange(self._key(f"history:{subject}"), first, first + most - 1)) if most else []
@@ -205,23 +184,6 @@ class RedisStore:
     def close(self) -> None:
         self._closed = True
         self._client.close()
-
-    def _met(self, revision: Any, before: int) -> int:
-        """The revision, if it is not below what this process had met `before` it asked."""
-        number = int(revision)
-        if number < before:
-            raise StoreError(
-                f"{self.url} went back from revision {before} to {number}: it lost commits in a failover, was flushed or restored;"
-                " look at the rollouts, then restart every program that uses it"
-            )
-        self._highest = max(self._highest, number)
-        return number
-
-    def _body(self, text: bytes) -> Any:
-        try:
-            return loads(text)
-        except ValueError as error:
-            raise StoreError(f"{self.url} holds something progflags did not write ({error}): give it a namespace of its own") from None
 
 
 class _RedisBoard:
