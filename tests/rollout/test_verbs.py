@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+import progflags as pf
 from progflags.errors import DefinitionError, TransitionRefused
 from progflags.rollout import RolloutStatus, State
 
@@ -175,6 +176,12 @@ def test_a_flag_without_a_rollout_is_refused_by_name(house, key):
     house.define({FLAG: rollout_table(), "plain": None})
     with pytest.raises(TransitionRefused, match="did you mean|has no rollout"):
         house.rollouts.start(key)
+
+
+def test_a_flag_whose_definition_was_rejected_says_why():
+    with pf.connect({"flags": {FLAG: {"rollout": rollout_table(pol="1s")}}}, poll=None) as flags:
+        with pytest.raises(DefinitionError, match="flags.new-checkout.rollout.pol: unknown key"):
+            flags.rollouts.start(FLAG)
 
 
 def test_a_table_that_cannot_be_carried_out_names_its_key():

@@ -357,6 +357,8 @@ class Rollouts:
         self._known(flag)
         snapshot = self._client.definitions
         model = None if snapshot is None else snapshot.flags.get(flag)
+        if model is None and snapshot is not None:  # `broken`: its definition was rejected, and there is no earlier one
+            raise DefinitionError([problem for problem in snapshot.rejected if f"{problem.key}.".startswith(f"flags.{flag}.")])
         if model is None or model.rollout is None:
             raise TransitionRefused(f"{flag!r} has no rollout: give it a `rollout` table in the flag file")
         return model
