@@ -4,9 +4,11 @@ import asyncio
 import sys
 import threading
 import time
+from functools import partial
 
 import pytest
 
+from progflags.asgi import DarkLaunchMiddleware
 from progflags.darklaunch import Outcome, dark_launch
 
 
@@ -454,3 +456,14 @@ def test_raise_on_mismatch_gives_the_test_an_exception(flags, engine):
 
     assert caught.value.differences[0].candidate == 2
     assert control.dark_launch.stats().outcomes["mismatch"] == 1
+
+
+@pytest.mark.parametrize(
+    "launch", [lambda **options: dark_launch("on", candidate=len, **options), partial(DarkLaunchMiddleware, len, flag="on", candidate=len)]
+)
+def test_an_option_nobody_knows_is_refused_when_decorated(launch):
+    """`sampel=0.01` would otherwise shadow every call."""
+    with pytest.raises(TypeError, match=r"no option 'sampel'. did you mean 'sample'\?"):
+        launch(sampel=0.01)
+    with pytest.raises(TypeError, match="no option 'zzz'"):
+        launch(zzz=1)

@@ -42,6 +42,7 @@ from progflags.darklaunch._verdict import DarkLaunchVerdict, judge
 from progflags.darklaunch.shadow import Expired
 from progflags.errors import ProgflagsError
 from progflags.events import Compared
+from progflags.flags import suggest
 
 __all__ = ["DarkLaunchMismatch", "Experiment"]
 
@@ -76,6 +77,8 @@ class Experiment:
     def __init__(self, flag: str, *, own_engine: Engine | None = None, **options: Unpack[Options]) -> None:
         if not isinstance(flag, str) or not flag:
             raise ValueError(f"a dark launch is named by its flag's key, not {flag!r}")
+        for name in options.keys() - Options.__annotations__.keys():
+            raise TypeError(f"a dark launch has no option {name!r}. {suggest(name, Options.__annotations__)}".rstrip())
         executor = options.get("executor", "auto")
         if executor not in EXECUTORS:
             raise ValueError(f"executor is one of {', '.join(EXECUTORS)}, not {executor!r}")
