@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from progflags.canary import Evidence, Gate, Window, judge
 from progflags.canary._claims import claims
-from progflags.canary._sequential import LEVEL, MAJORITY, RATIO, fresh, level, log_mean, majority, ratio, share
+from progflags.canary._sequential import MAJORITY, fresh, log_mean, majority
 from progflags.canary._track import Track
 from support.windows import arm, window
 
@@ -200,54 +200,7 @@ def test_a_metric_that_breaks_holds_and_the_others_are_judged(monkeypatch):
     assert "bug" in verdict.findings[0].reason
 
 
-# -- the mathematics ----------------------------------------------------------------------------------------------------
-
-
-def binomial(n, p):
-    return [
-        math.exp(math.lgamma(n + 1) - math.lgamma(x + 1) - math.lgamma(n - x + 1) + x * math.log(p) + (n - x) * math.log1p(-p))
-        for x in range(n + 1)
-    ]
-
-
-@settings(max_examples=40, deadline=None)
-@given(
-    st.integers(1, 25),
-    st.integers(1, 25),
-    st.floats(0.01, 0.9),
-    st.floats(0, 1),
-    st.floats(0.01, 1.0),
-    st.booleans(),
-    st.sampled_from([ratio, share]),
-)
-def test_wealth_does_not_grow_on_average_under_the_null(n_c, n_b, p_b, margin, within, up, test):  # noqa: PLR0917
-    """The supermartingale property, by summing over *every* outcome of a batch: E[e] is at most 1 for any rates the null allows."""
-    null = 1 + margin if up else 1 / (1 + margin)
-    p_c = p_b * null * within if up else min(1 - 1e-9, p_b * null / within)
-    p_c = min(p_c, 1 - 1e-9)
-    if not up and p_c < p_b * null:
-        return  # the cap pushed it out of the null
-
-    mean = math.fsum(
-        a * b * math.exp(log_mean(test(fresh(RATIO), null, up, x_c, n_c, x_b, n_b)))
-        for x_c, a in enumerate(binomial(n_c, p_c))
-        for x_b, b in enumerate(binomial(n_b, p_b))
-    )
-
-    # Betting conditions on the number of events; with few trials the candidate's share of them is a little below theta.
-    assert mean <= 1 + (1e-9 if test is ratio else 0.05)
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.integers(1, 60), st.floats(0.01, 0.99), st.floats(0.01, 1.0), st.booleans())
-def test_absolute_wealth_does_not_grow_on_average_under_the_null(n, null, within, up):
-    """Likewise for a breach and for compliance."""
-    p = null * within if up else 1 - (1 - null) * within
-    p = min(max(p, 1e-9), 1 - 1e-9)
-
-    mean = math.fsum(a * math.exp(log_mean(level(fresh(LEVEL), null, up, x, n))) for x, a in enumerate(binomial(n, p)))
-
-    assert mean <= 1 + 1e-9
+# -- the wealth of one track ------------------------------------------------------------------------------------------
 
 
 def test_a_fair_gauge_earns_nothing_and_a_steady_breach_is_refuted_in_six_readings():
@@ -285,53 +238,6 @@ def test_restarting_itself_costs_nothing():
         later = track.restart()
         assert later._wealth(later.logs) == pytest.approx(track._wealth(track.logs), abs=1e-12)
         track = later.add((later.logs[0] + 0.3, later.logs[1] - 0.2))
-
-
-# -- metamorphic --------------------------------------------------------------------------------------------------------
-
-
-counts = st.tuples(st.integers(0, 40), st.integers(40, 400), st.integers(0, 40), st.integers(40, 400))
-
-
-@given(st.lists(counts, min_size=1, max_size=8), st.randoms(use_true_random=False))
-def test_the_order_of_batches_does_not_matter_to_final_wealth(rows, rng):
-    """Permuted batches end at the same wealth (the maximum on the way may differ)."""
-    shuffled = rng.sample(rows, len(rows))
-    for test in (ratio, share):
-        logs, other = fresh(RATIO), fresh(RATIO)
-        for row, swapped in zip(rows, shuffled, strict=True):
-            logs, other = test(logs, 1.1, True, *row), test(other, 1.1, True, *swapped)
-        assert log_mean(logs) == pytest.approx(log_mean(other), abs=1e-9)
-
-
-@given(counts, st.integers(2, 5))
-def test_splitting_a_batch_evenly_changes_nothing_for_independent_events(row, parts):
-    """Wealth of the ratio test depends on sums when the split of traffic is the same."""
-    whole, split = ratio(fresh(RATIO), 1.1, True, *row), fresh(RATIO)
-    for _ in range(parts):
-        split = ratio(split, 1.1, True, *(value / parts for value in row))
-
-    assert log_mean(split) == pytest.approx(log_mean(whole), abs=1e-9)
-
-
-@given(counts, st.floats(0.01, 100))
-def test_scaling_exposure_of_both_arms_changes_nothing(row, unit):
-    """Per request or per thousand requests."""
-    x_c, n_c, x_b, n_b = row
-
-    assert log_mean(ratio(fresh(RATIO), 1.1, True, x_c, n_c * unit, x_b, n_b * unit)) == pytest.approx(
-        log_mean(ratio(fresh(RATIO), 1.1, True, *row)), abs=1e-6
-    )
-
-
-@given(counts)
-def test_relabelling_the_arms_mirrors_the_test(row):
-    """ "Candidate above control" is "control below candidate"."""
-    x_c, n_c, x_b, n_b = row
-
-    assert log_mean(ratio(fresh(RATIO), 1.0, True, *row)) == pytest.approx(
-        log_mean(ratio(fresh(RATIO), 1.0, False, x_b, n_b, x_c, n_c)), abs=1e-9
-    )
 
 
 # -- faults -------------------------------------------------------------------------------------------------------------

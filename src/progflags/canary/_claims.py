@@ -27,6 +27,7 @@ __all__ = [
     "seen",
     "shift",
     "stretched",
+    "usual",
 ]
 
 Counts = tuple[float, float, float, float]  # x_c, n_c, x_b, n_b
@@ -143,6 +144,12 @@ def rate_of(gate: Gate, totals: Totals, before: Totals | None = None) -> tuple[f
         return moments.n, totals.bases
     had = before.events.get(gate.metric) or before.events.get(gate.metric.removesuffix("_rate")) or _NONE
     return moments.n, max(before.units - had.n + totals.units, moments.n)
+
+
+def usual(gate: Gate, control: Totals) -> float:
+    """The control's rate so far; 0 where nothing has been seen, or where events have no trials but an exposure."""
+    events, trials = rate_of(gate, control)
+    return events / trials if 0 < events <= trials else 0.0
 
 
 def moments_of(gate: Gate, totals: Totals) -> Moments:

@@ -11,7 +11,7 @@ from progflags.canary._claims import Claim, clustered, levels, margin, moments_o
 from progflags.canary._evidence import Evidence
 from progflags.canary._means import Strata, radius, tuning
 from progflags.canary._quantiles import ratio_interval
-from progflags.canary._sequential import LEVEL, RATIO, Logs, fresh, level, log_mean, ratio, share
+from progflags.canary._sequential import LEVEL, RATIO, Logs, fresh, level, log_mean, odds, ratio, share
 from progflags.canary._sketch import EDGES, OVERFLOW, Sample, position
 from progflags.canary._step import FIRST_READINGS
 from progflags.canary._totals import Moments, Totals
@@ -186,7 +186,7 @@ def _bets(claim: Claim, counts: tuple[float, float, float, float], batches: floa
     """The betting test's evidence had the counts come in equal batches, none emptier than one event."""
     x_c, n_c, x_b, n_b = counts
     batches = max(1.0, min(batches, x_c + x_b))
-    one = share(fresh(RATIO), claim.null, claim.up, x_c / batches, n_c / batches, x_b / batches, n_b / batches)
+    one = share(fresh(RATIO), odds(claim.null, x_b / n_b), claim.up, x_c / batches, n_c / batches, x_b / batches, n_b / batches)
     return log_mean(tuple(log * batches for log in one))
 
 

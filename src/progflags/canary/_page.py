@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from progflags.canary import _plots
 from progflags.canary._sentences import quantity
@@ -48,7 +50,7 @@ _SIGN = {Decision.PASS: "✓", Decision.HOLD: "…", Decision.ROLLBACK: "✕"}
 
 def page(report: CanaryReport) -> str:
     """A whole document."""
-    title = f"Canary: {report.decision}"
+    title = str(report.extra.get("title", f"Canary: {report.decision}"))
     policy = "default-src 'none'; style-src 'unsafe-inline'"
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
@@ -62,9 +64,11 @@ def body(report: CanaryReport) -> str:
     """The findings and plots, with their own style."""
     parts = [
         f'<section class="pf-canary"><style>{_STYLE}</style>',
+        f'<p class="soft">{escape(str(report.extra["title"]))}</p>' if "title" in report.extra else "",
         f'<h1><span class="{report.decision}">{_SIGN[report.decision]} {report.decision}</span></h1><p>{escape(report.reason)}</p>',
         _table(report),
         _figures(report),
+        _steps(report.extra.get("steps", ())),
         _numbers(report),
         "</section>",
     ]
@@ -94,6 +98,20 @@ def _row(name: str, finding: MetricResult) -> str:
         f'<td><b class="{finding.decision}">{_SIGN[finding.decision]} {finding.decision}</b><br>{escape(finding.reason)}</td>',
     ]
     return f"<tr>{''.join(cells)}</tr>"
+
+
+def _steps(steps: Sequence[Mapping[str, Any]]) -> str:
+    """A rollout's history, oldest first."""
+    if not steps:
+        return ""
+    head = "".join(f"<th scope=col>{name}</th>" for name in ("Time", "Step", "Share", "By", "Reason"))
+    rows = "".join(
+        f"<tr><td>{datetime.fromtimestamp(step['at'], UTC):%Y-%m-%d %H:%M:%S}Z</td>"
+        f"<td>{escape(str(step['from']))} → {escape(str(step['to']))}</td><td>{step['percent']:g} %</td>"
+        f"<td>{escape(str(step['actor']))}</td><td>{escape(str(step['reason']))}</td></tr>"
+        for step in steps
+    )
+    return f"<h2>Steps</h2><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
 
 
 def _figures(report: CanaryReport) -> str:

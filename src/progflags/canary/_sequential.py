@@ -19,7 +19,7 @@ from functools import lru_cache
 from math import exp, log, log1p
 from typing import Final
 
-__all__ = ["LEVEL", "MAJORITY", "RATIO", "Logs", "discoveries", "fresh", "grid", "level", "log_mean", "majority", "ratio", "share"]
+__all__ = ["LEVEL", "MAJORITY", "RATIO", "Logs", "discoveries", "fresh", "grid", "level", "log_mean", "majority", "odds", "ratio", "share"]
 
 Logs = tuple[float, ...]
 
@@ -75,6 +75,18 @@ def ratio(logs: Logs, null: float, up: bool, x_c: float, n_c: float, x_b: float,
     return tuple([wealth + x_c * gain - k * log1p(part * excess) for wealth, (excess, gain) in zip(logs, _ratios(null, up), strict=True)])
 
 
+def odds(null: float, rate: float) -> float:
+    """
+    The quotient of odds when the candidate's rate is `null` times the control's, which is `rate`: what `share` is given as its null.
+
+    Given how many events a batch had, the candidate's part of them follows the odds, not the rates (Fisher's noncentral
+    hypergeometric), and is nearest to them where events are few. For rare events both are one. For a rate of 10 % and half as much
+    again tolerated, betting against the quotient of rates would earn 0.2 % a batch from a healthy candidate, which adds up.
+    """
+    rate = min(rate, 0.95 / max(null, 1.0))
+    return null * (1 - rate) / (1 - null * rate)
+
+
 @lru_cache(maxsize=256)
 def _odds(up: bool) -> Logs:
     return tuple(1 + g if up else 1 / (1 + g) for g in grid(RATIO, 19.0))
@@ -87,7 +99,7 @@ def share(logs: Logs, null: float, up: bool, x_c: float, n_c: float, x_b: float,
     One hot client that retries five thousand times is one surprise, not five thousand. The price: a batch can multiply
     the wealth by little more than one over the candidate's share of the traffic.
 
-    e = 1 + lambda (x_c/K - theta0),  theta0 = n_c r0 / (n_c r0 + n_b),  lambda predictable given K.
+    e = 1 + lambda (x_c/K - theta0),  theta0 = n_c r0 / (n_c r0 + n_b),  lambda predictable given K. `null` is r0 as `odds` has it.
 
     Source: Waudby-Smith & Ramdas, JRSS-B 2024, on batch shares.
     """

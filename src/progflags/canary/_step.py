@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from progflags.canary._claims import Claim, Counts, clustered, levels, margin, rate_of, shift, stretched
+from progflags.canary._claims import Claim, Counts, clustered, levels, margin, rate_of, shift, stretched, usual
 from progflags.canary._gate import Gate
 from progflags.canary._means import Strata
-from progflags.canary._sequential import LEVEL, MAJORITY, RATIO, Logs, level, majority, ratio, share
+from progflags.canary._sequential import LEVEL, MAJORITY, RATIO, Logs, level, majority, odds, ratio, share
 from progflags.canary._sketch import OVERFLOW, Sample
 from progflags.canary._totals import CLUSTERED, Moments, Totals, dispersion
 from progflags.canary._track import Track
@@ -79,8 +79,11 @@ class Step:
             return
         x_c, n_c = rate_of(claim.gate, self.batch.candidate, self.before.candidate)
         x_b, n_b = rate_of(claim.gate, self.batch.control, self.before.control)
-        test = share if clustered(self.evidence.modes, claim.gate) or self._scattered(claim.gate) else ratio
-        self._put(claim, BAD, RATIO, lambda logs: test(logs, claim.null, claim.up, x_c, n_c, x_b, n_b))
+        if clustered(self.evidence.modes, claim.gate) or self._scattered(claim.gate):
+            null = odds(claim.null, usual(claim.gate, self.before.control))
+            self._put(claim, BAD, RATIO, lambda logs: share(logs, null, claim.up, x_c, n_c, x_b, n_b))
+        else:
+            self._put(claim, BAD, RATIO, lambda logs: ratio(logs, claim.null, claim.up, x_c, n_c, x_b, n_b))
         self._put(claim, GOOD, RATIO, lambda logs: ratio(logs, claim.worst, not claim.up, x_c, n_c, x_b, n_b))
         self._tell(claim, (x_c, n_c, x_b, n_b))
 
