@@ -27,6 +27,7 @@ _NOUNS = (
     "_rollout",
     "_canary",
     "_replay",
+    "_report",
     "_push",
     "_doctor",
 )

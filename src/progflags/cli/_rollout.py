@@ -14,7 +14,7 @@ from progflags.errors import TransitionRefused
 if TYPE_CHECKING:
     from progflags.rollout import Plan, Rollouts, RolloutStatus
 
-__all__ = ["add_parser", "run"]
+__all__ = ["add_parser", "code", "run"]
 
 _VERBS = {
     "start": "begin the climb",
@@ -110,10 +110,11 @@ def _say(arguments: argparse.Namespace, status: RolloutStatus) -> int:
             print(f"  {finding.get('decision', ''):<8} {finding.get('metric', '')}: {finding.get('reason', '')}")
         for note in status.notes:
             print(f"  note: {printable(note)}")
-    return _code(status)
+    return code(status)
 
 
-def _code(status: RolloutStatus) -> int:
+def code(status: RolloutStatus) -> int:
+    """The exit code that says where a rollout stands."""
     return 1 if status.state in _GONE_WRONG else 3 if status.state == "held" else 0
 
 
@@ -124,7 +125,7 @@ def _watch(arguments: argparse.Namespace, rollouts: Rollouts) -> int:
         return rollouts.status(arguments.flag)
 
     last = watch(look, over=lambda status: status.state in _OVER and not status.pending, every=arguments.every, as_json=arguments.json)
-    return _code(last)
+    return code(last)
 
 
 def _history(arguments: argparse.Namespace, rollouts: Rollouts) -> int:

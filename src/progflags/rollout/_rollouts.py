@@ -13,27 +13,29 @@ from uuid import uuid4
 from progflags._clock import Clock
 from progflags._fork import in_child
 from progflags._trouble import swallow
-from progflags.canary import Pool, Recorder
+from progflags.canary import CanaryReport, Pool, Recorder
 from progflags.errors import ConflictError, DefinitionError, StoreError, TransitionRefused
 from progflags.flags import Client, FlagModel, Live
 from progflags.flags import kill as kill_
 from progflags.flags import unkill as unkill_
 from progflags.rollout._brake import Brake, Intent
+from progflags.rollout._chosen import plan_of
 from progflags.rollout._controller import Controller
 from progflags.rollout._decide import Sight
-from progflags.rollout._forecast import span
 from progflags.rollout._kept import Kept
 from progflags.rollout._ledger import Ledger, Page
 from progflags.rollout._look import blocked, settle
 from progflags.rollout._outbox import Outbox, Sink
-from progflags.rollout._plan import Plan, PlanError
+from progflags.rollout._plan import Plan
 from progflags.rollout._record import Record
+from progflags.rollout._report import report
+from progflags.rollout._shadows import Shadows
 from progflags.rollout._state import Act, State
 from progflags.rollout._status import RolloutStatus, Transition
 from progflags.rollout._verbs import Ask, ask
 from progflags.store import Store
 
-__all__ = ["Rollouts", "plan_of"]
+__all__ = ["Rollouts"]
 
 _TRIES: Final = 1_000  # conflicts in a row; each is another writer's progress, so a verb gets its turn long before
 _RECENT: Final = 50  # steps that a status shows
@@ -75,8 +77,8 @@ class Rollouts:
         self._brake = Brake(client, recorder)
         self._outbox = Outbox(store, clock)
         self._plans: dict[str, tuple[object, Plan]] = {}
-        self._shadows: dict[str, Callable[[], object]] = {}
-        self._controller = Controller(client, self._ledger, recorder, self._brake, clock=clock, closed=self._closed)
+        self._shadows = Shadows(self._board, client.bus, clock)
+        self._controller = Controller(client, self._ledger, recorder, self._brake, clock=clock, closed=self._shadows.closed)
         self._kept = None if keep is None else Kept(keep, store.url)
         if self._kept is not None:  # of a process that ended before the store was back: ours to carry now
             for flag, intent in self._kept.read().items():
@@ -115,6 +117,7 @@ class Rollouts:
     def _put_up(self) -> None:
         try:
             self._controller.publish(self._pool)
+            self._shadows.publish(self._controller.pages)
         except StoreError as error:
             swallow("rollouts: the board", error)
 
@@ -155,9 +158,31 @@ class Rollouts:
         """One round of notifications; how many lines were taken. May take as long as its sinks do."""
         return self._outbox.deliver() if self._outbox else 0
 
-    def shadow(self, flag: str, verdict: Callable[[], object]) -> None:
-        """Where a plan with `dark_launch` learns that its shadow is safe: `verdict` returns SAFE, or something whose `state` is."""
-        self._shadows[flag] = verdict
+    def shadow(
+        self,
+        flag: str,
+        verdict: Callable[[], object] | None = None,
+        *,
+        of: str = "",
+        max_mismatch: float = 0.001,
+        confidence: float = 0.95,
+    ) -> None:
+        """
+        Where a plan with `dark_launch` learns that its shadow is safe.
+
+        `verdict` is a function of this process that returns SAFE, or something whose `state` is. Or `of` names the flag the
+        shadow runs under, and what every process compares counts from the start of the run: say it in each of them, in those
+        that shadow as in those that run the controller. It is SAFE when less than `max_mismatch` of those calls differ.
+
+        Raises:
+            ValueError: not exactly one of `verdict` and `of`, or a number that is not between 0 and 1.
+        """
+        if (verdict is None) is not bool(of):
+            raise ValueError("say one of them: the function that knows the verdict, or of= and the flag that the shadow runs under")
+        if verdict is not None:
+            self._shadows.ask(flag, verdict)
+        else:
+            self._shadows.count(flag, of, max_mismatch, confidence)
 
     # -- verbs ---------------------------------------------------------------------------------------------------------
 
@@ -248,6 +273,22 @@ class Rollouts:
         """Every step of the flag's rollouts, oldest first."""
         return self._ledger.history(flag)
 
+    def report(self, flag: str) -> CanaryReport:
+        """
+        What the evidence in the store says of the flag's run, or of its last one: print it, `to_html(path)`, `to_dict()`.
+
+        The judgement is made again from the stored totals; `extra` has the status and every step of the history.
+
+        Raises:
+            TransitionRefused: no such flag, or nothing was gathered yet.
+            StoreError: the store is out of reach.
+        """
+        record = self._ledger.page(flag).record
+        if record is None or record.evidence is None:
+            self._model(flag)
+            raise TransitionRefused(f"{flag!r} has no evidence yet: start it, and let some traffic pass")
+        return report(record, self.status(flag), self._ledger.history(flag))
+
     def verify(self, flag: str) -> tuple[str, ...]:
         """Check the hash chain of a flag's history: what is wrong, as sentences; empty when every line is as it was written."""
         return self._ledger.verify(flag)
@@ -304,26 +345,7 @@ class Rollouts:
 
     def _blocked(self, record: Record, pages: Mapping[str, Page]) -> str:
         others = {flag: page.record for flag, page in pages.items() if page.record is not None}
-        return blocked(record, others, self._clock.now()) or self._closed(record)
-
-    def _closed(self, record: Record) -> str:
-        """Why a dark launch keeps the first stage from beginning; empty when it does not."""
-        if record.plan.dark_launch is None or record.stage >= 0:
-            return ""
-        verdict = self._shadows.get(record.flag)
-        if verdict is None:
-            return f"no dark launch of {record.flag} reports here (flags.rollouts.shadow)"
-        try:
-            said = verdict()
-        except Exception as error:
-            swallow(f"dark launch of {record.flag}", error)
-            return "its dark launch could not be asked"
-        state = str(getattr(said, "state", said))
-        if state != "SAFE":
-            return f"its dark launch is {state}, not SAFE"
-        waited = self._clock.now() - record.since if record.state is State.SCHEDULED else 0.0
-        left = record.plan.dark_launch - waited
-        return f"its dark launch goes on for another {span(left)}" if left > 0 else ""
+        return blocked(record, others, self._clock.now()) or self._shadows.closed(record)
 
     def _switch(self, flag: str, change: Callable[[Live], Live], verb: str, reason: str, actor: str) -> None:
         for _ in range(_TRIES):
@@ -386,19 +408,3 @@ class Rollouts:
 
 
 _WAITING: Final = frozenset({State.SCHEDULED, State.RAMPING, State.BAKING, State.JUDGING, State.AWAITING_APPROVAL, State.HELD})
-
-
-def plan_of(model: FlagModel) -> Plan:
-    """
-    The plan of a flag that has a rollout.
-
-    Raises:
-        DefinitionError: the table cannot be carried out; the problem names file, line and key.
-    """
-    spec = model.rollout
-    assert spec is not None
-    try:
-        return Plan.of(spec.data, tags=model.tags, key=model.key)
-    except PlanError as error:
-        path = tuple(int(part) if part.isdecimal() else part for part in error.key.split(".") if part)
-        raise DefinitionError([spec.problem(path, error.message)]) from None

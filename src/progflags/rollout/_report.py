@@ -1,0 +1,27 @@
+"""The report of one run: its evidence judged once more, where it stands, and every step that led there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from progflags.canary import CanaryReport, judge
+from progflags.rollout._record import Record
+from progflags.rollout._status import RolloutStatus, Transition
+
+__all__ = ["report"]
+
+
+def report(record: Record, status: RolloutStatus, steps: Sequence[Transition]) -> CanaryReport:
+    """The report of `record`, which has evidence."""
+    evidence = record.evidence
+    assert evidence is not None
+    verdict = judge(
+        evidence,
+        baked=record.baked,
+        bake=0.0 if record.waived else record.plan.bake(record.stage),
+        min_samples=record.plan.min_samples(record.stage),
+        share=record.share / 1_000_000 if 0 < record.share < 1_000_000 else None,
+    )
+    told = {name: value for name, value in status.to_dict().items() if name not in {"findings", "history"}}
+    extra = {"title": f"{record.flag}: {status.state} at {status.percent:g} %", "status": told, "steps": [step.to_dict() for step in steps]}
+    return CanaryReport.of(verdict, method="sequential", alpha=record.plan.alpha, evidence=evidence, extra=extra)

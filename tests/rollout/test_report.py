@@ -1,0 +1,73 @@
+"""`rollouts.report` and `progflags report`: a run's evidence, from the store, long after the process that gathered it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+import progflags as pf
+from progflags.cli import main
+from progflags.testing import ManualClock
+
+FILE = """
+[flags.checkout.rollout]
+stages = [{ percent = 10, bake = "60s", gates = [{ metric = "error_rate", max_increase = 0.5 }, { metric = "p99_latency", max_increase = 0.5 }] }]
+"""
+
+
+@pytest.fixture
+def rolled_back(tmp_path):
+    """A store in which one in three calls of the candidate failed, and that is all that is left of it."""
+    (tmp_path / "flags.toml").write_text(FILE)
+    where = ["--flags", str(tmp_path / "flags.toml"), "--store", f"sqlite:///{tmp_path}/p.db"]
+    clock = ManualClock()
+    with pf.connect(where[1], store=where[3], poll=None, clock=clock) as flags:
+        flags.rollouts.start("checkout", by="ann", reason="<4.2>")
+        for _ in range(10):
+            flags.metrics.record("checkout", arm="control", seconds=0.01, error=False, n=90)
+            flags.metrics.record("checkout", arm="candidate", seconds=0.01, error=False, n=6)
+            flags.metrics.record("checkout", arm="candidate", seconds=0.01, error=True, n=3)
+            clock.advance("5s")
+            flags.rollouts.tick()
+        return where, flags.rollouts.status("checkout")
+
+
+def test_another_process_reports_what_the_run_was_decided_on(rolled_back, capsys):
+    where, status = rolled_back
+    assert status.verdict == "ROLLBACK"
+
+    assert main([*where, "report", "checkout", "--json"]) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert (told["decision"], told["reason"]) == ("ROLLBACK", status.why)
+    was = {finding["metric"]: finding["evidence_max"] for finding in status.findings}
+    assert {name: finding["evidence_max"] for name, finding in told["results"].items()} == was
+    assert [step["to"] for step in told["steps"]][-1] == "rolled_back"
+
+    assert main([*where, "report", "checkout"]) == 1
+    out = capsys.readouterr().out
+    assert out.startswith("checkout: rolled_back at 0 %")
+    assert "ROLLBACK: error_rate is 33" in out
+
+
+def test_the_page_holds_findings_plots_and_steps_and_nothing_from_elsewhere(rolled_back, tmp_path, capsys):
+    where, _ = rolled_back
+    page = tmp_path / "report.html"
+
+    assert main([*where, "report", "checkout", "--html", str(page)]) == 1
+    text = page.read_text(encoding="utf-8")
+    assert str(page) in capsys.readouterr().out
+    assert "<title>checkout: rolled_back at 0 %</title>" in text
+    assert "ramping → baking" in text
+    assert "&lt;4.2&gt;" in text
+    assert "<svg" in text
+    assert "http" not in text.replace("http-equiv", "")
+    assert len(text.encode()) < 300_000
+
+
+@pytest.mark.parametrize(("flag", "says"), [("checkout", "no evidence yet"), ("chekout", "did you mean 'checkout'")])
+def test_where_nothing_was_gathered_it_says_so(tmp_path, capsys, flag, says):
+    (tmp_path / "flags.toml").write_text(FILE)
+
+    assert main(["--flags", str(tmp_path / "flags.toml"), "--store", f"sqlite:///{tmp_path}/p.db", "report", flag]) == 2
+    assert says in capsys.readouterr().err
