@@ -1,5 +1,6 @@
 """One room decides: plans, the state machine, the controller, the brake."""
 
+from progflags.rollout._chosen import plan_of
 from progflags.rollout._decide import Move, Sight, advance, decide
 from progflags.rollout._decorator import progressive
 from progflags.rollout._forecast import Forecast, forecast
@@ -8,7 +9,7 @@ from progflags.rollout._outbox import Hook, Outbox, Sink, Webhook, signature
 from progflags.rollout._plan import BrakeRule, Plan, PlanError, Stage
 from progflags.rollout._profiles import PROFILES
 from progflags.rollout._record import Record
-from progflags.rollout._rollouts import Rollouts, plan_of
+from progflags.rollout._rollouts import Rollouts
 from progflags.rollout._state import TRANSITIONS, Act, State, diagram, legal
 from progflags.rollout._status import RolloutStatus, Transition
 

@@ -9,9 +9,9 @@ from typing import Final
 from progflags.canary import Kind
 from progflags.errors import DefinitionError, Problem
 from progflags.flags import Snapshot
+from progflags.rollout._chosen import plan_of
 from progflags.rollout._forecast import span
 from progflags.rollout._plan import Plan
-from progflags.rollout._rollouts import plan_of
 
 __all__ = ["Advice", "lint", "lint_snapshot"]
 
