@@ -3,8 +3,9 @@ More values that somebody else published, as far as a function of ours computes 
 
 Not held against anything, because nothing of ours computes it: polynomial stitching, the empirical-process law of the iterated
 logarithm and double stitching (boundaries for quantiles of raw streams; ours are read off histograms by mixtures of binomial
-likelihood ratios), intervals for the shares of a multinomial split (the sample-ratio check tests one planned split), and
-the chi-square test of a split (the sequential check stands in its place, because chi-square is not valid when repeated).
+likelihood ratios, and a copy of those boundaries in a test would only test the copy), intervals for the shares of a multinomial
+split (the sample-ratio check tests one planned split), and the chi-square test of a split (the sequential check stands in its
+place, because chi-square is not valid when repeated).
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ import math
 
 import pytest
 
-from progflags.canary import Decision, Evidence, Gate, judge
+from progflags.canary import CanaryAnalyzer, CanaryConfig, Decision, Evidence, Gate, judge
 from progflags.canary._exact import at_most, conditional_p
+from progflags.canary._fixed import lift_interval, welch
 from progflags.canary._integrity import SRM_ALPHA, srm
 from progflags.canary._kayenta import shift_interval
 from progflags.canary._means import Strata, radius, tuning, two_sided_radius
@@ -124,6 +126,36 @@ def test_a_split_that_one_look_calls_broken_is_not_when_looks_are_free():
     bar = -math.log(SRM_ALPHA)
 
     assert srm((130, 9870), (0.01, 0.99)) < bar < srm((160, 9840), (0.01, 0.99))
+
+
+def moments(n, total, squares):
+    """`n` values with exactly that sum and sum of squares: half of them as far above the mean as the others are below."""
+    mean, pairs = total / n, n // 2
+    away = math.sqrt((squares - total * total / n) / (2 * pairs))
+    return [mean - away] * pairs + [mean] * (n % 2) + [mean + away] * pairs
+
+
+def test_welchs_test_is_growthbooks():
+    """Revenue of 3,407 users against 3,461: the absolute difference, its test, and the relative lift with both arms' noise, all to 1e-5."""
+    control, treated = moments(3407, 1396.87, 52377.9767), moments(3461, 2422.7, 134698.29)
+    gate = Gate("mean_revenue", max_increase=0.0)
+
+    finding = CanaryAnalyzer(CanaryConfig([gate], method="fixed")).analyze({"mean_revenue": control}, {"mean_revenue": treated}).findings[0]
+
+    assert finding.canary - finding.baseline == pytest.approx(0.29, abs=1e-5)
+    assert welch(treated, control) == pytest.approx(0.02016, abs=1e-5)
+    assert finding.p_value == pytest.approx(0.02016 / 2, abs=1e-5)  # one-sided, as the gate asks
+    assert finding.effect == pytest.approx(0.70732, abs=1e-5)
+    assert finding.interval == pytest.approx((-0.03526, 1.44989), abs=1e-5)
+
+
+def test_the_lifts_interval_is_growthbooks_test_turned_round():
+    """Published: p = 0.06191 two-sided for 3,407 users, 0.06558 one-sided for 3,000. An interval at one minus that much begins at zero."""
+    treated = moments(3461, 2422.7, 134698.29)
+
+    for n, level in ((3407, 0.06191), (3000, 2 * 0.06558)):
+        control = moments(n, 1396.87, 52377.9767)
+        assert lift_interval(treated, control, 1 - level + 2e-5)[0] < 0 < lift_interval(treated, control, 1 - level - 2e-5)[0]
 
 
 # -- what a measurement means: Argo Rollouts' documented semantics ----------------------------------------------------------
