@@ -5,6 +5,7 @@ from progflags.rollout._decide import Move, Sight, advance, decide
 from progflags.rollout._decorator import progressive
 from progflags.rollout._forecast import Forecast, forecast
 from progflags.rollout._lint import Advice, lint, lint_snapshot
+from progflags.rollout._metric_file import MetricFile
 from progflags.rollout._outbox import Hook, Outbox, Sink, Webhook, signature
 from progflags.rollout._plan import BrakeRule, Plan, PlanError, Stage
 from progflags.rollout._profiles import PROFILES
@@ -21,6 +22,7 @@ __all__ = [
     "BrakeRule",
     "Forecast",
     "Hook",
+    "MetricFile",
     "Move",
     "Outbox",
     "Plan",
