@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from progflags.errors import StoreError
@@ -82,8 +82,12 @@ class Breaker:
                 raise StoreError(f"[Errno 28] No space left on device ({what})")
 
 
-def violations(store: Store, flag: str, *, bakes: dict[int, float] | None = None) -> list[str]:
-    """What is wrong with a rollout in a store: state, share, history, chain, order. Empty when nothing is."""
+def violations(store: Store, flag: str, *, bakes: dict[int, float] | None = None, times: Mapping[int, float] | None = None) -> list[str]:
+    """
+    What is wrong with a rollout in a store: state, share, history, chain, order. Empty when nothing is.
+
+    `times` has the moment of each line where the wall clock that dates them can't be trusted.
+    """
     from progflags.rollout._ledger import Ledger
     from progflags.testing import ManualClock
 
@@ -103,6 +107,7 @@ def violations(store: Store, flag: str, *, bakes: dict[int, float] | None = None
     down, stage, state = False, -1, State.DRAFT
     since = {}
     for entry in entries:
+        at = entry["at"] if times is None else times[entry["number"]]
         source, target, act = State(entry["from"]), State(entry["to"]), Act(entry["act"])
         if source is not state:
             wrong.append(f"line {entry['number']} goes from {source}, but it stood at {state}")
@@ -117,10 +122,10 @@ def violations(store: Store, flag: str, *, bakes: dict[int, float] | None = None
         if target is State.RAMPING and source is not State.PAUSED:
             if entry["stage"] != stage + 1:
                 wrong.append(f"line {entry['number']}: stage {entry['stage']} after stage {stage}")
-            if bakes and stage in bakes and stage in since and act is Act.PASSED and entry["at"] - since[stage] < bakes[stage] - 1e-6:
-                wrong.append(f"line {entry['number']}: stage {stage} was left after {entry['at'] - since[stage]} s")
+            if bakes and stage in bakes and stage in since and act is Act.PASSED and at - since[stage] < bakes[stage] - 1e-6:
+                wrong.append(f"line {entry['number']}: stage {stage} was left after {at - since[stage]} s")
             stage = entry["stage"]
-            since[stage] = entry["at"]
+            since[stage] = at
         down = down or target in (State.ROLLING_BACK, State.ROLLED_BACK)
         state = target
     return wrong

@@ -221,7 +221,7 @@ def test_the_status_is_plain_json(file):
         assert json.loads(json.dumps(flags.status().to_dict()))["state"] == "READY"
 
 
-def until(true, seconds=10.0):
+def until(true, seconds=60.0):
     """Wait for something another thread does."""
     end = time.monotonic() + seconds
     while not true():

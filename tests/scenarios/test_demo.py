@@ -29,7 +29,7 @@ def processes(marker: str) -> list[int]:
     return found
 
 
-def gone(marker: str, seconds: float = 10.0) -> bool:
+def gone(marker: str, seconds: float = 60.0) -> bool:
     end = time.monotonic() + seconds
     while processes(marker):
         if time.monotonic() > end:
@@ -46,7 +46,7 @@ def steps(folder: Path, flag: str):
 
 def test_the_story_goes_as_told_and_leaves_no_process_behind(tmp_path):
     """A climbs through all its stages, B falls back at its first; seen from outside nothing was lost and nobody flipped."""
-    done = subprocess.run([*DEMO, "--dir", str(tmp_path)], capture_output=True, text=True, timeout=150)
+    done = subprocess.run([*DEMO, "--dir", str(tmp_path)], capture_output=True, text=True, timeout=400)
     summary = json.loads(done.stdout.splitlines()[-1])
 
     assert done.returncode == 0, done.stdout + done.stderr
@@ -62,7 +62,7 @@ def test_the_story_goes_as_told_and_leaves_no_process_behind(tmp_path):
 def test_killed_on_the_way_it_resumes_where_it_was(tmp_path):
     """kill -9 of every process in the middle: the next run goes on, no stage is skipped, none begins again, no bake is cut short."""
     first = subprocess.Popen([*DEMO, "--dir", str(tmp_path)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
-    end = time.monotonic() + 60
+    end = time.monotonic() + 180
     while not ((tmp_path / "state.db").exists() and any(step.percent >= 10 for step in steps(tmp_path, "new-checkout")[0])):
         assert time.monotonic() < end, "the demo never reached 10 %"
         time.sleep(0.3)
@@ -72,7 +72,7 @@ def test_killed_on_the_way_it_resumes_where_it_was(tmp_path):
     assert gone(str(tmp_path))
     before = [step.revision for step in steps(tmp_path, "new-checkout")[0]]
 
-    second = subprocess.run([*DEMO, "--dir", str(tmp_path)], capture_output=True, text=True, timeout=150)
+    second = subprocess.run([*DEMO, "--dir", str(tmp_path)], capture_output=True, text=True, timeout=400)
     history, wrong = steps(tmp_path, "new-checkout")
 
     assert second.returncode in (0, 1), second.stderr  # requests under way at the kill are lost, which the summary may say
@@ -95,13 +95,13 @@ def test_killed_on_the_way_it_resumes_where_it_was(tmp_path):
 def test_a_killed_worker_changes_nothing_about_the_rollout(tmp_path):
     """kill -9 of one of the two workers at 1 %: the other and its successor carry on, and both releases end as they should."""
     demo = subprocess.Popen([*DEMO, "--dir", str(tmp_path)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    end = time.monotonic() + 60
+    end = time.monotonic() + 180
     while not ((tmp_path / "state.db").exists() and any(step.percent >= 1 for step in steps(tmp_path, "new-checkout")[0])):
         assert time.monotonic() < end, "the demo never began"
         time.sleep(0.2)
     workers = [pid for pid in processes(str(tmp_path)) if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
     os.kill(workers[0], signal.SIGKILL)
-    out, _ = demo.communicate(timeout=150)
+    out, _ = demo.communicate(timeout=400)
     summary = json.loads(out.splitlines()[-1])
 
     assert summary["good"] == {"state": "completed", "percents": [1.0, 10.0, 50.0, 100.0]}

@@ -55,7 +55,6 @@ def forget(kind, server):
 @pytest.fixture
 def store(server):
     store = server.open(server.behind)
-    store._timeout = 1.0
     yield store
     store.close()
 
@@ -158,15 +157,25 @@ def test_two_namespaces_are_two_stores(server):
 
 def test_a_silent_server_is_given_up(server):
     """It takes every packet and answers none (stopped, or its machine is): that does not hang the controller for hours."""
-    store = server.open(server.behind, timeout=0.2)
-    store.commit(Commit({"a": {}}))
+    first = server.open()
+    first.commit(Commit({"a": {}}))
+    first.close()
+    store = patiently(lambda: server.open(server.behind, timeout=0.2))
     server.proxy.mode = "silent"
     with pytest.raises(StoreError, match="see that the server is up"):
         store.revision()
     server.proxy.mode = "pass"
     server.proxy.drop()
-    assert store.revision() == 1
+    assert patiently(store.revision) == 1
     store.close()
+
+
+def patiently(act, tries=100):
+    """What `act` returns, by a store so impatient that a machine which stands still for a moment is too much for it."""
+    for _ in range(tries - 1):
+        with contextlib.suppress(StoreError):
+            return act()
+    return act()
 
 
 @pytest.mark.parametrize("scheme", ["redis", "rediss", "postgresql", "postgres"])

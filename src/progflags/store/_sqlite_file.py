@@ -247,7 +247,8 @@ _gate.set()
 def _before_fork() -> None:
     _gate.clear()
     for file in tuple(_files):
-        if file._lock.acquire(timeout=_FORK):
+        # In slices: to a process that was stopped in between, one long wait has passed before the statement's thread ran again.
+        if any(file._lock.acquire(timeout=_FORK / 20) for _ in range(20)):
             file._let_go()
             _held.append(file)
 
