@@ -72,7 +72,7 @@ async def test_the_remote_gets_the_request_without_anybodys_credentials(flags, e
     assert not set(seen) & {"authorization", "cookie", "x-api-key", "proxy-authorization", "x-csrf-token", "x-forwarded-host"}
     assert seen["accept"] == "application/json"
     assert seen["progflags-shadow"].startswith("on;")
-    await middleware._candidate._remote.aclose()
+    await middleware._remote.aclose()
 
 
 HOSTILE_PATHS = [

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from progflags.darklaunch._comparison import Budget, Comparison, Difference
 from progflags.darklaunch._diff import diff
-from progflags.darklaunch._exchange import Reader
+from progflags.darklaunch._exchange import Reader, heard
 from progflags.darklaunch._interrupt import is_delivered
 from progflags.darklaunch._observation import Observation, same_error
 from progflags.darklaunch._outcome import Outcome
@@ -62,6 +62,7 @@ class Comparer:
 
     def _values(self, control: Any, candidate: Any) -> Conclusion:
         if self.read is not None:
+            control, candidate = heard(control), heard(candidate)
             if self.compare is None and self.read.alike(control, candidate):
                 return Conclusion(Outcome.MATCH)
             control, candidate = self.read(control), self.read(candidate)

@@ -13,12 +13,12 @@ import json
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from progflags.darklaunch._paths import DEEP, parse
 from progflags.darklaunch._rules import Rule
 
-__all__ = ["HEADERS", "MAX_BODY", "METHODS", "Answer", "Reader", "rooted", "skipped"]
+__all__ = ["HEADERS", "MAX_BODY", "METHODS", "Answer", "Heard", "Reader", "heard", "rooted", "skipped"]
 
 METHODS: Final = ("GET", "HEAD", "OPTIONS")  # safe by RFC 9110; every other method has effects that would happen twice
 MAX_BODY: Final = 65_536
@@ -34,6 +34,21 @@ class Answer:
     status: int
     headers: tuple[tuple[str, str], ...]
     body: bytes
+
+
+class Heard(NamedTuple):
+    """An Answer as a door heard it pass; made one where it is compared, not on the request's time."""
+
+    status: int
+    headers: tuple[Any, ...]  # pairs, of bytes or of text
+    chunks: list[bytes]
+
+    def answer(self) -> Answer:
+        return Answer(self.status, tuple((_text(name).lower(), _text(value)) for name, value in self.headers), b"".join(self.chunks))
+
+
+def _text(raw: bytes | str) -> str:
+    return raw if isinstance(raw, str) else bytes(raw).decode("latin-1")
 
 
 class Reader:
@@ -63,6 +78,11 @@ class Reader:
             if name in self._names:
                 headers[name] = value if name not in headers else f"{headers[name]}, {value}"
         return headers
+
+
+def heard(answer: Any) -> Any:
+    """An Answer of what was heard; anything else as it is."""
+    return answer.answer() if isinstance(answer, Heard) else answer
 
 
 def _encoding(answer: Answer) -> list[str]:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from time import perf_counter
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from progflags.darklaunch._interrupt import is_delivered
 
 __all__ = ["Observation", "observe", "same_error"]
 
 
-@dataclass(frozen=True, slots=True)
-class Observation:
+class Observation(NamedTuple):
     """A value, or the exception raised instead, and the wall seconds it took."""
 
     value: Any = None

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypedDict
 from progflags.darklaunch._rules import Rule
 from progflags.flags import Client
 
-__all__ = ["EXECUTORS", "Executor", "Options"]
+__all__ = ["EXECUTORS", "DoorOptions", "Executor", "Options"]
 
 Executor = Literal["auto", "thread", "task", "inline", "process"]
 EXECUTORS = ("auto", "thread", "task", "inline", "process")
@@ -57,3 +57,22 @@ class Options(TypedDict, total=False):
     capture: bool
     max_inflight: int
     raise_on_mismatch: bool
+
+
+class DoorOptions(Options, total=False):
+    """
+    Keyword arguments of the middleware, beside Options.
+
+    - `methods`: those that are shadowed, by default the ones without effects (GET, HEAD, OPTIONS).
+    - `max_body`: bytes of a request's body, or a response's, beyond which it flows through and is not compared.
+    - `headers`: names of response headers that are compared beside content-type, location and cache-control.
+    - `trust_marker`: leave the shadow marker on inbound requests. It is stripped otherwise: whoever may send it can switch off
+      the writes of code that heeds it.
+    - `forward`: names of request headers (credentials among them) a remote candidate may get beside the harmless ones.
+    """
+
+    methods: Iterable[str]
+    max_body: int
+    headers: Iterable[str]
+    trust_marker: bool
+    forward: Iterable[str]

@@ -10,18 +10,18 @@ from __future__ import annotations
 
 import io
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from time import perf_counter
 from types import TracebackType
 from typing import Any, Final, Unpack
 
-from progflags._trouble import swallow
-from progflags.darklaunch import Experiment, Options, Outcome, Shed
+from progflags.darklaunch import Outcome, Shed
 from progflags.darklaunch._call import Call
-from progflags.darklaunch._exchange import MAX_BODY, METHODS, Answer, Reader, rooted, skipped
+from progflags.darklaunch._door import Door
+from progflags.darklaunch._exchange import Answer, Heard, skipped
 from progflags.darklaunch._lane import Here
 from progflags.darklaunch._marker import HEADER, mark
-from progflags.darklaunch._observation import Observation
+from progflags.darklaunch._options import DoorOptions
 from progflags.darklaunch._remote import Remote
+from progflags.darklaunch._tee import Request, Tee
 from progflags.darklaunch.shadow import current
 from progflags.flags import Forced
 
@@ -37,46 +37,23 @@ _KEPT: Final = frozenset({"wsgi.version", "wsgi.url_scheme", "wsgi.run_once", "w
 _NONE: Final[dict[str, Any]] = {}
 
 
-class DarkLaunchMiddleware:
+class DarkLaunchMiddleware(Door[WSGIApp]):
     """
     Send the requests `flag` lets through to `candidate` as well, and compare the two responses.
 
     `candidate`: another WSGI application; `pf.force(flag, variant)`, this same application with a flag forced; or the origin
-    of a remote one (`"https://host"`). The client always gets `app`'s response. Options are those of
-    `progflags.asgi.DarkLaunchMiddleware`; `key` and `run_if` get the environ. An application may put a label of its route
+    of a remote one (`"https://host"`). The client always gets `app`'s response. The options are
+    DoorOptions and Options; `key` and `run_if` get the environ. An application may put a label of its route
     into `environ["progflags.route"]`; mismatches are told apart by it. The experiment is the attribute `dark_launch`.
     """
 
-    def __init__(
-        self,
-        app: WSGIApp,
-        *,
-        flag: str,
-        candidate: WSGIApp | Forced | str,
-        methods: Iterable[str] = METHODS,
-        max_body: int = MAX_BODY,
-        headers: Iterable[str] = (),
-        trust_marker: bool = False,
-        forward: Iterable[str] = (),
-        **options: Unpack[Options],
-    ) -> None:
-        options["rules"] = rooted(options.get("rules", ()))
-        if not (isinstance(candidate, (Forced, str)) or callable(candidate)):
-            raise TypeError(f"the candidate is a WSGI application, an origin or pf.force(…), not {candidate!r}")
-        self.app = app
-        self.dark_launch = Experiment(flag, **options)
-        self.dark_launch.comparer.read = Reader(headers)
-        self._candidate = candidate
-        self._remote = Remote(candidate, forward) if isinstance(candidate, str) else None
-        self._methods = frozenset(method.upper() for method in methods)
-        self._max_body = max_body
-        self._trusts = trust_marker
-        self._passes = self.dark_launch.gate.passes
-        engine = self.dark_launch.engine
-        if self.dark_launch.inline:
-            self.dark_launch.lane = Here()
+    def __init__(self, app: WSGIApp, *, flag: str, candidate: WSGIApp | Forced | str, **options: Unpack[DoorOptions]) -> None:
+        super().__init__(app, flag, candidate, **options)
+        experiment = self.dark_launch
+        if experiment.inline:
+            experiment.lane = Here()
         else:
-            self.dark_launch.lane = engine.workers if self._remote is None else engine.background
+            experiment.lane = experiment.engine.workers if self._remote is None else experiment.engine.background
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         if _MARK in environ and not self._trusts and current() is None:
@@ -101,26 +78,23 @@ class DarkLaunchMiddleware:
         try:
             body = self.app(environ, tee.start)
         except BaseException as error:
-            tee.failed(error)
+            tee.broke(error, answered=bool(tee.status))
             raise
         return tee.body(body)
 
     def _runner(self, request: _Request) -> Callable[[], Any]:
-        remote = self._remote
-        if remote is not None:
-            return _to_remote(remote, request)
-        candidate = self._candidate
-        if not isinstance(candidate, Forced):
-            return lambda: _replay(candidate, request, self._max_body)  # type: ignore[arg-type]  # a str has become a Remote
-        client = self.dark_launch.gate.client
-        if client is None:
-            raise LookupError(f"no client to force {candidate.flag!r} on")
+        if self._remote is not None:
+            return _to_remote(self._remote, request)
+        other, forced = self._other, self._forced
+        if forced is None:
+            assert other is not None
+            return lambda: _replay(other, request, self._max_body)
 
-        def forced() -> Answer:
-            with candidate.over(client):
+        def forcing() -> Answer:
+            with self._forcing(forced):
                 return _replay(self.app, request, self._max_body)
 
-        return forced
+        return forcing
 
 
 def _headers(environ: Environ) -> list[tuple[str, str]]:
@@ -128,17 +102,14 @@ def _headers(environ: Environ) -> list[tuple[str, str]]:
     return [*pairs, ("content-type", environ["CONTENT_TYPE"])] if environ.get("CONTENT_TYPE") else pairs
 
 
-class _Request:
+class _Request(Request):
     """`wsgi.input` for the control, which remembers what it hands out; and the environ as it came."""
 
     def __init__(self, environ: Environ, most: int) -> None:
+        super().__init__(most)
         # Upper-case names are the request's; the rest belongs to the server or to what ran before us.
         self.environ = {name: value for name, value in environ.items() if name.isupper() or name in _KEPT}
-        self.chunks: list[bytes] = []
-        self.size = 0
-        self.too_large = False
         self._input = environ["wsgi.input"]
-        self._max = most
         self._ended = False
         length = environ.get("CONTENT_LENGTH") or "0"
         self._length = int(length) if length.isascii() and length.isdecimal() else -1
@@ -146,21 +117,16 @@ class _Request:
         self._chunked = "HTTP_TRANSFER_ENCODING" in environ
 
     @property
-    def complete(self) -> bool:
+    def complete(self) -> bool:  # type: ignore[override]  # worked out when asked
         """Whether the control read the whole body, as far as anyone can tell."""
         if self._terminated or self._chunked:
             return self._ended
         return self.size == self._length
 
     def _note(self, data: bytes, asked: int | None = None) -> bytes:
-        self.size += len(data)
         if not data or asked is None or asked < 0:
             self._ended = True
-        if self.size > self._max:
-            self.too_large = True
-            self.chunks.clear()
-        else:
-            self.chunks.append(data)
+        self.keep(data)
         return data
 
     def read(self, size: int = -1) -> bytes:
@@ -184,111 +150,55 @@ class _Request:
         return getattr(self._input, name)
 
 
-class _Tee:
+class _Tee(Tee):
     """One request on its way through the control: looks at the response, hands the shadow over at its end."""
 
-    __slots__ = (
-        "_began",
-        "_call",
-        "_chunks",
-        "_environ",
-        "_handed",
-        "_headers",
-        "_max",
-        "_reason",
-        "_request",
-        "_size",
-        "_start",
-        "_status",
-    )
+    status = 0  # until start_response was called
 
     def __init__(self, call: Call, request: _Request, environ: Environ, start: StartResponse, most: int) -> None:
-        self._call = call
-        self._request = request
+        super().__init__(call, request, most)
         self._environ = environ
         self._start = start
-        self._max = most
-        self._began = perf_counter()
-        self._status = 0
         self._headers: tuple[tuple[str, str], ...] = ()
-        self._chunks: list[bytes] = []
-        self._size = 0
-        self._reason: Shed | Outcome | None = None
-        self._handed = False
 
     def start(self, status: str, headers: list[tuple[str, str]], exc_info: ExcInfo | None = None) -> Callable[[bytes], object]:
-        self._status = int(status[:3]) if status[:3].isdecimal() else 0
-        self._headers = tuple((name.lower(), value) for name, value in headers)
-        if any(name == "content-type" and "event-stream" in value for name, value in self._headers):
-            self._reason = Shed.RESPONSE_BODY
+        self.status = int(status[:3]) if status[:3].isdecimal() else 0
+        self._headers = tuple(headers)  # now: servers add to the list they are given
+        if any(name.lower() == "content-type" and "event-stream" in value for name, value in headers):
+            self.reason = Shed.RESPONSE_BODY
         try:
             write = self._start(status, headers, exc_info) if exc_info is not None else self._start(status, headers)
         finally:
             exc_info = None  # a traceback held by a frame that it holds is collected late
 
         def writing(data: bytes) -> object:
-            self.note(data)
+            self.keep(data)
             return write(data)
 
         return writing
-
-    def note(self, data: bytes) -> None:
-        self._size += len(data)
-        if self._size > self._max:
-            self._reason = Shed.RESPONSE_BODY
-            self._chunks.clear()
-        else:
-            self._chunks.append(data)
 
     def body(self, body: Iterable[bytes]) -> Iterable[bytes]:
         """What the server gets: the list or file wrapper itself, or a watched iterator."""
         wrapper = self._environ.get("wsgi.file_wrapper")
         if isinstance(wrapper, type) and isinstance(body, wrapper):
-            self._reason = Outcome.INCOMPLETE
-            self.ended(complete=True)
+            self.reason = Outcome.INCOMPLETE
+            self.over(complete=True)
             return body
         if type(body) is list or type(body) is tuple:
             for data in body:
-                self.note(data)
-            self.ended(complete=True)
+                self.keep(data)
+            self.over(complete=True)
             return body
         return _Body(body, self)
 
-    def failed(self, error: BaseException) -> None:
-        if not self._handed:
-            self._handed = True
-            if not self._status and self._request.complete and not self._request.too_large:
-                self._call.raised(error, perf_counter() - self._began)
-            else:
-                self._call.experiment.conclude(self._call, Outcome.INCOMPLETE)
-
-    def ended(self, *, complete: bool) -> None:
+    def over(self, *, complete: bool) -> None:
         """The response has ended: by itself, or (not `complete`) because the server stopped reading it."""
-        if self._handed:
-            return
-        self._handed = True
-        call = self._call
-        experiment = call.experiment
-        seconds = perf_counter() - self._began
-        try:
-            experiment.timed(seconds)
-            if self._request.too_large:
-                experiment.drop(call, Shed.REQUEST_BODY)
-            elif isinstance(self._reason, Shed):
-                experiment.drop(call, self._reason)
-            elif self._reason is not None or not complete or not self._status or not self._request.complete:
-                experiment.conclude(call, Outcome.INCOMPLETE)
-            else:
-                route = self._environ.get("progflags.route")
-                call.endpoint = route if isinstance(route, str) else ""
-                call.size = self._size + self._request.size
-                call.control = Observation(Answer(self._status, self._headers, b"".join(self._chunks)), None, seconds)
-                experiment.dispatch(call)
-        except Exception as error:
-            if experiment.is_ours(error):
-                raise
-            swallow(f"dark launch {experiment.flag}", error)
-            experiment.drop(call, Shed.HOOK)
+        whole = complete and self.status
+        self.ended(Heard(self.status, self._headers, self.chunks) if whole else None, self._endpoint)
+
+    def _endpoint(self) -> str:
+        route = self._environ.get("progflags.route")
+        return route if isinstance(route, str) else ""
 
 
 class _Body:
@@ -315,9 +225,9 @@ class _Body:
             self._complete = True
             raise
         except BaseException as error:
-            self._tee.failed(error)
+            self._tee.broke(error, answered=bool(self._tee.status))
             raise
-        self._tee.note(data)
+        self._tee.keep(data)
         return data
 
     def close(self) -> None:
@@ -329,11 +239,11 @@ class _Body:
             if close is not None:
                 close()
         finally:
-            self._tee.ended(complete=self._complete)
+            self._tee.over(complete=self._complete)
 
     def __del__(self) -> None:
         if not self._closed:  # a server that does not close: the call must still have an end
-            self._tee.ended(complete=self._complete)
+            self._tee.over(complete=self._complete)
 
 
 def _replay(app: WSGIApp, request: _Request, most: int) -> Answer:
