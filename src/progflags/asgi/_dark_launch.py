@@ -178,8 +178,9 @@ class _Tee(Tee):
                 self.ended(None if start is None else Heard(start["status"], tuple(start.get("headers", ())), self.chunks), self._endpoint)
         elif kind == "http.response.start":
             self.start = message
-            if any(name.lower() == b"content-type" and b"event-stream" in value for name, value in message.get("headers", ())):
-                self.reason = Shed.RESPONSE_BODY
+            for name, value in message.get("headers", ()):
+                if b"event-stream" in value and name.lower() == b"content-type":
+                    self.reason = Shed.RESPONSE_BODY
         elif kind not in _HARMLESS:
             # A path, a descriptor, trailers: sent, but not through here.
             self.reason = Outcome.INCOMPLETE

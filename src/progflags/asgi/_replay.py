@@ -30,13 +30,14 @@ class Request(_tee.Request):
     """What of the request the candidate is to get: the scope as it came, and the body as far as the application read it."""
 
     def __init__(self, scope: Scope, headers: Mapping[bytes, bytes], most: int) -> None:
-        super().__init__(most)
+        self.most = most
+        self.chunks = []
         # Copied now: routers and frameworks write into the scope they are given.
-        self.scope = {**scope, "headers": list(scope["headers"])}
-        if "state" in scope:
-            self.scope["state"] = dict(scope["state"])
-        if "extensions" in scope:
-            self.scope["extensions"] = {name: value for name, value in (scope["extensions"] or {}).items() if name in _SHADOW_EXTENSIONS}
+        self.scope = own = {**scope, "headers": list(scope["headers"])}
+        if "state" in own:
+            own["state"] = dict(scope["state"])
+        if "extensions" in own:
+            own["extensions"] = {name: value for name, value in (scope["extensions"] or {}).items() if name in _SHADOW_EXTENSIONS}
         # One that is announced nowhere is empty.
         self.complete = headers.get(b"content-length", b"0") == b"0" and b"transfer-encoding" not in headers
 
