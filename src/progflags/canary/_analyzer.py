@@ -74,7 +74,7 @@ class CanaryAnalyzer:
             evidence = evidence.add(item if isinstance(item, Window) else Window.from_json(item))
             path.append(evidence)
         verdict = judge(evidence.look(), baked=0.0, bake=0.0, min_samples=self.config.min_samples)
-        return CanaryReport.of(verdict, method="sequential", alpha=self.config.alpha, evidence=evidence, path=_path(path))
+        return CanaryReport.of(verdict, method="sequential", alpha=self.config.alpha, evidence=evidence, path=path)
 
     # -- sequential -----------------------------------------------------------------------------------------------------
 
@@ -92,7 +92,7 @@ class CanaryAnalyzer:
                 path.append(evidence)
         verdict = judge(evidence.look(), baked=0.0, bake=0.0, min_samples=0)
         found = tuple(_enough(finding, *_of(finding, gates, pairs), self.config.min_samples) for finding in verdict.findings)
-        return CanaryReport.of(_again(verdict, found), method="sequential", alpha=self.config.alpha, evidence=evidence, path=_path(path))
+        return CanaryReport.of(_again(verdict, found), method="sequential", alpha=self.config.alpha, evidence=evidence, path=path)
 
 
 def _spelled_out(gate: Gate, sides: tuple[Mapping[str, Any], Mapping[str, Any]], alternative: str) -> list[Gate]:
@@ -188,11 +188,6 @@ def _sampled(gate: Gate, values: tuple[float, ...] | None, bounds: tuple[float, 
 
 def _window(baseline: Totals, canary: Totals) -> Window:
     return Window("", 0, {CONTROL: baseline, CANDIDATE: canary})
-
-
-def _path(evidences: list[Evidence]) -> list[dict[str, float]]:
-    """The running log-wealth of each test, for the report's plot."""
-    return [{name: track.now for name, track in evidence.tracks.items()} for evidence in evidences]
 
 
 # -- what the data's condition makes of a finding ---------------------------------------------------------------------------

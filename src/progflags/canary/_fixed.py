@@ -207,7 +207,7 @@ def _interval(claim: Claim, b: Series | None, c: Series | None, baseline: float 
 
 def lift_interval(canary: Sequence[float], baseline: Sequence[float], confidence: float = 0.95) -> tuple[float, float]:
     """
-    The interval of the relative lift of the mean, candidate over control minus 1: both arms' noise is in it, and Welch's degrees of freedom.
+    The interval of the relative lift of the mean, candidate over control minus 1: with both arms' noise, and Welch's degrees of freedom.
 
     Dividing the interval of the difference by the control's mean instead would take that mean for known, and be far too short
     where the control is noisy.

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from progflags.canary._sentences import quantity
+from progflags.canary._sentences import amount, quantity
 from progflags.canary._verdict import MetricResult, Verdict
 from progflags.canary._words import Decision
 
@@ -33,7 +33,7 @@ class CanaryReport:
     alpha: float
     extra: Mapping[str, Any] = field(default_factory=dict)
     _evidence: Evidence | None = field(default=None, repr=False, compare=False)
-    _path: Sequence[Mapping[str, float]] = field(default=(), repr=False, compare=False)
+    _path: Sequence[Evidence] = field(default=(), repr=False, compare=False)
 
     @classmethod
     def of(
@@ -43,10 +43,10 @@ class CanaryReport:
         method: str,
         alpha: float,
         evidence: Evidence | None = None,
-        path: Sequence[Mapping[str, float]] = (),
+        path: Sequence[Evidence] = (),
         extra: Mapping[str, Any] | None = None,
     ) -> CanaryReport:
-        """The report of a verdict."""
+        """The report of a verdict. `path`: the evidence after each batch, for plots over time."""
         notes = {"notes": list(verdict.notes)} if verdict.notes else {}
         return cls(verdict.decision, verdict.reason, verdict.findings, method, alpha, {**notes, **(extra or {})}, evidence, path)
 
@@ -97,7 +97,7 @@ def _row(finding: MetricResult) -> tuple[str, str, str, str, str]:
     sample = "latency" if "latency" in finding.metric else finding.metric
     effect = "" if finding.effect is None else "from nothing" if finding.effect == float("inf") else f"{finding.effect:+.1%}"
     if finding.evidence_max is not None and finding.threshold is not None:
-        weight = f"{finding.evidence_max:.3g} of {finding.threshold:.3g}"
+        weight = f"{amount(finding.evidence_max)} of {amount(finding.threshold)}"
     else:
         weight = "" if finding.p_value is None else f"p = {finding.p_value:.3g}"
     return (

@@ -9,12 +9,15 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from progflags.canary import _plots
-from progflags.canary._sentences import quantity
+from progflags.canary._claims import Claim
+from progflags.canary._estimates import estimate
+from progflags.canary._sentences import amount, quantity
 from progflags.canary._step import BAD
 from progflags.canary._verdict import MetricResult
-from progflags.canary._words import Decision
+from progflags.canary._words import Decision, Kind
 
 if TYPE_CHECKING:
+    from progflags.canary._evidence import Evidence
     from progflags.canary._outcome import CanaryReport
 
 __all__ = ["body", "page"]
@@ -33,7 +36,10 @@ max-width:60rem;margin:0 auto;padding:1.5rem}
 .pf-canary .PASS{color:var(--pass)}.pf-canary .HOLD{color:var(--hold)}.pf-canary .ROLLBACK{color:var(--rollback)}
 .pf-canary table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
 .pf-canary th,.pf-canary td{text-align:left;padding:.4rem .6rem;border-bottom:1px solid var(--rule);vertical-align:top}
-.pf-canary th{color:var(--soft);font-weight:600}.pf-canary .soft{color:var(--soft)}
+.pf-canary th{color:var(--soft);font-weight:600}.pf-canary .soft{color:var(--soft);font-weight:400}
+.pf-canary tbody th{color:var(--ink)}.pf-canary .pair{display:grid;grid-template-columns:1fr 1fr;gap:1.25rem;break-inside:avoid}
+@media (max-width:44rem){.pf-canary .pair{grid-template-columns:1fr}.pf-canary table{display:block;overflow-x:auto}}
+.pf-canary .pair .plot text{font-size:17px}.pf-canary pre{overflow-x:auto;font-size:.8rem}
 .pf-canary figure{margin:1rem 0}.pf-canary figcaption{color:var(--soft)}
 .pf-canary .plot{width:100%;height:auto}.pf-canary .plot text{fill:var(--soft);font-size:12px}
 .pf-canary .plot polyline,.pf-canary .plot .solid{fill:none;stroke-width:2}
@@ -66,6 +72,7 @@ def body(report: CanaryReport) -> str:
         f'<section class="pf-canary"><style>{_STYLE}</style>',
         f'<p class="soft">{escape(str(report.extra["title"]))}</p>' if "title" in report.extra else "",
         f'<h1><span class="{report.decision}">{_SIGN[report.decision]} {report.decision}</span></h1><p>{escape(report.reason)}</p>',
+        *(f'<p class="soft">{escape(str(note))}</p>' for note in report.extra.get("notes", ())),
         _table(report),
         _figures(report),
         _steps(report.extra.get("steps", ())),
@@ -82,22 +89,37 @@ def _table(report: CanaryReport) -> str:
 
 
 def _row(name: str, finding: MetricResult) -> str:
-    sample = "latency" if "latency" in finding.metric else finding.metric
-    sides = (quantity(finding.kind, value, sample) for value in (finding.baseline, finding.canary))
+    sides = (quantity(finding.kind, value, _sample(finding.metric)) for value in (finding.baseline, finding.canary))
     effect = "" if finding.effect is None else "from nothing" if finding.effect == float("inf") else f"{finding.effect:+.1%}"
     bounds = finding.interval
     if bounds is not None:
         effect += f'<br><span class="soft">{bounds[0]:+.1%} … {bounds[1]:+.1%}</span>'
     weight = "" if finding.p_value is None else f"p = {finding.p_value:.3g}"
     if finding.evidence_max is not None and finding.threshold is not None:
-        weight = f"{finding.evidence_max:.3g} of {finding.threshold:.3g}"
+        weight = f"{amount(finding.evidence_max)} of {amount(finding.threshold)}"
     cells = [
-        f"<th scope=row>{escape(name)}<br><span class=soft>{escape(finding.gate)}</span></th>",
+        f"<th scope=row>{escape(name)}<br><span class=soft>{escape(_asked(finding.kind, finding.metric, finding.gate))}</span></th>",
         *(f"<td>{escape(side)}</td>" for side in sides),
         f"<td>{effect}</td><td>{weight}</td>",
         f'<td><b class="{finding.decision}">{_SIGN[finding.decision]} {finding.decision}</b><br>{escape(finding.reason)}</td>',
     ]
     return f"<tr>{''.join(cells)}</tr>"
+
+
+_WORDS = {"max": "at most {}", "min": "at least {}", "max_increase": "at most +{:.3g} %", "max_decrease": "at most -{:.3g} %"}
+
+
+def _asked(kind: Kind, metric: str, gate: str) -> str:
+    """A gate's condition without the metric's name, which stands above it."""
+    *_, bound, limit = gate.rsplit(" ", 2)
+    if bound not in _WORDS:
+        return gate.removeprefix(f"{metric} ").replace("_", " ")
+    value = float(limit)
+    return _WORDS[bound].format(100 * value if bound.startswith("max_") else quantity(kind, value, _sample(metric)))
+
+
+def _sample(metric: str) -> str:
+    return "latency" if "latency" in metric else metric
 
 
 def _steps(steps: Sequence[Mapping[str, Any]]) -> str:
@@ -133,12 +155,45 @@ def _figures(report: CanaryReport) -> str:
                         plot, f"{name}: share of requests at or below a value. Control solid, candidate dashed; bands are always valid."
                     )
                 )
+        by_metric: dict[str, list[Claim]] = {}
         for claim in evidence.claims[:8]:
-            logs = [step[key] for step in report._path if (key := f"{claim.name}/{BAD}") in step]
-            if len(logs) > 1:
-                plot = _plots.evidence(f"Evidence against {claim.gate.metric}", logs, 1 / evidence.alpha_of(claim))
-                figures.append(_figure(plot, f"{claim.gate.metric} {claim.bound}: evidence against the gate over the batches."))
+            by_metric.setdefault(claim.gate.metric, []).append(claim)
+        figures += [_over_time(report._path, claims) for claims in by_metric.values()]
     return "<h2>Plots</h2>" + "".join(figures) if figures else ""
+
+
+def _over_time(path: Sequence[Evidence], claims: Sequence[Claim]) -> str:
+    """Both arms' values of a metric so far, after each of its batches, beside the evidence against each of its claims."""
+    figures: list[str] = []
+    for claim in claims:
+        rows = _own(path, claim)
+        if len(rows) < 2:
+            continue
+        metric = claim.gate.metric
+        if not figures:
+            seen = [estimate(evidence, claim) for evidence in rows]
+            plot = _plots.arms(
+                f"{metric} of both arms",
+                [(one.baseline, one.canary) for one in seen],
+                lambda value, kind=claim.kind, metric=metric: quantity(kind, value, _sample(metric)),  # type: ignore[misc] # its defaults
+            )
+            figures.append(_figure(plot, f"{metric} so far, over its batches. Control solid, candidate dashed."))
+        logs = [evidence.tracks[f"{claim.name}/{BAD}"].now for evidence in rows]
+        plot = _plots.evidence(f"Evidence against {claim.label}", logs, 1 / rows[-1].alpha_of(claim))
+        figures.append(_figure(plot, f"{metric}, {_asked(claim.kind, metric, claim.label)}: evidence against it."))
+    return f'<div class="pair">{"".join(figures)}</div>' if figures else ""
+
+
+def _own(path: Sequence[Evidence], claim: Claim) -> list[Evidence]:
+    """The evidence after each batch that a claim met: in a report, metrics come one after the other."""
+    rows: list[Evidence] = []
+    batches = 0
+    for evidence in path:
+        track = evidence.track(claim)
+        if track is not None and track.batches > batches:
+            batches = track.batches
+            rows.append(evidence)
+    return rows
 
 
 def _figure(plot: str, caption: str) -> str:

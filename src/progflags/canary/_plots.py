@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from html import escape
 from itertools import accumulate
 
 from progflags.canary._quantiles import quantile_bounds
 from progflags.canary._sketch import EDGES, Sample
 
-__all__ = ["cdf", "evidence", "ranges"]
+__all__ = ["arms", "cdf", "evidence", "ranges"]
 
 Points = Sequence[tuple[float, float]]
 
-_W, _H, _LEFT, _BOTTOM, _TOP, _RIGHT = 640, 260, 56, 34, 14, 12
+_W, _H, _LEFT, _BOTTOM, _TOP, _RIGHT = 640, 260, 76, 34, 14, 12
 _MOST = 400  # points of one line: more than the pixels it has
 
 
@@ -51,8 +51,9 @@ class _Axes:
         out = []
         for x, text in xs:
             px, py = self.at(x, self.y0)
+            anchor = "end" if px > _W - 60 else "start" if px < _LEFT + 1 else "middle"  # a label never leaves the picture
             out.append(f'<line class="grid" x1="{px:.1f}" x2="{px:.1f}" y1="{_TOP}" y2="{py:.1f}"/>')
-            out.append(f'<text x="{px:.1f}" y="{py + 16:.1f}" text-anchor="middle">{escape(text)}</text>')
+            out.append(f'<text x="{px:.1f}" y="{py + 20:.1f}" text-anchor="{anchor}">{escape(text)}</text>')
         for y, text in ys:
             px, py = self.at(self.x0, y)
             out.append(f'<line class="grid" x1="{px:.1f}" x2="{_W - _RIGHT}" y1="{py:.1f}" y2="{py:.1f}"/>')
@@ -64,17 +65,28 @@ def evidence(title: str, logs: Sequence[float], threshold: float) -> str:
     """Evidence against a gate over the batches, on a log scale, with the line where it decides."""
     tens = [log / math.log(10) for log in logs] or [0.0]
     bar = math.log10(threshold)
-    axes = _Axes((0, max(len(tens) - 1, 1)), (min(-0.5, *tens), max(bar * 1.2, *tens)))
-    marks = sorted({0.0, math.floor(axes.y1), round(axes.y1 / 2)})
-    ticks = axes.ticks(
-        [(0, "first batch"), (axes.x1, f"batch {len(tens)}")],
-        [(y, f"1e{y:.0f}" if abs(y) > 3 else f"{10**y:g}") for y in marks],
-    )
+    # Where it crosses the line is what matters: how far beyond it went, or how little it ever was, may leave the picture.
+    axes = _Axes((0, max(len(tens) - 1, 1)), (max(-2.2, min(-0.5, *tens)), min(max(bar * 1.25, *tens), bar + 2)))
+    marks = range(math.ceil(axes.y0), math.floor(axes.y1) + 1, 1 if axes.y1 - axes.y0 < 5 else 2)
+    ticks = axes.ticks([(0, "batch 1"), (axes.x1, f"{len(tens)}")], [(y, f"{10.0**y:g}") for y in marks])
     x0, y0 = axes.at(axes.x0, bar)
     x1, _ = axes.at(axes.x1, bar)
     limit = f'<line class="limit" x1="{x0:.1f}" x2="{x1:.1f}" y1="{y0:.1f}" y2="{y0:.1f}"/>'
     label = f'<text class="limit-text" x="{x1:.1f}" y="{y0 - 5:.1f}" text-anchor="end">decides at {threshold:.3g}</text>'
     return _frame(title, axes.line(list(enumerate(tens)), "candidate solid") + limit + label, ticks)
+
+
+def arms(title: str, rows: Sequence[tuple[float | None, float | None]], spell: Callable[[float], str]) -> str:
+    """Both arms' values over the batches; `spell` writes a value with its unit."""
+    sides = [[(i, row[side]) for i, row in enumerate(rows)] for side in (0, 1)]
+    known = [[(float(i), value) for i, value in side if value is not None and math.isfinite(value)] for side in sides]
+    values = [value for side in known for _, value in side] or [0.0]
+    low, high = min(values), max(values)
+    spare = 0.08 * (high - low) or 0.05 * abs(high) or 1.0
+    axes = _Axes((0, max(len(rows) - 1, 1)), (max(0.0, low - spare) if low >= 0 else low - spare, high + spare))
+    marks = [axes.y0 + part * (axes.y1 - axes.y0) for part in (0.0, 0.5, 1.0)]
+    ticks = axes.ticks([(0, "batch 1"), (axes.x1, f"{len(rows)}")], [(y, spell(y)) for y in marks])
+    return _frame(title, "".join(axes.line(side, kind) for side, kind in zip(known, ("control", "candidate"), strict=True) if side), ticks)
 
 
 def cdf(title: str, control: Sample, candidate: Sample, alpha: float) -> str:
@@ -103,16 +115,19 @@ def cdf(title: str, control: Sample, candidate: Sample, alpha: float) -> str:
 
 def ranges(title: str, rows: Sequence[tuple[str, float | None, tuple[float, float] | None]]) -> str:
     """The effect of each metric with its interval, on a common axis: what is right of 0 is more than the control."""
-    known = [abs(v) for _, effect, bounds in rows for v in (effect, *(bounds or ())) if v is not None and math.isfinite(v)]
-    reach: float = min(max([0.1, *known]), 3.0)
+    known = [v for _, effect, bounds in rows for v in (effect, *(bounds or ())) if v is not None and math.isfinite(v)]
+    low_end, high_end = max(min([-0.1, *known]), -1.0), min(max([0.1, *known]), 3.0)
     height = 40 + 30 * len(rows)
-    middle, half = 390.0, 230.0
+    left, right = 180.0, _W - 36.0
 
     def at(value: float) -> float:
-        return float(middle + max(-1.0, min(1.0, value / reach)) * half)
+        return float(left + (min(max(value, low_end), high_end) - low_end) / (high_end - low_end) * (right - left))
 
-    out = [f'<line class="axis" x1="{middle}" x2="{middle}" y1="10" y2="{height - 22}"/>']
-    out += [f'<text x="{at(v):.0f}" y="{height - 6}" text-anchor="middle">{v:+.0%}</text>' for v in (-reach, 0.0, reach)]
+    zero = at(0.0)
+    out = [f'<line class="axis" x1="{zero:.1f}" x2="{zero:.1f}" y1="10" y2="{height - 22}"/>']
+    ends = [v for v in (low_end, high_end) if abs(at(v) - zero) > 40]
+    out += [f'<text x="{at(v):.0f}" y="{height - 6}" text-anchor="middle">{v:+.0%}</text>' for v in ends]
+    out.append(f'<text x="{zero:.0f}" y="{height - 6}" text-anchor="middle">0</text>')
     for i, (name, effect, bounds) in enumerate(rows):
         y = 24 + 30 * i
         out.append(f'<text x="4" y="{y + 4}">{escape(name)}</text>')

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from progflags.canary._claims import Claim, Counts, clustered, levels, margin, rate_of, shift, stretched, usual
+from progflags.canary._claims import Claim, Counts, clustered, levels, margin, moments_of, rate_of, shift, stretched, usual
 from progflags.canary._gate import Gate
 from progflags.canary._means import Strata
 from progflags.canary._sequential import LEVEL, MAJORITY, RATIO, Logs, level, majority, odds, ratio, share
@@ -138,6 +138,8 @@ class Step:
     def _mean(self, claim: Claim) -> None:
         if not self.compare and claim.relative:
             return
+        if not any(moments_of(claim.gate, arm).n for arm in self.batch.arms.values()):
+            return
         strata = self.strata.get(claim.name) or Strata()
         if strata.batches and not (self.before.arms or self.before.gauges):
             strata = strata.close()  # another revision: other shares, other units
@@ -165,6 +167,8 @@ class Step:
         Source: exceedance ratio at a predictable threshold; stochastic order as in Lindon, Sanden & Shirikian (KDD 2022).
         """
         c, b = (arm.samples.get(claim.gate.sample) or _EMPTY for arm in (self.batch.candidate, self.batch.control))
+        if not c.n or not b.n:
+            return
         tolerated, worst = margin(claim), shift(claim.worst)
 
         def bad(logs: Logs) -> Logs:
