@@ -11,6 +11,7 @@ from progflags.flags._live import Killed, Live
 from progflags.flags._model import FlagModel, RolloutSpec, Rule, Snapshot
 from progflags.flags._parse import parse
 from progflags.flags._problems import Lines, Path, dotted, suggest
+from progflags.flags._quiet import let_go, quiet
 from progflags.flags._ruleset import Pin
 from progflags.flags._text import decode, decode_json, decode_toml, plain_text
 from progflags.flags._typed import Flag, declared, mismatches
@@ -46,9 +47,11 @@ __all__ = [
     "given",
     "json_schema",
     "kill",
+    "let_go",
     "mismatches",
     "parse",
     "plain_text",
+    "quiet",
     "set_default",
     "set_share",
     "suggest",

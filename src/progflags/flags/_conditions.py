@@ -51,6 +51,13 @@ class Compare:
     def name(self) -> str:
         return ".".join(self.path)
 
+    def __eq__(self, other: object) -> bool:
+        """The same comparison: `beta == true` and `beta == 1` are two, though Python takes 1 for True."""
+        return isinstance(other, Compare) and (self.path, self.op, _typed(self.value)) == (other.path, other.op, _typed(other.value))
+
+    def __hash__(self) -> int:
+        return hash((self.path, self.op, self.value))
+
     def compile(self) -> Check:
         if self.op == "exists":
             return self._exists()
@@ -89,6 +96,10 @@ class Compare:
         if self.op == "exists":
             return f"exists({self.name})" if self.value else f"not exists({self.name})"
         return f"{self.name} {'in' if self.op == 'cidr' else self.op} {_written(self.value)}"
+
+
+def _typed(value: Literal) -> object:
+    return [(type(item), item) for item in value] if isinstance(value, tuple) else (type(value), value)
 
 
 def _shown(value: object) -> str:

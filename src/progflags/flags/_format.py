@@ -50,6 +50,14 @@ def _version(value: Any) -> int:
     return 1
 
 
+def _profiles(value: Any) -> Mapping[str, str]:
+    for pattern, name in _raw_table(value).items():
+        if not isinstance(name, str) or not name:
+            raise Wrong(f"the profile of {pattern!r} is a name, not {shown(name)}", 'write "payments/*" = "high"')
+    rules: Mapping[str, str] = value
+    return rules
+
+
 RAMP: Final = Fields(
     {"from": _must(k.MOMENT), "until": _must(k.MOMENT), "start": k.SHARE, "end": k.SHARE},
     {"start": "percent until `from`, default 0", "end": "percent from `until` on, default 100"},
@@ -219,9 +227,13 @@ DOCUMENT: Final = Fields(
         "groups": _map_of(GROUP.schema),
         "holdouts": _map_of(HOLDOUT.schema),
         "context": _map_of(CONTEXT.schema),
+        "profiles": Kind(_profiles, {"type": "object", "additionalProperties": {"type": "string", "minLength": 1}}),
         "flags": _map_of(FLAG.schema),
     },
-    {"retired": "keys that are gone on purpose, and may not come back with another type"},
+    {
+        "retired": "keys that are gone on purpose, and may not come back with another type",
+        "profiles": "which risk profile a rollout has that names none: the first pattern that matches its flag's key or file",
+    },
 )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any, NoReturn
 
-__all__ = ["FrozenDict", "FrozenList", "freeze", "thaw"]
+__all__ = ["FrozenDict", "FrozenList", "alike", "freeze", "thaw"]
 
 
 def _refuse(*_: object, **__: object) -> NoReturn:
@@ -72,3 +72,12 @@ def thaw(value: Any) -> Any:
     if isinstance(value, list):
         return [thaw(item) for item in value]
     return value
+
+
+def alike(one: Any, other: Any) -> bool:
+    """Whether two equal values are of the same types throughout, where `==` takes 1, 1.0 and true for the same."""
+    if isinstance(one, dict):
+        return all(alike(item, other[key]) for key, item in one.items())
+    if isinstance(one, list):
+        return all(map(alike, one, other))
+    return type(one) is type(other)

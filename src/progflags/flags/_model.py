@@ -8,7 +8,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from progflags.errors import Problem
-from progflags.flags._freeze import FrozenDict
+from progflags.flags._freeze import FrozenDict, alike
 from progflags.flags._mould import mould
 
 if TYPE_CHECKING:
@@ -155,6 +155,10 @@ class FlagModel:
         """The arm that those outside the share get, None for a flag without a rollout."""
         return None if self.rollout is None else self.default
 
+    def same(self, other: FlagModel) -> bool:
+        """Whether both say the same in everything; unlike `==`, a value of 1 is neither true nor 1.0."""
+        return self == other and (self.type in ("boolean", "string") or alike(self.variants, other.variants))
+
     @property
     def group(self) -> str | None:
         """The exclusion group's name, if any."""
@@ -182,4 +186,5 @@ class Snapshot:
     source: str = ""
     broken: frozenset[str] = frozenset()
     attributes: Mapping[str, str] = field(default_factory=FrozenDict)
+    profiles: Mapping[str, str] = field(default_factory=FrozenDict)
     types: Mapping[str, str] = field(default_factory=FrozenDict)

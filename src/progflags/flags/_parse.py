@@ -9,7 +9,7 @@ definition the previous snapshot had, so one team's typo never blocks another te
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -172,12 +172,12 @@ class _Assembly:
             if flag is None or len(self.problems.found) > before:
                 self.bad.add(key)
             else:
-                self.good[key] = flag
+                self.good[key] = self._settled(flag)
         self._retirements(retired)
         kept = {key: self.previous[key] for key in self.bad if key in self.previous}
         self._prerequisites(kept)
         kept = {key: self.previous[key] for key in self.bad if key in self.previous}
-        flags = {key: self._settled(key) for key in self.tables if key in self.good or key in kept} if self.previous else self.good
+        flags = {key: kept.get(key) or self.good[key] for key in self.tables if key in self.good or key in kept} if kept else self.good
         gone = {key: flag.type for key, flag in self.previous.items() if key in retired and key not in flags}
         return Snapshot(
             flags=flags,
@@ -187,17 +187,18 @@ class _Assembly:
             source=self.problems.file,
             broken=frozenset(self.bad - kept.keys()),
             attributes=attributes,
+            profiles=FrozenDict(document.get("profiles", {})),
             types=FrozenDict({key: kind for key, kind in self.types.items() if key in retired} | gone),
         )
 
-    def _settled(self, key: str) -> FlagModel:
+    def _settled(self, flag: FlagModel) -> FlagModel:
         """
-        What serves under `key`: the definition before, where this one is bad, and where it says the same.
+        `flag`, or the object that stood for it before, if that says the same: an unchanged flag stays one from reload to reload.
 
-        So an unchanged flag stays one object from reload to reload. A rollout's does not: it knows its lines.
+        One with a rollout does not, for it knows the lines of its document.
         """
-        flag, before = self.good.get(key), self.previous.get(key)
-        return flag if flag is not None and (before is None or flag.rollout is not None or flag != before) else self.previous[key]
+        before = self.previous.get(flag.key)
+        return before if before is not None and flag.rollout is None and before.same(flag) else flag
 
     def _reject(self, key: str, path: Path, message: str, hint: str = "") -> None:
         self.problems.add(("flags", key, *path), message, hint)
@@ -240,7 +241,7 @@ class _Assembly:
             resolved.append(name)
         if flag is not None and tuple(resolved) != variants:
             requires = tuple(replace(r, variants=tuple(resolved)) if i == at else r for i, r in enumerate(flag.requires))
-            self.good[key] = replace(flag, requires=requires)
+            self.good[key] = self._settled(replace(flag, requires=requires))
 
     def _cycles(self) -> list[tuple[str, ...]]:
         """Every circle of prerequisites, once, as the path that closes it. Iterative: a chain may be long."""
@@ -281,11 +282,18 @@ def fingerprint(document: Mapping[str, Any]) -> str:
     total = hashlib.sha256()
     for name in sorted(document, key=str):
         part = document[name]
-        keys = sorted(part, key=str) if name == "flags" and is_table(part) else [None]
-        for at in range(0, len(keys), _AT_ONCE):
-            some = part if keys == [None] else {key: part[key] for key in keys[at : at + _AT_ONCE]}
+        for some in _few_at_a_time(part) if name == "flags" and is_table(part) else [part]:
             total.update(_canonical([name, some]).encode("utf-8", "surrogatepass"))
     return total.hexdigest()
+
+
+def _few_at_a_time(table: Mapping[Any, Any]) -> Iterator[dict[Any, Any]]:
+    try:
+        keys = sorted(table)
+    except TypeError:  # a dict that never was text
+        keys = sorted(table, key=str)
+    for at in range(0, len(keys), _AT_ONCE):
+        yield {key: table[key] for key in keys[at : at + _AT_ONCE]}
 
 
 _ENCODE: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str).encode

@@ -95,8 +95,7 @@ class Reader:
         """The answer with its variant, reason and error code. `default` is what trouble gives; None takes any type."""
         try:
             if isinstance(flag, Flag):
-                answer = self._evaluate(flag.key, None, context)
-                return answer.replace(value=flag.read(answer.value))
+                return self._evaluate_typed(flag, context)
             return self._evaluate(flag, default, context)
         except Exception as error:
             try:
@@ -146,6 +145,14 @@ class Reader:
         if self._stale and answer.reason in _FRESH:
             answer = answer.replace(reason=Reason.STALE)
         return answer
+
+    def _evaluate_typed(self, flag: Flag[Any], context: Who) -> Evaluation:
+        """Read before it is counted, for who can't be given the value meets no arm; the caller is told the default then."""
+        who = _who(context)
+        decided = self._now().compiled[flag.key].decide(who._kb, who._attributes).value
+        value = flag.read(decided)
+        answer = self._evaluate(flag.key, None, who)
+        return answer.replace(value=value if answer.value is decided else flag.read(answer.value))
 
     def _otherwise(self, flag: Any, default: Any, context: Who, error: Exception, kind: type) -> Any:
         """

@@ -56,7 +56,10 @@ def _too_deep(document: object) -> tuple[str | int, ...] | None:
     level: list[Any] = [document]
     for _ in range(DEEPEST):
         level = [
-            part for table in level for part in (table.values() if isinstance(table, Mapping) else table) if isinstance(part, _NESTING)
+            part
+            for table in level
+            for part in (table.values() if isinstance(table, Mapping) else table)
+            if type(part) not in _FLAT and isinstance(part, _NESTING)
         ]
         if not level:
             return None
@@ -77,3 +80,4 @@ def _path_to_depth(document: object) -> tuple[str | int, ...]:
 
 
 _NESTING = (dict, list, tuple, Mapping)
+_FLAT = frozenset({str, int, float, bool, type(None)})  # asked first: what is no Mapping takes long to say so

@@ -15,7 +15,7 @@ from progflags._clock import SYSTEM, Clock
 from progflags._fork import in_child
 from progflags._trouble import swallow
 from progflags.errors import DefinitionError, Problem, StoreError
-from progflags.flags import Snapshot
+from progflags.flags import Snapshot, quiet
 from progflags.sources._contract import Loaded, Piece, Source
 from progflags.sources._generations import Generations
 from progflags.sources._guard import held_back
@@ -105,7 +105,8 @@ class Loader:
         if good is not None and pieces == good.pieces:
             return Loaded()  # what was there before came back
         try:
-            snapshot = assemble(self.name, pieces, None if good is None else good.snapshot)
+            with quiet(sum(len(piece.text) for piece in pieces) // 100):  # from the text to the snapshot, with nothing collected in between
+                snapshot = assemble(self.name, pieces, None if good is None else good.snapshot)
         except DefinitionError as error:
             return self._refused(error)
         except Exception as error:  # a mistake of ours must not take a running program's flags away

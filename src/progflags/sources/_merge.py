@@ -13,14 +13,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from progflags.errors import DefinitionError, Problem
-from progflags.flags import Lines, Snapshot, dotted, parse
+from progflags.flags import Lines, Snapshot, dotted, let_go, parse
 from progflags.sources._contract import Piece
 from progflags.sources._decode import decode_piece
 from progflags.sources._env import apply
 
 __all__ = ["assemble"]
 
-_SECTIONS = ("flags", "segments", "groups", "holdouts", "context")
+_SECTIONS = ("flags", "segments", "groups", "holdouts", "context", "profiles")
 
 
 def assemble(name: str, pieces: Sequence[Piece], previous: Snapshot | None) -> Snapshot:
@@ -33,7 +33,11 @@ def assemble(name: str, pieces: Sequence[Piece], previous: Snapshot | None) -> S
     texts = [piece for piece in pieces if piece.form != "env"]
     if len(texts) == 1 == len(pieces):
         alone, lines = decode_piece(texts[0])
-        return parse(alone, file=texts[0].file, lines=lines, previous=previous)
+        snapshot = parse(alone, file=texts[0].file, lines=lines, previous=previous)
+        tables = [*alone["flags"].values()]
+        del alone
+        let_go(tables)
+        return snapshot
     merged = _merge(name, texts)
     document: Mapping[str, Any] = merged.document
     wrong: tuple[Problem, ...] = ()
@@ -45,9 +49,14 @@ def assemble(name: str, pieces: Sequence[Piece], previous: Snapshot | None) -> S
         snapshot = parse(document, file=name, lines=merged.lines, previous=previous)
     except DefinitionError as error:
         raise DefinitionError(merged.placed(error.problems)) from None
+    tables = [*document["flags"].values(), *merged.document["flags"].values()]
     flags = {key: merged.reworked(key, flag) for key, flag in snapshot.flags.items()}
-    rejected = (*merged.placed(snapshot.rejected), *wrong)
-    return replace(snapshot, flags=flags, rejected=rejected, warnings=merged.placed(snapshot.warnings))
+    snapshot = replace(
+        snapshot, flags=flags, rejected=(*merged.placed(snapshot.rejected), *wrong), warnings=merged.placed(snapshot.warnings)
+    )
+    del document, merged
+    let_go(tables)
+    return snapshot
 
 
 @dataclass(slots=True)
