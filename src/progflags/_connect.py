@@ -286,7 +286,7 @@ class Flags(Client):
         for flag in snapshot.flags.values():
             if flag.rollout is not None:
                 try:
-                    plan_of(flag)
+                    plan_of(flag, snapshot.profiles)
                 except DefinitionError as error:
                     found += error.problems
         return tuple(found)

@@ -165,3 +165,53 @@ def test_freezing_and_thawing_a_plan_changes_nothing(percents, bakes, approvals,
 
 def test_without_a_deadline_a_stage_waits_for_ever():
     assert Plan.thaw({"stages": [{"percent": 1, "bake": "1s"}]}).stages[0].deadline == math.inf
+
+
+RULES = {"payments/*": "high", "*.experiment": "low", "billing.toml": "high@1", "team-b/*": "emergency"}
+
+
+@pytest.mark.parametrize(
+    ("key", "file", "chosen"),
+    [
+        ("payments/refund", "flags.toml", "high@1"),
+        ("refund", "flags/payments.toml", "standard@1"),
+        ("colour.experiment", "flags/billing.toml", "low@1"),  # the first that matches
+        ("colour", "flags/billing.toml", "high@1"),
+        ("colour", "/srv/app/team-b/flags.toml", "emergency@1"),
+        ("colour", "billing.toml", "high@1"),
+        ("low/colour", "flags.toml", "low@1"),  # no rule: the key's own beginning
+        ("colour", "not-billing.toml", "standard@1"),
+    ],
+)
+def test_a_path_rule_of_the_file_chooses_the_profile(key, file, chosen):
+    assert Plan.of({}, key=key, file=file, rules=RULES).profile == chosen
+
+
+def test_what_a_flag_says_itself_wins_over_a_path_rule():
+    assert Plan.of({"profile": "low"}, key="payments/x", rules=RULES).profile == "low@1"
+    assert Plan.of({}, tags=["risk:emergency"], key="payments/x", rules=RULES).profile == "emergency@1"
+
+
+def test_a_rule_that_names_no_profile_is_refused_with_those_there_are():
+    with pytest.raises(PlanError, match="no profile 'hgih': it is one of low, standard"):
+        Plan.of({}, key="x", rules={"x": "hgih"})
+
+
+def test_rules_are_read_from_files_and_folders(tmp_path):
+    """By the key in one file, by the file's name in a folder of them; an edit of the rules is an edit of the plan."""
+    import progflags as pf
+
+    (tmp_path / "a.toml").write_text('[profiles]\n"b.toml" = "low"\n"pay*" = "high"\n[flags.one.rollout]\n[flags.pay.rollout]\n')
+    (tmp_path / "b.toml").write_text("[flags.two.rollout]\n")
+    with pf.connect(tmp_path, poll=None) as flags:
+        assert [flags.rollouts.status(flag).profile for flag in ("one", "two", "pay")] == ["standard@1", "low@1", "high@1"]
+        (tmp_path / "a.toml").write_text('[profiles]\n"pay*" = "emergency"\n[flags.one.rollout]\n[flags.pay.rollout]\n# longer\n')
+        flags.refresh()
+        assert [flags.rollouts.status(flag).profile for flag in ("one", "two", "pay")] == ["standard@1", "standard@1", "emergency@1"]
+
+
+def test_a_rule_that_is_no_name_is_a_problem_of_the_file():
+    import progflags as pf
+
+    with pytest.raises(pf.DefinitionError, match="profiles: the profile of 'x' is a name, not 7"):
+        pf.connect({"profiles": {"x": 7}, "flags": {}}, poll=None)

@@ -71,7 +71,7 @@ def lint_snapshot(snapshot: Snapshot) -> tuple[tuple[Problem, ...], tuple[Proble
         if model.rollout is None:
             continue
         try:
-            plan = plan_of(model)
+            plan = plan_of(model, snapshot.profiles)
         except DefinitionError as error:
             wrong += error.problems
         else:

@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
+from types import MappingProxyType
 from typing import Any, Final
 
 from progflags._clock import seconds
@@ -220,16 +221,24 @@ class Plan:
         return digest(self.to_dict())
 
     @classmethod
-    def of(cls, data: Mapping[str, Any], *, tags: Sequence[str] = (), key: str = "") -> Plan:
+    def of(
+        cls,
+        data: Mapping[str, Any],
+        *,
+        tags: Sequence[str] = (),
+        key: str = "",
+        file: str = "",
+        rules: Mapping[str, str] = MappingProxyType({}),
+    ) -> Plan:
         """
-        A plan from a flag's `rollout` table; what the table leaves out comes from its profile.
+        A plan from a flag's `rollout` table; what the table leaves out comes from its profile (see `choose`).
 
         Raises:
             PlanError: it cannot be carried out; `.key` is the place in the table.
         """
         _only(data, _KEYS)
         with _at("profile"):
-            name, base = profile(choose(data.get("profile"), tags, key))
+            name, base = profile(choose(data.get("profile"), tags, key, file, rules))
         return cls.thaw({**base, **{k: v for k, v in data.items() if v is not None}, "profile": name})
 
     @classmethod

@@ -14,6 +14,8 @@ tighter than its own noise only teaches people to ignore it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+from pathlib import PurePath
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -114,17 +116,25 @@ def profile(name: str) -> tuple[str, Mapping[str, Any]]:
     return f"{bare}@{number}", versions[number]
 
 
-def choose(named: str | None, tags: Sequence[str] = (), key: str = "") -> str:
+def choose(
+    named: str | None, tags: Sequence[str] = (), key: str = "", file: str = "", rules: Mapping[str, str] = MappingProxyType({})
+) -> str:
     """
-    The profile of a flag: the one it names, else its tag `risk:<profile>`, else the path its key begins with, else `standard`.
+    The profile of a flag: the one it names, else its tag `risk:<profile>`, else the first of the path `rules` that matches, else
+    the profile its key begins with (`high/payments`, `high.payments`), else `standard`.
 
-    Path: the part of a dotted or slashed key before the first separator, if a profile has that name (`high/payments`).
+    A rule's pattern is a glob: `*` is anything, `?` one character. It matches the flag's key, or the end of its file's path, as
+    in `payments/*` and `payments.toml`.
     """
     if named:
         return named
     for tag in tags:
         kind, _, name = tag.partition(":")
         if kind == "risk" and name.partition("@")[0] in PROFILES:
+            return name
+    path = PurePath(file).as_posix() if file else ""
+    for pattern, name in rules.items():
+        if fnmatchcase(key, pattern) or fnmatchcase(path, pattern) or fnmatchcase(path, f"*/{pattern}"):
             return name
     first = key.replace("/", ".").partition(".")
     return first[0] if first[1] and first[0] in PROFILES else CURRENT

@@ -302,10 +302,11 @@ class Rollouts:
             DefinitionError: the rollout table cannot be carried out; file, line and key are named.
         """
         model = self._model(flag)
-        spec, plan = self._plans.get(flag, (None, None))
-        if plan is None or spec is not model.rollout:  # parsed once per definition: a status is asked for every second
-            plan = plan_of(model)
-            self._plans[flag] = (model.rollout, plan)
+        snapshot = self._client.definitions
+        known, plan = self._plans.get(flag, (None, None))
+        if plan is None or known is not snapshot:  # parsed once per file: a status is asked for every second
+            plan = plan_of(model, None if snapshot is None else snapshot.profiles)
+            self._plans[flag] = (snapshot, plan)
         return plan
 
     # -- how -----------------------------------------------------------------------------------------------------------
