@@ -361,6 +361,10 @@ def test_the_page_is_one_small_file_without_network_or_script(tmp_path):
         plot = fromstring(svg)
         points = [float(v) for line in plot.iter("polyline") for v in re.split(r"[ ,]", line.get("points"))]
         assert all(0 <= v <= 641 for v in points)
+        for label in plot.iter("text"):  # and no label leaves its picture, at seven pixels a letter
+            wide, at = 7 * len(label.text), float(label.get("x"))
+            left = at - {"end": wide, "middle": wide / 2}.get(label.get("text-anchor"), 0)
+            assert -10 <= left <= left + wide <= 650, label.text
     assert report._repr_html_() in text
 
 

@@ -31,14 +31,14 @@ max-width:60rem;margin:0 auto;padding:1.5rem}
 @media (prefers-color-scheme:dark){.pf-canary{--ink:#e8ebee;--paper:#15191d;--soft:#9aa5b0;--rule:#343c44;--control:#56b4e9;
 --candidate:#e69f00;--limit:#e8ebee;--pass:#4fd1b0;--hold:#f0c64a;--rollback:#ff8a75}}
 @media print{.pf-canary{--ink:#000;--paper:#fff;--soft:#333;--rule:#999;--control:#0072b2;--candidate:#b45f00;--limit:#000}
-.pf-canary figure,.pf-canary tr{break-inside:avoid}}
+.pf-canary{padding:0;font-size:12px}.pf-canary figure,.pf-canary tr{break-inside:avoid}.pf-canary h2{break-after:avoid}}
 .pf-canary h1{font-size:1.5rem;margin:0 0 .25rem}.pf-canary h2{font-size:1.05rem;margin:1.75rem 0 .5rem}
 .pf-canary .PASS{color:var(--pass)}.pf-canary .HOLD{color:var(--hold)}.pf-canary .ROLLBACK{color:var(--rollback)}
 .pf-canary table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
 .pf-canary th,.pf-canary td{text-align:left;padding:.4rem .6rem;border-bottom:1px solid var(--rule);vertical-align:top}
 .pf-canary th{color:var(--soft);font-weight:600}.pf-canary .soft{color:var(--soft);font-weight:400}
-.pf-canary tbody th{color:var(--ink)}.pf-canary .pair{display:grid;grid-template-columns:1fr 1fr;gap:1.25rem;break-inside:avoid}
-@media (max-width:44rem){.pf-canary .pair{grid-template-columns:1fr}.pf-canary table{display:block;overflow-x:auto}}
+.pf-canary tbody th{color:var(--ink)}.pf-canary .pair{display:grid;grid-template-columns:1fr 1fr;gap:1.25rem}
+@media screen and (max-width:44rem){.pf-canary .pair{grid-template-columns:1fr}.pf-canary table{display:block;overflow-x:auto}}
 .pf-canary .pair .plot text{font-size:17px}.pf-canary pre{overflow-x:auto;font-size:.8rem}
 .pf-canary figure{margin:1rem 0}.pf-canary figcaption{color:var(--soft)}
 .pf-canary .plot{width:100%;height:auto}.pf-canary .plot text{fill:var(--soft);font-size:12px}
