@@ -7,9 +7,11 @@ import pytest
 
 from progflags._clock import SYSTEM
 from progflags.darklaunch import Engine
-from progflags.darklaunch._experiment import Experiment
 from progflags.events import Bus
 from progflags.flags import Client, parse
+from support.patience import unhurried
+
+__all__ = ["unhurried"]
 
 FLAGS = {
     "on": {"percent": 100},
@@ -48,18 +50,6 @@ def release():
 
 
 @pytest.fixture(autouse=True)
-def _unhurried(monkeypatch):
-    """
-    A machine may stand still for seconds. What a test doesn't ask about (a shadow too old, too slow, or not yet done) must
-    not decide it; tests of those limits set them.
-    """
-    monkeypatch.setattr("progflags.darklaunch._experiment.DEADLINE", 60.0)
-    monkeypatch.setattr("progflags.darklaunch._call.STALE", 60.0)
-    for wait in (Experiment.drain, Experiment.adrain):
-        monkeypatch.setattr(wait, "__defaults__", (30.0,))
-
-
-@pytest.fixture(autouse=True)
-def _no_leftovers():
+def _no_leftovers(unhurried):
     yield
     gc.collect()

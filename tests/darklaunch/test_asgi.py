@@ -10,7 +10,7 @@ from progflags.darklaunch import ignore, shadow
 from progflags.flags import force
 
 
-def json_app(value, *, status=200, headers=(), background=0.0):
+def json_app(value, *, status=200, headers=(), background=None):
     async def app(scope, receive, send):
         if scope["type"] == "lifespan":
             return
@@ -18,8 +18,8 @@ def json_app(value, *, status=200, headers=(), background=0.0):
         body = json.dumps(answer).encode()
         await send({"type": "http.response.start", "status": status, "headers": [(b"content-type", b"application/json"), *headers]})
         await send({"type": "http.response.body", "body": body})
-        if background:
-            await asyncio.sleep(background)
+        if background is not None:
+            await background.wait()
 
     return app
 
@@ -302,11 +302,13 @@ async def test_a_cancelled_request_ends_as_one_outcome(launched):
 
 
 async def test_background_work_of_the_control_does_not_delay_the_shadow(launched):
-    middleware = launched(json_app({}, background=0.2), json_app({}))
+    let_go = asyncio.Event()
+    middleware = launched(json_app({}, background=let_go), json_app({}))
     request = asyncio.ensure_future(ask(middleware))
     while not middleware.dark_launch.stats().outcomes["match"]:
         await asyncio.sleep(0.005)
         assert not request.done()
+    let_go.set()
     await request
 
 

@@ -120,8 +120,8 @@ def test_every_kind_of_function_can_be_run_again_with_a_flag_forced(flags, engin
         async def main(of_coroutine=of_coroutine, of_async=of_async):
             assert await of_coroutine() is False
             assert [item async for item in of_async()] == [False]
-            assert await of_coroutine.dark_launch.adrain(5)
-            assert await of_async.dark_launch.adrain(5)
+            assert await of_coroutine.dark_launch.adrain()
+            assert await of_async.dark_launch.adrain()
 
         asyncio.run(main())
         assert list(of_generator()) == [False, False]

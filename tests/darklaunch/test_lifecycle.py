@@ -9,11 +9,14 @@ import sys
 import textwrap
 import threading
 import time
+import tracemalloc
 
 import pytest
 
 from progflags.darklaunch import Engine, dark_launch
 from progflags.darklaunch import shadow as shadows
+from support.sizes import size
+from support.web import wait_for
 
 
 def outcomes(function):
@@ -23,46 +26,56 @@ def outcomes(function):
 
 
 def test_a_hanging_candidate_is_a_timeout_its_thread_is_left_behind_and_replaced(flags, engine, release):
-    @dark_launch("on", candidate=lambda n: release.wait(20) if n == 0 else n, flags=flags, deadline=0.02)
+    @dark_launch("on", candidate=lambda: release.wait(120), flags=flags, deadline=0.02)
+    def hanging():
+        return None
+
+    @dark_launch("on", candidate=lambda n: n, flags=flags)
     def control(n):
         return n
 
+    hanging()
+    assert hanging.dark_launch.drain()
+    assert engine.workers.stuck == 1
     for n in range(5):
         assert control(n) == n
 
-    assert control.dark_launch.drain(5)
-    assert outcomes(control) == {"abandoned": 1, "match": 4}
-    assert engine.workers.stuck == 1
+    assert control.dark_launch.drain()
+    assert outcomes(hanging) == {"abandoned": 1}
+    assert outcomes(control) == {"match": 5}
     release.set()
-    until = time.monotonic() + 5
-    while engine.workers.stuck and time.monotonic() < until:
-        time.sleep(0.01)
-    assert engine.workers.stuck == 0
-    assert outcomes(control) == {"abandoned": 1, "match": 4}
+    assert wait_for(lambda: engine.workers.stuck == 0, seconds=60)
+    assert outcomes(hanging) == {"abandoned": 1}
 
 
 def test_when_all_threads_are_stuck_calls_are_shed_and_the_control_goes_on(flags, engine, release):
-    @dark_launch("on", candidate=lambda: release.wait(30), flags=flags, deadline=0.01)
+    @dark_launch("on", candidate=lambda: release.wait(120), flags=flags, deadline=0.01)
     def control():
         return "answer"
 
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while not set(control.dark_launch.stats().shed) & {"stuck", "breaker"} and time.monotonic() < until:
         assert control() == "answer"
         time.sleep(0.01)
 
     assert set(control.dark_launch.stats().shed) & {"stuck", "breaker"}
     assert engine.workers.stuck <= 6
-    assert control.dark_launch.drain(5)
+    assert control.dark_launch.drain()
 
 
-def test_a_slow_candidate_that_ends_within_the_grace_is_a_timeout(flags, engine):
+@pytest.fixture
+def forgiving(monkeypatch):
+    """A grace so long that only what never ends is left behind."""
+    monkeypatch.setattr("progflags.darklaunch._workers.GRACE", 60.0)
+
+
+def test_a_slow_candidate_that_ends_within_the_grace_is_a_timeout(flags, engine, forgiving):
     @dark_launch("on", candidate=lambda: time.sleep(0.06), flags=flags, deadline=0.02)
     def control():
         return None
 
     control()
-    assert control.dark_launch.drain(5)
+    assert control.dark_launch.drain()
     assert outcomes(control) == {"timeout": 1}
 
 
@@ -84,7 +97,7 @@ def test_coroutines_are_cancelled_at_their_deadline_and_left_if_they_will_not_st
                 return 1
 
             assert await control() == 1
-            assert await control.dark_launch.adrain(5)
+            assert await control.dark_launch.adrain()
             functions.append(control)
         return functions
 
@@ -101,7 +114,7 @@ def test_asyncio_run_returns_although_a_candidate_swallows_its_cancellation(flag
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.sleep(30)
 
-    @dark_launch("on", candidate=stubborn, flags=flags, deadline=30)
+    @dark_launch("on", candidate=stubborn, flags=flags, deadline=600)
     async def control():
         return 1
 
@@ -112,7 +125,7 @@ def test_asyncio_run_returns_although_a_candidate_swallows_its_cancellation(flag
     began = time.monotonic()
     asyncio.run(main())
 
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 25
     assert outcomes(control) == {"cancelled_shutdown": 1}
 
 
@@ -148,7 +161,7 @@ def test_a_coroutine_that_computes_is_noticed(flags, engine):
     async def main():
         for _ in range(8):
             await control()
-            await control.dark_launch.adrain(5)
+            await control.dark_launch.adrain()
             assert control.dark_launch.stats().shed.keys() <= {"breaker"}
 
     asyncio.run(main())
@@ -170,7 +183,7 @@ def test_a_synchronous_caller_may_have_a_coroutine_for_a_candidate(flags, engine
 
     for function in (control, surprised):
         assert [function(n) for n in range(3)] == [0, 1, 2]
-        assert function.dark_launch.drain(5)
+        assert function.dark_launch.drain()
         assert outcomes(function) == {"match": 3}
 
 
@@ -202,7 +215,8 @@ def test_drain_on_a_running_loop_names_adrain(flags, engine):
     asyncio.run(main())
 
 
-def test_the_time_left_is_known_inside(flags, engine):
+@pytest.mark.parametrize(("deadline", "end"), [(0.02, {"timeout": 1}), (600.0, {"match": 1})])
+def test_the_time_left_is_known_inside(deadline, end, flags, engine, forgiving):
     seen = []
 
     def candidate():
@@ -210,36 +224,45 @@ def test_the_time_left_is_known_inside(flags, engine):
         time.sleep(0.03)
         shadows.check()
 
-    @dark_launch("on", candidate=candidate, flags=flags, deadline=0.02)
+    @dark_launch("on", candidate=candidate, flags=flags, deadline=deadline)
     def control():
         return None
 
     control()
     assert control.dark_launch.drain()
-    assert 0 < seen[0] <= 0.02
+    assert seen[0] <= deadline
+    assert seen[0] > 0 or deadline < 1
     assert shadows.remaining() is None
-    assert outcomes(control) == {"timeout": 1}
+    assert outcomes(control) == end
 
 
-def test_overload_sheds_counts_and_stays_small(flags, monkeypatch):
-    """Ten times what fits: memory is flat, the control never waits, the outcomes sum to the calls."""
+@pytest.mark.sized
+def test_overload_sheds_counts_and_stays_small(flags, monkeypatch, release):
+    """Far more than fits: what waits is bounded, memory is flat, the control never waits, the outcomes sum to the calls."""
     made = Engine(cpu=100, burst=1000, queued=50, workers=1)
     monkeypatch.setattr("progflags.darklaunch._engine._engine", made)
+    calls = size(5_000, full=100_000)
 
-    @dark_launch("on", candidate=lambda box: time.sleep(0.001), flags=flags)
+    @dark_launch("on", candidate=lambda box: release.wait(120) and None, flags=flags, deadline=600.0)
     def control(box):
         return None
 
-    longest = 0
-    for _ in range(5_000):
+    for _ in range(calls // 2):
         control([1] * 100)
-        longest = max(longest, len(control.dark_launch._live))
+    tracemalloc.start()
+    for _ in range(calls // 2):
+        control([1] * 100)
+    grown, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
 
-    assert longest <= 52
-    assert control.dark_launch.drain(10)
+    assert len(control.dark_launch._live) == 51  # one is running, fifty wait
+    assert grown < 256 << 10
+    release.set()
+    assert control.dark_launch.drain()
     stats = control.dark_launch.stats()
-    assert stats.shed["queue"] > 1000
-    assert stats.calls == 5_000 == sum(stats.outcomes.values())
+    assert stats.outcomes["match"] >= 51
+    assert stats.outcomes["shed"] > calls * 0.9
+    assert stats.calls == calls == sum(stats.outcomes.values())
     assert made._waiting == 0
 
 
@@ -258,7 +281,7 @@ def test_many_threads_at_once_lose_no_count(flags, engine):
     for thread in threads:
         thread.join()
 
-    assert control.dark_launch.drain(10)
+    assert control.dark_launch.drain()
     stats = control.dark_launch.stats()
     assert stats.calls == 4_000 == sum(stats.outcomes.values())
     assert 1_000 < stats.outcomes["not_sampled"] < 3_000
@@ -289,14 +312,14 @@ def test_a_forked_child_shadows_with_threads_of_its_own_and_counts_from_zero(fla
     child = os.fork()
     if child == 0:
         control(2)
-        ok = control.dark_launch.drain(5) and control.dark_launch.stats().outcomes["match"] == 1 == control.dark_launch.stats().calls
+        ok = control.dark_launch.drain() and control.dark_launch.stats().outcomes["match"] == 1 == control.dark_launch.stats().calls
         os._exit(0 if ok else 1)
 
     assert os.waitpid(child, 0)[1] == 0
     assert outcomes(control) == {"match": 1}
 
 
-def run_program(body, timeout=20):
+def run_program(body, timeout=120):
     """A program of its own; returns seconds and output."""
     source = textwrap.dedent(body)
     began = time.monotonic()
@@ -324,12 +347,14 @@ def test_a_stuck_candidate_does_not_hold_up_the_interpreters_exit():
             control()
         print("end", flush=True)
     """)
-    bare, _ = run_program(PREAMBLE)
-    seconds, done = run_program(program)
-
-    assert done.stdout == "end\n", done
-    assert done.stderr == ""
-    assert seconds - bare < 3.0
+    for _ in range(5):  # a machine may stand still for as long; what holds up an exit does so each time
+        bare, _ = run_program(PREAMBLE)
+        seconds, done = run_program(program)
+        assert done.stdout == "end\n", done
+        assert done.stderr == ""
+        if seconds - bare <= 2.5:
+            return
+    pytest.fail(f"the interpreter ended {seconds - bare:.1f} s late")
 
 
 def test_a_decorated_function_called_while_the_interpreter_ends_still_answers():
@@ -348,7 +373,7 @@ def test_a_decorated_function_called_while_the_interpreter_ends_still_answers():
 def test_a_candidate_in_a_process_may_crash_and_its_deadline_is_hard(flags, engine):
     import operator
 
-    @dark_launch("on", candidate=operator.neg, flags=flags, executor="process", deadline=1.0)
+    @dark_launch("on", candidate=operator.neg, flags=flags, executor="process")
     def control(n):
         return -n
 
@@ -357,7 +382,7 @@ def test_a_candidate_in_a_process_may_crash_and_its_deadline_is_hard(flags, engi
         assert control.dark_launch.drain(60)  # a process takes its time to come up, and what waits too long is dropped
     assert outcomes(control) == {"match": 3}
 
-    @dark_launch("on", candidate=os._exit, flags=flags, executor="process", deadline=5.0)
+    @dark_launch("on", candidate=os._exit, flags=flags, executor="process")
     def crashes(n):
         return n
 

@@ -150,7 +150,7 @@ def _shapes(candidate, executor, flags, fails):
         return answer
 
     def launch(**more):
-        return dark_launch("on", candidate=candidate, flags=flags, executor=executor, deadline=5.0, reduce=_value, **more)
+        return dark_launch("on", candidate=candidate, flags=flags, executor=executor, reduce=_value, **more)
 
     @launch()
     def function(box):
@@ -171,11 +171,11 @@ def _shapes(candidate, executor, flags, fails):
     class Owner:
         method_of = candidate
 
-        @dark_launch("on", candidate=lambda self, box: candidate(box), flags=flags, executor=executor, deadline=5.0, reduce=_value)
+        @dark_launch("on", candidate=lambda self, box: candidate(box), flags=flags, executor=executor, reduce=_value)
         def method(self, box):
             return result()
 
-        @dark_launch("on", candidate=lambda cls, box: candidate(box), flags=flags, executor=executor, deadline=5.0, reduce=_value)
+        @dark_launch("on", candidate=lambda cls, box: candidate(box), flags=flags, executor=executor, reduce=_value)
         @classmethod
         def above_class(cls, box):
             return result()
@@ -243,7 +243,7 @@ def test_the_caller_gets_the_controls_own_answer(name, executor, fails, flags, e
                 assert not fails, kind
                 assert (got[0] if isinstance(got, list) else got) is answer, kind
             assert box == ["caller's"], kind
-            assert await experiment.adrain(10), kind
+            assert await experiment.adrain(), kind
             stats = experiment.stats()
             assert stats.calls == 1 == sum(stats.outcomes.values()), (kind, stats)
             ran = stats.outcomes["shed"] == 0

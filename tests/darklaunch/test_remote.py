@@ -60,11 +60,11 @@ async def test_the_remote_gets_the_request_without_anybodys_credentials(flags, e
     """And without the environment's proxies, and with the marker."""
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:1")
-    middleware = DarkLaunchMiddleware(json_app({"a": 1}), flag="on", candidate=server.origin, flags=flags, deadline=5.0)
+    middleware = DarkLaunchMiddleware(json_app({"a": 1}), flag="on", candidate=server.origin, flags=flags)
     headers = [*CREDENTIALS, (b"host", b"evil.test"), (b"accept", b"application/json"), (b"x-forwarded-host", b"evil.test")]
     sent = await ask(middleware, scope(path="/items", headers=headers, query_string=b"q=1&r=%20"))
 
-    assert await middleware.dark_launch.adrain(5)
+    assert await middleware.dark_launch.adrain()
     assert middleware.dark_launch.stats().outcomes["match"] == 1, middleware.dark_launch.stats()
     assert sent[0]["headers"] == [(b"content-type", b"application/json")]
     method, path, seen = server.seen[0]
@@ -144,7 +144,7 @@ async def test_a_candidate_that_is_down_is_the_candidates_failure(flags, engine)
     middleware = DarkLaunchMiddleware(json_app({}), flag="on", candidate="http://127.0.0.1:9", flags=flags)
     for _ in range(3):
         await ask(middleware)
-    assert await middleware.dark_launch.adrain(5)
+    assert await middleware.dark_launch.adrain()
 
     outcomes = middleware.dark_launch.stats().outcomes
     assert outcomes["candidate_error"] + outcomes["timeout"] == 3
@@ -157,10 +157,10 @@ def test_wsgi_asks_remotes_too(flags, engine, server):
     from .test_wsgi import environ
     from .test_wsgi import json_app as wsgi_app
 
-    middleware = WSGIMiddleware(wsgi_app({"a": 1}), flag="on", candidate=server.origin, flags=flags, deadline=5.0)
+    middleware = WSGIMiddleware(wsgi_app({"a": 1}), flag="on", candidate=server.origin, flags=flags)
     ask_wsgi(middleware, environ(path="/x", HTTP_AUTHORIZATION="Bearer x"))
 
-    assert middleware.dark_launch.drain(5)
+    assert middleware.dark_launch.drain()
     assert middleware.dark_launch.stats().outcomes["match"] == 1, middleware.dark_launch.stats()
     assert "authorization" not in server.seen[0][2]
     loop = engine.background._loop

@@ -21,7 +21,7 @@ def uvicorn_server(app, **options):
     server = uvicorn.Server(config)
     thread = threading.Thread(target=lambda: asyncio.run(server.serve()), daemon=True)
     thread.start()
-    wait_for(lambda: server.started or not thread.is_alive())
+    wait_for(lambda: server.started or not thread.is_alive(), seconds=60)
     assert server.started, "uvicorn did not start"
     port = server.servers[0].sockets[0].getsockname()[1]
     try:
@@ -62,7 +62,7 @@ def process(*arguments, cwd, port, env=None):
         text=True,
     )
     try:
-        wait_for(lambda: listens(port) or child.poll() is not None, seconds=30)
+        wait_for(lambda: listens(port) or child.poll() is not None, seconds=60)
         if child.poll() is not None:
             raise AssertionError(f"the server ended by itself:\n{child.stdout.read()}")
         yield f"http://127.0.0.1:{port}"
@@ -94,7 +94,7 @@ def listens(port):
         return one.connect_ex(("127.0.0.1", port)) == 0
 
 
-def wait_for(condition, seconds=10.0):
+def wait_for(condition, seconds=30.0):
     """Until it is true, or `seconds` have passed; says which."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:

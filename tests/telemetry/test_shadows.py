@@ -9,7 +9,11 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
 import progflags as pf
 from progflags.telemetry import instrument
+from support.patience import unhurried
 
+__all__ = ["unhurried"]
+
+pytestmark = pytest.mark.usefixtures("unhurried")
 DOCUMENT = {"flags": {"recs-v2": {"percent": 100}}}
 
 
@@ -41,7 +45,7 @@ def test_a_shadows_span_is_a_root_with_a_link(shadowed, telling, executor):
 
     with instrument(shadowed, tracer_provider=telling.tracers), tracer.start_as_current_span("request"):
         assert control(3) == 3
-        control.dark_launch.drain(5)
+        control.dark_launch.drain()
 
     request, shadow, query = (spans(telling)[name] for name in ("request", "shadow recs-v2", "query"))
     assert shadow.parent is None
@@ -69,7 +73,7 @@ def test_a_coroutine_candidate_has_one_too(shadowed, telling):
     async def serve():
         with tracer.start_as_current_span("request"):
             await control(1)
-        await control.dark_launch.adrain(5)
+        await control.dark_launch.adrain()
 
     with instrument(shadowed, tracer_provider=telling.tracers):
         asyncio.run(serve())
