@@ -273,6 +273,10 @@ def test_the_default_judge_needs_no_scipy():
         "d = {'error_rate': c.Rate(3, 1000), 'latency': [0.1, 0.2] * 300}\n"
         "r = c.CanaryAnalyzer(g).analyze(d, d)\n"
         "str(r), r.to_dict(), r.to_html()\n"
+        "c.CanaryAnalyzer(c.CanaryConfig(g, look=True)).analyze(d, d)\n"
+        "e = c.Evidence.start(g, looks=1).look()\n"
+        "c.judge(e, baked=1, bake=0).to_dict()\n"
+        "c.smallest_detectable(90, 0.001, share=0.01), c.requests_to_prove(0.001)\n"
         "assert not {'scipy', 'numpy'} & set(sys.modules), 'loaded'\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

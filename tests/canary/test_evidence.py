@@ -10,10 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from progflags.canary import Evidence, Gate, Window, judge
+from progflags.canary import Evidence, Gate, Recorder, Window, clipped, cuped, judge, slope_of
 from progflags.canary._claims import claims
 from progflags.canary._sequential import MAJORITY, fresh, log_mean, majority
 from progflags.canary._track import Track
+from progflags.events import Bus, Exposed, Exposure, Tracked
+from progflags.testing import ManualClock
 from support.windows import arm, window
 
 GATES = [
@@ -265,10 +267,33 @@ def test_a_batch_delivered_twice_is_counted_once():
     assert evidence.add(first.minus(first)).samples == evidence.samples
 
 
+def test_a_covariate_taken_out_where_it_is_tracked_finds_a_loss_sooner():
+    """
+    Live, and mergeable: capped before it is tracked, and what the month before explains taken off each user's sum once.
+
+    The difference stays, its noise falls: a loss of 2 % is found among 2,000 users every time, without it hardly ever.
+    """
+    gate = Gate("revenue", kind="mean", max_decrease=0.0, policy="no_alarm")
+
+    def judged(seed, adjusted):
+        rng, bus = random.Random(seed), Bus()
+        recorder = Recorder(bus, ManualClock())
+        recorder.count("f", 1, [gate])
+        for number in range(2000):
+            unit, name, before, noise = b"u%d" % number, rng.choice(["control", "candidate"]), rng.gauss(100, 30), rng.gauss(20, 5)
+            (spent,) = clipped([(0.8 * before + noise) * (0.98 if name == "candidate" else 1.0)], 300.0)
+            (explained,) = cuped([0.0], [before], slope=0.8, centre=100.0)
+            bus.tell(Exposed(Exposure("f", 1, "on", name), unit))
+            bus.tell(Tracked("revenue", unit, spent))
+            bus.tell(Tracked("revenue", unit, explained if adjusted else 0.0))
+        return judge(Evidence.start([gate]).add(recorder.window("f")), baked=1, bake=0).decision
+
+    assert [judged(seed, True) for seed in range(5)] == ["ROLLBACK"] * 5
+    assert [judged(seed, False) for seed in range(5)].count("ROLLBACK") <= 2
+
+
 def test_cuped_and_winsorising_leave_the_difference_and_lower_the_noise():
     """The same slope, centre and cap for both arms, from before the comparison."""
-    from progflags.canary import clipped, cuped, slope_of
-
     rng = random.Random(6)
     before = [rng.gauss(100, 30) for _ in range(2000)]
     after = [0.8 * x + rng.gauss(20, 5) for x in before]

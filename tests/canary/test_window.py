@@ -10,9 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from progflags.canary import Pool, Window
+from progflags.canary import Gate, Pool, Recorder, Window
 from progflags.canary._totals import Moments, Totals
+from progflags.events import Bus, Called, Exposure
 from progflags.store._contract import Row
+from progflags.testing import ManualClock
+from support.sizes import size
 from support.windows import arm, window
 
 counts = st.builds(
@@ -77,6 +80,40 @@ def test_sixteen_workers_merged_are_bit_equal_to_one():
 
     assert len(merged.workers) == 16
     assert merged.arms == seen(values).arms
+
+
+@pytest.mark.sized
+def test_sixteen_recorders_merged_are_bit_equal_to_one():
+    """The same calls heard by sixteen workers or by one: durations, failures, shards of users, tracked values; over a board and JSON."""
+    rng = random.Random(4)
+    heard = [
+        (
+            rng.choice(["control", "candidate"]),
+            rng.lognormvariate(-2, 1),
+            rng.random() < 0.1,
+            b"u%d" % rng.randrange(500),
+            rng.uniform(-5, 50),
+        )
+        for _ in range(size(4000, full=200_000))
+    ]
+
+    def recorded(part):
+        bus = Bus()
+        recorder = Recorder(bus, ManualClock())
+        recorder.source("cpu", lambda: None)
+        recorder.source("memory", lambda: None)
+        recorder.count("f", 1, [Gate("p99_latency", max=0.5)])
+        for name, seconds, failed, unit, value in part:
+            bus.tell(Called(Exposure("f", 1, "on", name), seconds, failed, unit))
+            recorder.observe("f", "payload", abs(value), arm=name)
+            recorder.record("f", arm=name, events={"revenue": value})
+        return recorder.window("f")
+
+    board = Board()
+    for worker in range(16):
+        Pool(board, f"w{worker}").publish(recorded(heard[worker::16]))
+
+    assert Pool(board, "w0").collect("f", 1).arms == recorded(heard).arms
 
 
 def test_publishing_twice_counts_once():
