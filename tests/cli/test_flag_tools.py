@@ -112,6 +112,33 @@ def test_lint_finds_what_is_untidy(write: Any, capsys: pytest.CaptureFixture[str
     assert wanted.items() <= found.items(), {key: found.get(key) for key, line in wanted.items() if found.get(key) != line}
 
 
+def test_lint_finds_segments_that_no_flag_asks_for(write: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    """One used through another is used; one that only an unused one uses is not; a rejected flag might use any."""
+    segments = """
+[segments.staff]
+when = 'email endswith "@example.com"'
+[segments.inner]
+when = 'country == "PL"'
+[segments.outer]
+when = 'not (segment("inner") and beta)'
+[segments.lonely]
+when = 'segment("lost") or segment("staff")'
+[segments.lost]
+when = 'plan == "free"'
+"""
+    flag = """
+[flags.a]
+owner = "x"
+rules = [{ when = 'segment("staff") or (beta and segment("outer"))', percent = 10 }]
+"""
+    assert run(_lint, "lint", write(segments + flag), as_json=True) == 1
+    found = [(problem["rule"], problem["key"], problem["line"]) for problem in told(capsys)["problems"]]
+    assert found == [("unused-segment", "segments.lonely", 8), ("unused-segment", "segments.lost", 10)]
+
+    assert run(_lint, "lint", write(segments + flag + "[flags.b]\npercnt = 3\n"), as_json=True) == 2
+    assert {problem["rule"] for problem in told(capsys)["problems"]} == {"invalid"}
+
+
 def test_a_tidy_file_has_nothing_to_say(write: Any, capsys: pytest.CaptureFixture[str]) -> None:
     """Exit 0."""
     assert run(_lint, "lint", write('[flags.a]\nowner = "x"\npercent = 5\n')) == 0

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from progflags._json import canonical, digest
 from progflags.errors import DefinitionError
 from progflags.sources import FileSource, Generations, Layered, Loader, source_of
 from progflags.sources._generations import KEPT
@@ -212,6 +213,42 @@ def test_a_tombstone_survives_a_restart(path, folder, clock):
     snapshot = loader(path, folder, clock).first()
     assert "b" not in snapshot.flags
     assert "retired as a boolean" in str(snapshot.rejected[0])
+
+
+def test_a_tombstone_outlives_every_generation_that_still_had_the_flag(path, folder, clock):
+    """The type is written down; it goes when the key is not retired any more."""
+    serve(path, folder, clock, 10)
+    running = loader(path, folder, clock)
+    for percent in range(20, 20 + 3 * KEPT):
+        path.write_text(f'retired = ["b"]\n[flags.a]\npercent = {percent}\n')
+        running.load()
+        clock.advance(SERVED_FOR)
+        running.load()
+    assert all("flags.b" not in file.read_text() for file in folder.iterdir())
+    back = f'[flags.a]\npercent = {percent}\n[flags.b]\nvariants = {{ x = "1", y = "2" }}\ndefault = "x"\n'
+    path.write_text('retired = ["b"]\n' + back)
+    snapshot = loader(path, folder, clock).first()
+    assert "b" not in snapshot.flags
+    assert "retired as a boolean" in str(snapshot.rejected[0])
+
+    path.write_text(back)
+    running = loader(path, folder, clock)
+    assert running.first().flags["b"].type == "string"
+    clock.advance(SERVED_FOR)
+    running.load()
+    path.write_text('retired = ["b"]\n' + back)
+    assert loader(path, folder, clock).first().flags["b"].type == "string"
+
+
+def test_one_kept_by_an_earlier_version_is_read(path, folder, clock):
+    """It has no types of retired keys."""
+    serve(path, folder, clock, 10)
+    (only,) = folder.iterdir()
+    body = json.loads(only.read_text())["body"]
+    del body["types"]
+    only.write_text(canonical({"sha256": digest(body), "body": body}))
+    path.unlink()
+    assert share(loader(path, folder, clock).first()) == 100_000
 
 
 def test_several_workers_keep_one_generation_of_one_document(path, folder, clock):

@@ -314,6 +314,17 @@ def test_what_is_pushed_serves_everywhere():
     assert store.history("definitions")[0].body["files"] == ["flags.toml"]
 
 
+def test_a_retired_key_keeps_its_type_from_push_to_push():
+    """However many pushes ago it went."""
+    store = MemoryStore()
+    push(store, piece("[flags.a]\n[flags.b]\n"))
+    for percent in (1, 2, 3):
+        push(store, piece(f'retired = ["b"]\n[flags.a]\npercent = {percent}\n'))
+    with pytest.raises(DefinitionError, match="retired as a boolean flag"):
+        push(store, piece('retired = ["b"]\n[flags.a]\n[flags.b]\nvariants = { x = "1" }\n'))
+    push(store, piece('[flags.a]\n[flags.b]\nvariants = { x = "1" }\n'))
+
+
 def test_other_commits_cost_a_store_source_nothing(monkeypatch):
     """Live state moves all the time; definitions do not."""
     store = MemoryStore()

@@ -11,6 +11,7 @@ from typing import Any, Final
 from progflags.flags import FlagModel, Rule, Snapshot
 from progflags.flags._conditions import Compare, Node
 from progflags.flags._literals import Moment, Network, SemVer
+from progflags.flags._segments import named
 
 __all__ = ["Advice", "advice"]
 
@@ -42,6 +43,7 @@ def advice(snapshot: Snapshot, today: date, age: Callable[[Path], int | None], d
             if rule.when is not None and snapshot.attributes:
                 yield from _types(rule.when, (*place, "rules", at, "when"), snapshot.attributes)
     yield from _salts(snapshot)
+    yield from _segments(snapshot)
 
 
 def _life(flag: FlagModel, place: Path, today: date) -> Iterator[Advice]:
@@ -107,6 +109,15 @@ def _salts(snapshot: Snapshot) -> Iterator[Advice]:
         if shared[flag.salt] > 1:
             others = ", ".join(other for other, model in snapshot.flags.items() if model.salt == flag.salt and other != key)
             yield Advice("shared-salt", ("flags", key, "salt"), f"the same units are in this flag's share and in {others}'s")
+
+
+def _segments(snapshot: Snapshot) -> Iterator[Advice]:
+    """Not while a flag is rejected: nobody knows which segments it would have used."""
+    if snapshot.rejected:
+        return
+    used = {name for flag in snapshot.flags.values() for rule in flag.rules if rule.when is not None for name in named(rule.when)}
+    for name in sorted(snapshot.segments - used):
+        yield Advice("unused-segment", ("segments", name), f"no flag's rule asks for segment {name!r}: take it out")
 
 
 # ── conditions against [context] ───────────────────────────────────────────

@@ -176,6 +176,7 @@ class Snapshot:
 
     `rejected` are the problems of single flags: a flag that was good before keeps its previous definition in `flags`, one
     that never was stands in `broken` and answers the caller's default with PARSE_ERROR. `digest` tells two documents apart.
+    `attributes` are those of `[context]`, `segments` the names that are declared, `types` what retired keys were.
     """
 
     flags: Mapping[str, FlagModel]
@@ -188,3 +189,4 @@ class Snapshot:
     attributes: Mapping[str, str] = field(default_factory=FrozenDict)
     profiles: Mapping[str, str] = field(default_factory=FrozenDict)
     types: Mapping[str, str] = field(default_factory=FrozenDict)
+    segments: frozenset[str] = frozenset()

@@ -75,7 +75,8 @@ def parse(document: Mapping[str, Any], *, file: str = "<dict>", lines: Lines = n
         raise DefinitionError(problems.found)
     with quiet(len(tables)):
         parts = _parts(top, problems)
-        return _Assembly(tables, parts, problems, previous).snapshot(document, frozenset(top.get("retired", ())), attributes)
+        snapshot = _Assembly(tables, parts, problems, previous).snapshot(document, frozenset(top.get("retired", ())), attributes)
+        return replace(snapshot, segments=frozenset(top.get("segments", ())))
 
 
 def _attributes(table: Mapping[str, Any], problems: Problems) -> Mapping[str, str]:

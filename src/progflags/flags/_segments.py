@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from operator import is_
 
 from progflags.flags._conditions import Every, Named, Never, Node, Some
 from progflags.flags._problems import Wrong, suggest
 
-__all__ = ["resolve"]
+__all__ = ["named", "resolve"]
 
 _DEEPEST = 32
 
@@ -30,6 +30,16 @@ def resolve(node: Node, segments: Mapping[str, Node], wrong: Collection[tuple[st
         part = resolve(node.part, segments, wrong, trail)
         return node if part is node.part else Never(part)
     return node
+
+
+def named(node: Node) -> Iterator[str]:
+    """The segments a condition speaks of, those within segments included."""
+    if isinstance(node, Named):
+        yield node.name
+    parts = node.parts if isinstance(node, (Every, Some)) else (node.part,) if isinstance(node, (Never, Named)) else ()
+    for part in parts:
+        if part is not None:
+            yield from named(part)
 
 
 def _inner(name: str, segments: Mapping[str, Node], wrong: Collection[tuple[str, str]], trail: tuple[str, ...]) -> Node:

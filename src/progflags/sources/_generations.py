@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +28,11 @@ KEPT = 5
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """The pieces that served, and the wall time they were saved at."""
+    """The pieces that served, the wall time they were saved at, and the types that retired keys had: no document says those."""
 
     pieces: tuple[Piece, ...]
     at: float
+    types: Mapping[str, str] = field(default_factory=dict)
 
 
 class Generations:
@@ -49,8 +50,12 @@ class Generations:
         """The generations that are whole, oldest first."""
         return tuple(found for name in self._names() if (found := self._read(name)) is not None)
 
-    def write(self, pieces: Sequence[Piece], at: float) -> None:
-        """Keep `pieces` as the newest generation. The environment is left out, and a set with a dict in it: those are there anyway."""
+    def write(self, pieces: Sequence[Piece], at: float, types: Mapping[str, str]) -> None:
+        """
+        Keep `pieces` and the retired keys' `types` as the newest generation.
+
+        The environment is left out, and a set with a dict in it: those are there anyway.
+        """
         kept = [piece for piece in pieces if piece.form not in ("data", "env")]
         if len(kept) != len([piece for piece in pieces if piece.form != "env"]) or not kept:
             return
@@ -61,6 +66,7 @@ class Generations:
                 "pieces": [
                     {"file": piece.file, "form": piece.form, "layer": piece.layer, "text": piece.text.decode("utf-8-sig")} for piece in kept
                 ],
+                "types": dict(types),
             }
             self._put(body)
         except (OSError, ValueError) as error:
@@ -69,7 +75,8 @@ class Generations:
     def _put(self, body: dict[str, Any]) -> None:
         names = self._names()
         newest = self._read(names[-1]) if names else None
-        if newest is not None and digest([_plain(piece) for piece in newest.pieces]) == digest(body["pieces"]):
+        said = [body["pieces"], body["types"]]
+        if newest is not None and digest([[_plain(piece) for piece in newest.pieces], dict(newest.types)]) == digest(said):
             return  # another worker was first, or nothing changed since the last run
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         number = int(names[-1][11:19]) + 1 if names else 1
@@ -111,7 +118,8 @@ def _checked(text: bytes) -> Generation:
     if body["v"] != 1:
         raise ValueError(f"it is of version {body['v']}, written by a newer progflags")
     pieces = tuple(Piece(str(one["file"]), str(one["form"]), one["text"].encode(), layer=int(one["layer"])) for one in body["pieces"])
-    return Generation(pieces, float(body["at"]))
+    types = {str(key): str(kind) for key, kind in body.get("types", {}).items()}
+    return Generation(pieces, float(body["at"]), types)
 
 
 def _plain(piece: Piece) -> dict[str, Any]:

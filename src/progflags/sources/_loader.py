@@ -19,7 +19,7 @@ from progflags.flags import Snapshot, quiet
 from progflags.sources._contract import Loaded, Piece, Source
 from progflags.sources._generations import Generations
 from progflags.sources._guard import held_back
-from progflags.sources._merge import assemble
+from progflags.sources._merge import assemble, remembering
 
 __all__ = ["Loader"]
 
@@ -130,7 +130,7 @@ class Loader:
         pieces: tuple[Piece, ...] = ()
         for generation in self._keep.read() if self._keep is not None else ():
             try:  # oldest first: a flag that was broken in one generation has its definition from the one before
-                snapshot = assemble(self.name, generation.pieces, snapshot)
+                snapshot = assemble(self.name, generation.pieces, remembering(generation.types, snapshot))
             except DefinitionError as error:  # written by another version of progflags
                 swallow("last known good", error)
             else:
@@ -146,4 +146,4 @@ class Loader:
         if self._clock.monotonic() - good.since < SERVED_FOR and not keep.empty:
             return
         self._good = replace(good, saved=True)
-        keep.write(good.pieces, self._clock.now())
+        keep.write(good.pieces, self._clock.now(), good.snapshot.types)

@@ -18,7 +18,7 @@ from progflags.sources._contract import Piece
 from progflags.sources._decode import decode_piece
 from progflags.sources._env import apply
 
-__all__ = ["assemble"]
+__all__ = ["assemble", "remembering"]
 
 _SECTIONS = ("flags", "segments", "groups", "holdouts", "context", "profiles")
 
@@ -57,6 +57,12 @@ def assemble(name: str, pieces: Sequence[Piece], previous: Snapshot | None) -> S
     del document, merged
     let_go(tables)
     return snapshot
+
+
+def remembering(types: Mapping[str, str], snapshot: Snapshot | None) -> Snapshot:
+    """What served before, with the types of retired keys that were written down beside it."""
+    before = snapshot or Snapshot(flags={})
+    return replace(before, types={**types, **before.types})
 
 
 @dataclass(slots=True)

@@ -9,13 +9,17 @@ from progflags.errors import DefinitionError, Problem
 from progflags.flags import Snapshot
 from progflags.sources._contract import Piece
 from progflags.sources._guard import held_back
-from progflags.sources._merge import assemble
+from progflags.sources._merge import assemble, remembering
 from progflags.store import Commit, Store
 
 __all__ = ["DOCUMENT", "StoreSource", "push"]
 
 DOCUMENT = "definitions"
-"""The document, and the history's subject, that hold what was pushed: `{"v": 1, "pieces": [{"file", "form", "text"}], "by"}`."""
+"""
+The document, and the history's subject, that hold what was pushed: `{"v": 1, "pieces": [{"file", "form", "text"}], "types", "by"}`.
+
+`types` are those that retired keys had, which no later document says.
+"""
 
 
 class StoreSource:
@@ -53,22 +57,23 @@ def push(store: Store, pieces: Sequence[Piece], *, by: str = "", force: bool = F
     name = pieces[0].file if len(pieces) == 1 else store.url
     there = store.read(DOCUMENT)[1].get(DOCUMENT)
     before = _pieces(store.url, there.body) if there else ()
-    serving = _serving(store.url, before)
+    serving = _serving(store.url, before, there.body.get("types", {}) if there else {})
     snapshot = assemble(name, pieces, serving)
     if snapshot.rejected:
         raise DefinitionError(snapshot.rejected)
     held = held_back(pieces, snapshot, before, serving) if serving is not None and not force else ()
     if held:
         raise DefinitionError(held)
-    body = {"v": 1, "by": by, "pieces": [{"file": one.file, "form": one.form, "text": one.text.decode("utf-8-sig")} for one in pieces]}
+    texts = [{"file": one.file, "form": one.form, "text": one.text.decode("utf-8-sig")} for one in pieces]
+    body = {"v": 1, "by": by, "pieces": texts, "types": dict(snapshot.types)}
     entry = {"by": by, "digest": snapshot.digest, "files": [one.file for one in pieces], "flags": len(snapshot.flags)}
     at = there.revision if there else 0
     return store.commit(Commit({DOCUMENT: body}, {DOCUMENT: at}, [(DOCUMENT, entry)])), snapshot
 
 
-def _serving(name: str, pieces: Sequence[Piece]) -> Snapshot | None:
+def _serving(name: str, pieces: Sequence[Piece], types: Mapping[str, str]) -> Snapshot | None:
     try:
-        return assemble(name, pieces, None) if pieces else None
+        return assemble(name, pieces, remembering(types, None)) if pieces else None
     except DefinitionError:  # pushed by another version: what comes now is judged by itself
         return None
 
