@@ -1,6 +1,7 @@
 """A shadow has a trace of its own, linked to the request's, and cannot be mistaken for traffic."""
 
 import asyncio
+import contextlib
 
 import pytest
 from opentelemetry import baggage
@@ -98,6 +99,38 @@ def test_what_a_candidate_raises_is_not_in_its_span(shadowed, telling):
     shadow = spans(telling)["shadow recs-v2"]
     assert not shadow.events
     assert "4111" not in shadow.to_json()
+
+
+def test_no_span_metric_or_log_holds_what_a_shadow_saw(shadowed, telling):
+    """Forty secrets in arguments, results, keys and exceptions, differing on every call: none is exported."""
+    secrets = [f"s3cr3t-{n:02}-{'x' * n}" for n in range(40)]
+    tracer = telling.tracers.get_tracer("shop")
+
+    def answer(n, secret, mark):
+        if n % 4 == mark:
+            raise ValueError(f"cannot use {secret}")
+        return {"plain": secret * (mark + 1), "password": secret, secret: mark, "list": [secret] * mark}
+
+    @pf.dark_launch(
+        "recs-v2", candidate=lambda n, secret: answer(n, secret, 1), flags=shadowed, executor="inline", key=lambda n, secret: secret
+    )
+    def control(n, secret):
+        return answer(n, secret, 3)
+
+    providers = {"tracer_provider": telling.tracers, "meter_provider": telling.meters, "logger_provider": telling.loggers}
+    with instrument(shadowed, **providers), tracer.start_as_current_span("request", record_exception=False):
+        for n, secret in enumerate(secrets):
+            with contextlib.suppress(ValueError):
+                control(n, secret)
+        metrics = telling.reader.get_metrics_data().to_json()
+
+    exported = [span.to_json() for span in telling.spans.get_finished_spans()]
+    logs = [f"{one.log_record.body} {one.log_record.attributes}" for one in telling.logs.get_finished_logs()]
+    everything = metrics + "".join(exported) + "".join(logs)
+
+    assert control.dark_launch.stats().outcomes["mismatch"] == 20
+    assert len(exported) >= 41
+    assert [secret for secret in secrets if secret in everything] == []
 
 
 def test_unsampled_and_untraced_requests_have_no_shadow_spans(shadowed, telling):
