@@ -1,14 +1,17 @@
-"""The plan of a flag in a file."""
+"""The plan that the served file has for a flag."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 
-from progflags.errors import DefinitionError
-from progflags.flags import FlagModel
+from progflags.errors import DefinitionError, TransitionRefused
+from progflags.flags import Client, FlagModel
 from progflags.rollout._plan import Plan, PlanError
+from progflags.rollout._record import Record
+from progflags.rollout._state import State
 
-__all__ = ["plan_of"]
+__all__ = ["Plans", "plan_of"]
 
 
 def plan_of(model: FlagModel, profiles: Mapping[str, str] | None = None) -> Plan:
@@ -25,3 +28,51 @@ def plan_of(model: FlagModel, profiles: Mapping[str, str] | None = None) -> Plan
     except PlanError as error:
         path = tuple(int(part) if part.isdecimal() else part for part in error.key.split(".") if part)
         raise DefinitionError([spec.problem(path, error.message)]) from None
+
+
+class Plans:
+    """The plans of the file a client serves, each parsed once per file: a status is asked for every second."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._parsed: dict[str, tuple[object, Plan]] = {}
+
+    def of(self, flag: str) -> Plan:
+        """
+        The plan the file has for `flag` now.
+
+        Raises:
+            TransitionRefused: no such flag, or it has no rollout.
+            DefinitionError: the rollout table cannot be carried out; file, line and key are named.
+        """
+        model, snapshot = self.model(flag), self._client.definitions
+        known, plan = self._parsed.get(flag, (None, None))
+        if plan is None or known is not snapshot:
+            plan = plan_of(model, None if snapshot is None else snapshot.profiles)
+            self._parsed[flag] = (snapshot, plan)
+        return plan
+
+    def model(self, flag: str) -> FlagModel:
+        """The definition of a flag that has a rollout; raises as `of` does where there is none."""
+        self.known(flag)
+        snapshot = self._client.definitions
+        model = None if snapshot is None else snapshot.flags.get(flag)
+        if model is None and snapshot is not None:  # `broken`: its definition was rejected, and there is no earlier one
+            raise DefinitionError([problem for problem in snapshot.rejected if f"{problem.key}.".startswith(f"flags.{flag}.")])
+        if model is None or model.rollout is None:
+            raise TransitionRefused(f"{flag!r} has no rollout: give it a `rollout` table in the flag file")
+        return model
+
+    def known(self, flag: str) -> None:
+        """Refuse a flag that the file does not have, with the one that was perhaps meant."""
+        snapshot = self._client.definitions
+        if snapshot is not None and flag not in snapshot.flags and flag not in snapshot.broken:
+            near = get_close_matches(flag, snapshot.flags, 1)
+            raise TransitionRefused(f"there is no flag {flag!r}" + (f": did you mean {near[0]!r}?" if near else ""))
+
+    def changed(self, record: Record) -> bool:
+        """Whether the file's plan is no longer the one `record` was started with."""
+        try:
+            return record.state is not State.DRAFT and self.of(record.flag) != record.plan
+        except (TransitionRefused, DefinitionError):
+            return record.state is not State.DRAFT

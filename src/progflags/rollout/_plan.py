@@ -8,7 +8,7 @@ profile included, in the file's own shape: what a later release would default to
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from types import MappingProxyType
@@ -19,20 +19,12 @@ from progflags._json import digest
 from progflags.canary import Gate
 from progflags.rollout._calendar import Calendar, Freeze, Hours
 from progflags.rollout._profiles import choose, profile
+from progflags.rollout._table import PlanError, duration, only, percents, placed, ppm, reading, spelled, whole
 
 __all__ = ["FULL", "BrakeRule", "Plan", "PlanError", "Stage"]
 
 FULL: Final = 1_000_000
 """Everybody, in parts per million."""
-
-
-class PlanError(ValueError):
-    """A plan that cannot be carried out. `key` is the path inside the rollout table; the message ends with the remedy."""
-
-    def __init__(self, key: str, message: str) -> None:
-        self.key = key
-        super().__init__(f"{key}: {message}" if key else message)
-        self.message = message
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +62,9 @@ class Stage:
     def to_dict(self) -> dict[str, Any]:
         return {
             "percent": self.percent,
-            "bake": _text(self.bake),
+            "bake": spelled(self.bake),
             "min_samples": self.min_samples,
-            "deadline": _text(self.deadline) if math.isfinite(self.deadline) else None,
+            "deadline": spelled(self.deadline) if math.isfinite(self.deadline) else None,
             "on_insufficient": self.on_insufficient,
             "approval": self.approval,
             "name": self.name,
@@ -197,18 +189,18 @@ class Plan:
         return {
             "profile": self.profile,
             "stages": [stage.to_dict() for stage in self.stages],
-            "watch": _text(self.watch),
+            "watch": spelled(self.watch),
             "watch_gates": [_gate_dict(gate) for gate in self.watch_gates],
             "alpha": self.alpha,
-            "batch": _text(self.batch),
-            "max_gap": _text(self.max_gap),
-            "cool_down": _text(self.cool_down),
+            "batch": spelled(self.batch),
+            "max_gap": spelled(self.max_gap),
+            "cool_down": spelled(self.cool_down),
             "look": self.look,
-            "warm_up": _text(self.warm_up),
+            "warm_up": spelled(self.warm_up),
             "brake": asdict(self.brake) if self.brake else False,
             "approval": {"before": [100] if self.approval_full else [], "two_person": self.two_person},
             "holdback": self.holdback / 10_000,
-            "dark_launch": False if self.dark_launch is None else _text(self.dark_launch),
+            "dark_launch": False if self.dark_launch is None else spelled(self.dark_launch),
             "windows": [hours.to_dict() for hours in self.calendar.hours],
             "freeze": [freeze.to_dict() for freeze in self.calendar.freezes],
             "needs": list(self.needs),
@@ -236,8 +228,8 @@ class Plan:
         Raises:
             PlanError: it cannot be carried out; `.key` is the place in the table.
         """
-        _only(data, _KEYS)
-        with _at("profile"):
+        only(data, _KEYS)
+        with placed("profile"):
             name, base = profile(choose(data.get("profile"), tags, key, file, rules))
         return cls.thaw({**base, **{k: v for k, v in data.items() if v is not None}, "profile": name})
 
@@ -245,23 +237,23 @@ class Plan:
     def thaw(cls, table: Mapping[str, Any]) -> Plan:
         """A plan from `to_dict`, or any table that leaves nothing to a profile: what was frozen at the start of a rollout."""
         approval = table.get("approval") or {}
-        with _at("approval"):
-            _only(approval, ("before", "two_person"))
-            asked = _percents(approval.get("before", ()))
+        with placed("approval"):
+            only(approval, ("before", "two_person"))
+            asked = percents(approval.get("before", ()))
         stages, full = _stages(table, asked)
         return cls(
             stages=stages,
-            watch=_duration(table, "watch", 86_400.0),
+            watch=duration(table, "watch", 86_400.0),
             watch_gates=_gates(table.get("watch_gates", ()), "watch_gates"),
-            alpha=_number(table.get("alpha", 0.05), float, "alpha"),
-            batch=_duration(table, "batch", 10.0),
-            max_gap=_duration(table, "max_gap", 60.0),
-            cool_down=_duration(table, "cool_down", 3_600.0),
+            alpha=reading(table.get("alpha", 0.05), float, "alpha"),
+            batch=duration(table, "batch", 10.0),
+            max_gap=duration(table, "max_gap", 60.0),
+            cool_down=duration(table, "cool_down", 3_600.0),
             look=bool(table.get("look", False)),
-            warm_up=_duration(table, "warm_up", 0.0),
+            warm_up=duration(table, "warm_up", 0.0),
             brake=_brake(table.get("brake", True)),
             approval_full=full or any(share > (stages[-1].share if stages else 0) for share in asked),
-            holdback=_number(table.get("holdback", 0), _ppm, "holdback"),
+            holdback=reading(table.get("holdback", 0), ppm, "holdback"),
             dark_launch=_dark_launch(table.get("dark_launch")),
             calendar=_calendar(table),
             needs=tuple(table.get("needs", ())),
@@ -300,21 +292,15 @@ _STAGE_KEYS: Final = ["name", "percent", "bake", "min_samples", "deadline", "gat
 _BAKE: Final = "15m"  # of a stage that does not say; under it, lint has something to say
 
 
-def _only(table: Mapping[str, Any], keys: Sequence[str]) -> None:
-    unknown = [key for key in table if key not in keys and not key.startswith("x-")]
-    if unknown:
-        raise PlanError(unknown[0], f"unknown key: it is one of {', '.join(keys)}")
-
-
 def _stages(table: Mapping[str, Any], asked: tuple[int, ...]) -> tuple[tuple[Stage, ...], bool]:
     """The stages below 100 %, and whether a written stage of 100 % asks for approval (it means the watch)."""
     found: list[Stage] = []
     full = False
     always = _gates(table.get("gates", ()), "gates")  # the rollout's own gates stand at every stage
     for number, raw in enumerate(table.get("stages", ())):
-        with _at(f"stages.{number}"):
-            _only(raw, _STAGE_KEYS)
-            share = _number(raw.get("percent"), _ppm, "percent")
+        with placed(f"stages.{number}"):
+            only(raw, _STAGE_KEYS)
+            share = reading(raw.get("percent"), ppm, "percent")
             earlier = found[-1].share if found else 0
             # "approve before 10" means the first stage that reaches 10 %, whether or not one has exactly that share.
             approval = bool(raw.get("approval", False)) or any(earlier < at <= share for at in asked)
@@ -325,10 +311,10 @@ def _stages(table: Mapping[str, Any], asked: tuple[int, ...]) -> tuple[tuple[Sta
             found.append(
                 Stage(
                     share=share,
-                    bake=_duration(merged, "bake", 0.0),
+                    bake=duration(merged, "bake", 0.0),
                     gates=(*_gates(merged.get("gates", ()), "gates"), *always),
-                    min_samples=_number(merged.get("min_samples", table.get("min_samples", 100)), _count, "min_samples"),
-                    deadline=_duration(merged, "deadline", math.inf),
+                    min_samples=reading(merged.get("min_samples", table.get("min_samples", 100)), whole, "min_samples"),
+                    deadline=duration(merged, "deadline", math.inf),
                     on_insufficient=str(merged["on_insufficient"]),
                     approval=approval,
                     name=str(raw.get("name", "")),
@@ -360,44 +346,15 @@ def _gate_dict(gate: Gate) -> dict[str, Any]:
 def _gates(raw: Sequence[Mapping[str, Any]], key: str) -> tuple[Gate, ...]:
     found = []
     for number, gate in enumerate(raw):
-        with _at(f"{key}.{number}"):
+        with placed(f"{key}.{number}"):
             found.append(Gate.of(gate))
     return tuple(found)
-
-
-def _duration(table: Mapping[str, Any], key: str, default: float) -> float:
-    value = table.get(key)
-    return default if value is None else _number(value, seconds, key)
-
-
-def _number(value: Any, read: Callable[[Any], Any], key: str) -> Any:
-    with _at(key):
-        return read(value)
-
-
-def _ppm(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 100:
-        raise ValueError(f"{value!r} is no percent: write a number from 0 to 100")
-    share = round(value * 10_000)
-    if abs(share - value * 10_000) > 1e-6:
-        raise ValueError(f"{value!r} has more than four decimals: a share is counted in parts per million")
-    return share
-
-
-def _percents(values: Any) -> tuple[int, ...]:
-    return tuple(_ppm(value) for value in (values if isinstance(values, (list, tuple)) else [values]))
-
-
-def _count(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError(f"{value!r} is no whole number")  # noqa: TRY004 - a bad value in a file, not a bad argument
-    return value
 
 
 def _brake(value: Any) -> BrakeRule | None:
     if value is True or value is False:
         return BrakeRule() if value else None
-    with _at("brake"):
+    with placed("brake"):
         try:
             return BrakeRule(**value)
         except TypeError:
@@ -407,32 +364,11 @@ def _brake(value: Any) -> BrakeRule | None:
 def _dark_launch(value: Any) -> float | None:
     if value is None or value is False:
         return None
-    return 0.0 if value is True else float(_number(value, seconds, "dark_launch"))
+    return 0.0 if value is True else float(reading(value, seconds, "dark_launch"))
 
 
 def _calendar(table: Mapping[str, Any]) -> Calendar:
-    with _at("windows"):
+    with placed("windows"):
         hours = tuple(map(Hours.of, table.get("windows", ())))
-    with _at("freeze"):
+    with placed("freeze"):
         return Calendar(hours, tuple(map(Freeze.of, table.get("freeze", ()))))
-
-
-def _text(duration: float) -> str:
-    return f"{duration:.6f}".rstrip("0").rstrip(".") + "s"
-
-
-class _at:  # noqa: N801 - reads as a word at its only use: with _at("stages.0")
-    """Whatever is refused inside is refused at `key`."""
-
-    def __init__(self, key: str) -> None:
-        self.key = key
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        del kind, trace
-        if isinstance(error, PlanError):
-            raise PlanError(f"{self.key}.{error.key}" if error.key else self.key, error.message) from None
-        if isinstance(error, (ValueError, TypeError)):
-            raise PlanError(self.key, str(error)) from None

@@ -6,7 +6,6 @@ import os
 import threading
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
-from difflib import get_close_matches
 from typing import Final
 from uuid import uuid4
 
@@ -14,12 +13,12 @@ from progflags._clock import Clock
 from progflags._fork import in_child
 from progflags._trouble import swallow
 from progflags.canary import CanaryReport, Pool, Recorder
-from progflags.errors import ConflictError, DefinitionError, StoreError, TransitionRefused
-from progflags.flags import Client, FlagModel, Live
+from progflags.errors import ConflictError, StoreError, TransitionRefused
+from progflags.flags import Client, Live
 from progflags.flags import kill as kill_
 from progflags.flags import unkill as unkill_
 from progflags.rollout._brake import Brake, Intent
-from progflags.rollout._chosen import plan_of
+from progflags.rollout._chosen import Plans
 from progflags.rollout._controller import Controller
 from progflags.rollout._decide import Sight
 from progflags.rollout._kept import Kept
@@ -76,7 +75,7 @@ class Rollouts:
         self._ledger = Ledger(store, clock)
         self._brake = Brake(client, recorder)
         self._outbox = Outbox(store, clock)
-        self._plans: dict[str, tuple[object, Plan]] = {}
+        self._plans = Plans(client)
         self._shadows = Shadows(self._board, client.bus, clock)
         self._controller = Controller(client, self._ledger, recorder, self._brake, clock=clock, closed=self._shadows.closed)
         self._kept = None if keep is None else Kept(keep, store.url)
@@ -285,7 +284,7 @@ class Rollouts:
         """
         record = self._ledger.page(flag).record
         if record is None or record.evidence is None:
-            self._model(flag)
+            self._plans.model(flag)
             raise TransitionRefused(f"{flag!r} has no evidence yet: start it, and let some traffic pass")
         return report(record, self.status(flag), self._ledger.history(flag))
 
@@ -301,13 +300,7 @@ class Rollouts:
             TransitionRefused: no such flag, or it has no rollout.
             DefinitionError: the rollout table cannot be carried out; file, line and key are named.
         """
-        model = self._model(flag)
-        snapshot = self._client.definitions
-        known, plan = self._plans.get(flag, (None, None))
-        if plan is None or known is not snapshot:  # parsed once per file: a status is asked for every second
-            plan = plan_of(model, None if snapshot is None else snapshot.profiles)
-            self._plans[flag] = (snapshot, plan)
-        return plan
+        return self._plans.of(flag)
 
     # -- how -----------------------------------------------------------------------------------------------------------
 
@@ -352,7 +345,7 @@ class Rollouts:
         for _ in range(_TRIES):
             page = self._ledger.page(flag)
             if not page.body:
-                self._known(flag)
+                self._plans.known(flag)
             live = change(page.live)
             if live == page.live:
                 break
@@ -370,22 +363,6 @@ class Rollouts:
         except Exception as error:
             swallow("rollouts: refresh", error)
 
-    def _known(self, flag: str) -> None:
-        snapshot = self._client.definitions
-        if snapshot is not None and flag not in snapshot.flags and flag not in snapshot.broken:
-            near = get_close_matches(flag, snapshot.flags, 1)
-            raise TransitionRefused(f"there is no flag {flag!r}" + (f": did you mean {near[0]!r}?" if near else ""))
-
-    def _model(self, flag: str) -> FlagModel:
-        self._known(flag)
-        snapshot = self._client.definitions
-        model = None if snapshot is None else snapshot.flags.get(flag)
-        if model is None and snapshot is not None:  # `broken`: its definition was rejected, and there is no earlier one
-            raise DefinitionError([problem for problem in snapshot.rejected if f"{problem.key}.".startswith(f"flags.{flag}.")])
-        if model is None or model.rollout is None:
-            raise TransitionRefused(f"{flag!r} has no rollout: give it a `rollout` table in the flag file")
-        return model
-
     def _status(self, page: Page, history: tuple[Transition, ...]) -> RolloutStatus:
         record = page.record
         if record is None:
@@ -396,16 +373,10 @@ class Rollouts:
             wanted=intent.reason if intent is not None and intent.run == record.run else None,
             waiting=self._blocked(record, self._controller.pages) if record.state in _WAITING else "",
             cool_down=record.cooling(self._clock.now()),
-            changed=self._changed(record),
+            changed=self._plans.changed(record),
             killed=page.live.killed is not None,
             history=history,
         )
-
-    def _changed(self, record: Record) -> bool:
-        try:
-            return record.state is not State.DRAFT and self.plan(record.flag) != record.plan
-        except (TransitionRefused, DefinitionError):
-            return record.state is not State.DRAFT
 
 
 _WAITING: Final = frozenset({State.SCHEDULED, State.RAMPING, State.BAKING, State.JUDGING, State.AWAITING_APPROVAL, State.HELD})
