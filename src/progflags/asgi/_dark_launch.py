@@ -16,12 +16,11 @@ from typing import Any, Final, Unpack
 from progflags._trouble import say
 from progflags.asgi._lifespan import Lifespan
 from progflags.asgi._replay import MARK, ASGIApp, Message, Receive, Replay, Request, Scope, Send, marked, to_remote
-from progflags.darklaunch import Outcome, Shed
+from progflags.darklaunch import DoorOptions, Outcome, Shed
 from progflags.darklaunch._call import Call
 from progflags.darklaunch._door import Door
 from progflags.darklaunch._exchange import Answer, Heard
 from progflags.darklaunch._lane import Later
-from progflags.darklaunch._options import DoorOptions
 from progflags.darklaunch._tee import Tee
 from progflags.darklaunch.shadow import current
 from progflags.flags import Forced

@@ -20,7 +20,7 @@ from progflags.darklaunch._latency import Latency
 from progflags.darklaunch._marker import around_shadows
 from progflags.darklaunch._migration import Migration, Stage, Unrepaired
 from progflags.darklaunch._noise import Proposal
-from progflags.darklaunch._options import Options
+from progflags.darklaunch._options import DoorOptions, Options
 from progflags.darklaunch._outcome import Outcome, Shed
 from progflags.darklaunch._record import DarkLaunchStats
 from progflags.darklaunch._rules import Rule, by_key, compile_rules, ignore, normalize, opaque, subset, tolerance, unordered, within
@@ -39,6 +39,7 @@ __all__ = [
     "DarkLaunchStats",
     "DarkLaunchVerdict",
     "Difference",
+    "DoorOptions",
     "Engine",
     "Experiment",
     "JsonLines",

@@ -13,13 +13,12 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 from types import TracebackType
 from typing import Any, Final, Unpack
 
-from progflags.darklaunch import Outcome, Shed
+from progflags.darklaunch import DoorOptions, Outcome, Shed
 from progflags.darklaunch._call import Call
 from progflags.darklaunch._door import Door
 from progflags.darklaunch._exchange import Answer, Heard, skipped
 from progflags.darklaunch._lane import Here
 from progflags.darklaunch._marker import HEADER, mark
-from progflags.darklaunch._options import DoorOptions
 from progflags.darklaunch._remote import Remote
 from progflags.darklaunch._tee import Request, Tee
 from progflags.darklaunch.shadow import current
