@@ -43,7 +43,7 @@ def run(script, *arguments):
 
 def test_it_survives_being_killed_at_any_moment(address):
     """SIGKILL at a random moment, again and again: see killed.py for what is checked after each."""
-    run("killed.py", address, size(60 if address.startswith("sqlite") else 20, full=500))
+    run("killed.py", address, size(50 if address.startswith("sqlite") else 15, full=500))
 
 
 @pytest.mark.skipif(not possible(), reason="strace is not here, or may not trace")
@@ -54,7 +54,7 @@ def test_it_survives_a_fault_at_every_call_that_reaches_the_store(address):
 
 def test_eight_controllers_stopped_and_continued_at_random_lose_nothing(address):
     """Eight processes over one store, frozen (SIGSTOP) for longer than a batch now and then: see crowd.py."""
-    run("crowd.py", address, 8, size(150, full=10_000))
+    run("crowd.py", address, 8, size(120, full=10_000))
 
 
 def test_an_order_that_contradicts_itself_is_noticed():
