@@ -3,8 +3,13 @@
 import logging
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from progflags import _trouble, context
+
+# A machine that stands still for seconds has found no fault in what is tested.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 
 @pytest.fixture(autouse=True)
