@@ -389,6 +389,7 @@ stop.set()
 for thread in threads:
     thread.join(100)
 print(stuck, store.read("count")[1]["count"].body["n"])
+store.close()
 """
 
 
