@@ -1,9 +1,8 @@
-"""What a rollout costs: a progressive call, a decision, a tick, and how long a rollback takes to be everywhere."""
+"""What a rollout costs: a progressive call, a tick, and how long a failing candidate is served on (`propagation` has the other workers)."""
 
 from __future__ import annotations
 
 import tempfile
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -93,53 +92,10 @@ def brake() -> None:
     print(f"brake: deciding failure to pin   {median(times) * 1e3:8.3f} ms median, {max(times) * 1e3:.3f} ms at worst of {len(times)}")
 
 
-def propagation(workers: int = 8, rounds: int = 20) -> None:
-    """A rollback in one process's hands, until the last of eight readers polling every 100 ms serves nobody."""
-    from progflags._clock import SYSTEM
-
-    with tempfile.TemporaryDirectory() as folder:
-        store = SQLiteStore(Path(folder) / "p.db")
-        everyone = [house(SQLiteStore(Path(folder) / "p.db"), SYSTEM) for _ in range(workers)]
-        _, _, rollouts = house(store, SYSTEM)
-        took = []
-        for _ in range(rounds):
-            status = rollouts.status(FLAG)
-            rollouts.start(FLAG) if status.state == "draft" else rollouts.retry(FLAG, force=True)
-            done = []
-
-            def follow(client, mine, done=done):
-                while client.live(FLAG).share != 500_000:
-                    client.install(live=mine.live())
-                ready.wait()
-                while client.live(FLAG).share:
-                    time.sleep(0.1)
-                    client.install(live=mine.live())
-                done.append(time.perf_counter())
-
-            ready = threading.Barrier(workers + 1)
-            threads = [threading.Thread(target=follow, args=(client, mine)) for client, _, mine in everyone]
-            for thread in threads:
-                thread.start()
-            ready.wait()
-            began = time.perf_counter()
-            rollouts.rollback(FLAG)
-            for thread in threads:
-                thread.join()
-            took.append(max(done) - began)
-        took.sort()
-        print(
-            f"rollback to all of {workers} readers at 0 %   {median(took) * 1e3:8.0f} ms median, {took[-1] * 1e3:.0f} ms worst of {rounds}"
-        )
-        for *_, mine in everyone:
-            mine._ledger._store.close()
-        store.close()
-
-
 def main() -> None:
     progressive_call()
     ticks()
     brake()
-    propagation()
 
 
 if __name__ == "__main__":
