@@ -603,7 +603,7 @@ def test_listeners_hear_of_a_reload_when_the_lock_is_free() -> None:
             heard.append("first")
             thread = threading.Thread(target=flags.panic)
             thread.start()
-            thread.join(5)
+            thread.join(60)
             heard.append("free" if not thread.is_alive() else "stuck")
 
     flags.bus.listen(Reloaded, wait_for_another)

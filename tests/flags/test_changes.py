@@ -67,7 +67,7 @@ CHANGES = st.one_of(
 )
 
 
-@settings(max_examples=size(120, full=3000))
+@settings(max_examples=size(120, full=1000))
 @given(documents(), st.lists(CHANGES, max_size=12))
 @pytest.mark.sized
 def test_any_sequence_of_changes_ends_where_a_fresh_client_would_be(first: dict[str, Any], changes: list[Any]) -> None:

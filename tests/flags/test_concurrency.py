@@ -155,11 +155,11 @@ def test_a_child_forked_while_a_lock_is_held_goes_on() -> None:
     def hold() -> None:
         with client._lock:
             held.set()
-            release.wait(10)
+            release.wait(60)
 
     thread = threading.Thread(target=hold)
     thread.start()
-    held.wait(10)
+    assert held.wait(60)
     child = os.fork()
     if child == 0:  # pragma: no cover - the child's lines are not seen by coverage
         try:

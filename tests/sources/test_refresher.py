@@ -6,6 +6,7 @@ import sys
 import textwrap
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -35,7 +36,7 @@ class Turns:
             if len(self.times) <= self.fail:
                 raise OSError("not now")
 
-    def reach(self, count, timeout=10):
+    def reach(self, count, timeout=60):
         with self.changed:
             return self.changed.wait_for(lambda: len(self.times) >= count, timeout)
 
@@ -55,18 +56,36 @@ def test_every_job_runs_again_and_again(refresher):
     assert threads[0].daemon
 
 
-def test_a_failing_job_is_tried_again_later_and_hurts_nobody(refresher, caplog):
+def test_a_failing_job_is_tried_again_later_and_hurts_nobody(refresher, monkeypatch, caplog):
     """Its neighbour keeps its pace; once it succeeds it is on time again."""
+    now, failures = [0.0], iter([True, True, True])
+    ran = {"bad": [], "good": []}
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(module, "_spread", lambda seconds: seconds)
+
+    def bad():
+        ran["bad"].append(now[0])
+        if next(failures, False):
+            raise OSError("not now")
+
+    refresher.every(1, bad, name="bad")
+    refresher.every(1, lambda: ran["good"].append(now[0]), name="good")
+    for second in range(1, 21):
+        now[0] = float(second)
+        refresher.run_due()
+    assert ran["good"] == [float(second) for second in range(1, 21)]
+    assert ran["bad"] == [1.0, 3.0, 7.0, 15.0, 16.0, 17.0, 18.0, 19.0, 20.0]
+    assert "not now" in caplog.text
+
+
+def test_a_failing_job_does_not_end_the_thread(refresher):
+    """It is tried again there, and its neighbour runs."""
     bad, good = Turns(fail=3), Turns()
     refresher.every(0.01, bad, name="bad")
     refresher.every(0.01, good, name="good")
     refresher.start()
-
-    assert bad.reach(4)
-    assert bad.times[3] - bad.times[2] > 0.08 * (1 - 0.1)  # the third failure in a row waits 8 × 10 ms
-    assert len(good.times) > len(bad.times)
-    assert "not now" in caplog.text
-    assert bad.reach(8)
+    assert bad.reach(5)
+    assert good.reach(5)
 
 
 def test_backing_off_has_an_end(monkeypatch):
@@ -76,7 +95,7 @@ def test_backing_off_has_an_end(monkeypatch):
         job = module._Job("x", every, lambda: 1 / 0, due=0.0, failures=5_000)
         before = time.monotonic()
         module._run(job)
-        assert longest <= job.due - before < longest + 1
+        assert before + longest <= job.due <= time.monotonic() + longest
 
 
 def test_a_late_job_runs_once(refresher):
@@ -104,16 +123,14 @@ def test_stop_is_bounded_and_idempotent(refresher):
 
     def hanging():
         inside.set()
-        hang.wait(30)
+        hang.wait()
 
     refresher.every(0.001, hanging, name="hanging")
     refresher.start()
-    assert inside.wait(10)
-    before = time.monotonic()
-    assert refresher.stop(0.1) is False
-    assert time.monotonic() - before < 2.0
+    assert inside.wait(60)
+    assert refresher.stop(0.1) is False  # it came back, and the job is still at it
     hang.set()
-    assert refresher.stop() is True
+    assert refresher.stop(60) is True
     assert refresher.stop() is True
     assert not refresher.alive
 
@@ -128,7 +145,7 @@ def test_a_job_may_stop_its_refresher(refresher):
 
     refresher.every(0.001, closing, name="closing")
     refresher.start()
-    assert done.wait(10)
+    assert done.wait(60)
 
 
 def test_it_can_be_started_again(refresher):
@@ -138,7 +155,7 @@ def test_it_can_be_started_again(refresher):
     for _ in range(3):
         refresher.start()
         assert turns.reach(len(turns.times) + 2)
-        refresher.stop()
+        assert refresher.stop(60)
     assert [thread.name for thread in threading.enumerate() if thread not in before] == []
 
 
@@ -182,7 +199,7 @@ def test_an_interval_is_positive(refresher, seconds):
 CALM = ["-W", "ignore:This process:DeprecationWarning"]  # Python 3.12 warns of every fork beside threads; that is what is tested
 
 
-def run(script, timeout=60):
+def run(script, timeout=300):
     """What a program printed; it must end by itself, say nothing on stderr, and exit with 0."""
     done = subprocess.run([sys.executable, *CALM, "-c", textwrap.dedent(script)], capture_output=True, text=True, timeout=timeout)
     assert (done.returncode, done.stderr) == (0, "")
@@ -209,7 +226,7 @@ def test_parent_children_and_grandchildren_keep_looking():
             one.start()
         stopped.stop()
         def goes_on():
-            before, until = count, time.monotonic() + 10
+            before, until = count, time.monotonic() + 60
             while count < before + 3 and time.monotonic() < until:
                 time.sleep(0.002)
             return count >= before + 3
@@ -245,7 +262,7 @@ def test_a_fork_at_any_moment_never_leaves_a_child_stuck():
         for _ in range(200):
             child = os.fork()
             if not child:
-                signal.alarm(10)
+                signal.alarm(60)
                 before = count
                 while count < before + 4:
                     time.sleep(0.0005)
@@ -269,7 +286,7 @@ def test_exit_is_never_blocked(job):
         refresher.start()
         time.sleep(0.05)
     """)
-    assert time.monotonic() - before < 10  # Python's own start on a busy machine included
+    assert time.monotonic() - before < 50  # Python's own start on a busy machine included; the job would sleep for 60
 
 
 def test_a_subprocess_leaves_the_parents_thread_alone():
@@ -286,7 +303,7 @@ def test_a_subprocess_leaves_the_parents_thread_alone():
         refresher.start()
         subprocess.run([sys.executable, "-c", ""], check=True)
         subprocess.run([sys.executable, "-c", ""], check=True, preexec_fn=lambda: None) if sys.platform != "win32" else None
-        before, until = count, time.monotonic() + 10
+        before, until = count, time.monotonic() + 60
         while count < before + 3 and time.monotonic() < until:
             time.sleep(0.002)
         print(count >= before + 3)
