@@ -266,6 +266,22 @@ def test_overload_sheds_counts_and_stays_small(flags, monkeypatch, release):
     assert made._waiting == 0
 
 
+def test_a_drain_waits_until_the_last_call_is_counted_and_told(flags, engine):
+    """Not only until it is decided: whoever reads the numbers after a drain must find them all."""
+    telling, go_on = threading.Event(), threading.Event()
+
+    @dark_launch("on", candidate=lambda: 1, flags=flags, record=lambda _: (telling.set(), go_on.wait(120)))
+    def control():
+        return 2
+
+    control()
+    assert telling.wait(120)
+    assert not control.dark_launch.drain(0.05)
+    go_on.set()
+    assert control.dark_launch.drain()
+    assert outcomes(control) == {"mismatch": 1}
+
+
 def test_many_threads_at_once_lose_no_count(flags, engine):
     @dark_launch("half", candidate=lambda n: n if n % 7 else -1, flags=flags)
     def control(n):

@@ -15,10 +15,11 @@ from progflags.darklaunch._conclude import Comparer
 from progflags.darklaunch._diff import diff
 from progflags.darklaunch._engine import Engine, engine
 from progflags.darklaunch._exit import experiments
-from progflags.darklaunch._experiment import DarkLaunchMismatch, Experiment
+from progflags.darklaunch._experiment import Experiment
 from progflags.darklaunch._latency import Latency
 from progflags.darklaunch._marker import around_shadows
 from progflags.darklaunch._migration import Migration, Stage, Unrepaired
+from progflags.darklaunch._mismatch import DarkLaunchMismatch
 from progflags.darklaunch._noise import Proposal
 from progflags.darklaunch._options import DoorOptions, Options
 from progflags.darklaunch._outcome import Outcome, Shed

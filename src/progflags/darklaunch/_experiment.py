@@ -31,34 +31,19 @@ from progflags.darklaunch._interrupt import is_delivered
 from progflags.darklaunch._isolate import Isolator, NotIsolated
 from progflags.darklaunch._lane import Here, Lane
 from progflags.darklaunch._limits import Breaker, Rate
+from progflags.darklaunch._mismatch import DarkLaunchMismatch
 from progflags.darklaunch._noise import Noise, Proposal
 from progflags.darklaunch._observation import Observation
-from progflags.darklaunch._options import EXECUTORS, Options
+from progflags.darklaunch._options import Options, check
 from progflags.darklaunch._outcome import Outcome, Shed
 from progflags.darklaunch._record import DarkLaunchStats, Record
 from progflags.darklaunch._redact import Redactor, mute
 from progflags.darklaunch._told import Teller
 from progflags.darklaunch._verdict import DarkLaunchVerdict, judge
 from progflags.darklaunch.shadow import Expired
-from progflags.errors import ProgflagsError
 from progflags.events import Compared
-from progflags.flags import suggest
 
-__all__ = ["DarkLaunchMismatch", "Experiment"]
-
-
-class DarkLaunchMismatch(ProgflagsError, AssertionError):  # noqa: N818 - what it says
-    """`raise_on_mismatch=True`, and the candidate disagreed. `differences` says where; the values are in it, this is for tests."""
-
-    def __init__(self, flag: str, differences: tuple[Difference, ...], outcome: str) -> None:
-        self.flag = flag
-        self.differences = differences
-        self.outcome = outcome
-        lines = [f"{d.path}: {d.kind}: control {d.control!r}, candidate {d.candidate!r}" for d in differences]
-        super().__init__("\n  ".join([f"{flag}: {outcome}", *lines]))
-
-    def __reduce__(self) -> tuple[type[DarkLaunchMismatch], tuple[Any, ...]]:
-        return (DarkLaunchMismatch, (self.flag, self.differences, self.outcome))
+__all__ = ["Experiment"]
 
 
 DEADLINE: Final = 1.0  # seconds a candidate may take unless told otherwise
@@ -77,17 +62,8 @@ class Experiment:
     def __init__(self, flag: str, *, own_engine: Engine | None = None, **options: Unpack[Options]) -> None:
         if not isinstance(flag, str) or not flag:
             raise ValueError(f"a dark launch is named by its flag's key, not {flag!r}")
-        for name in options.keys() - Options.__annotations__.keys():
-            raise TypeError(f"a dark launch has no option {name!r}. {suggest(name, Options.__annotations__)}".rstrip())
-        executor = options.get("executor", "auto")
-        if executor not in EXECUTORS:
-            raise ValueError(f"executor is one of {', '.join(EXECUTORS)}, not {executor!r}")
-        raises = options.get("raise_on_mismatch", False)
-        if raises and executor not in {"auto", "inline"}:
-            raise ValueError("raise_on_mismatch needs executor='inline': a caller that has its answer can't get an exception")
-        for name in ("key", "run_if", "compare", "compare_errors", "ignore_if", "reduce"):
-            if not (options.get(name) is None or callable(options.get(name))):
-                raise TypeError(f"{name} is a function, not {options.get(name)!r}")
+        check(options)
+        executor, raises = options.get("executor", "auto"), options.get("raise_on_mismatch", False)
         client = options.get("flags")
         self.flag = flag
         self.name = ""  # the decorated function, as "module:qualname"
@@ -127,6 +103,7 @@ class Experiment:
         self._teller = Teller(flag, options.get("record"), capture=options.get("capture", False), redactor=self.record.redactor)
         self._most = options.get("max_inflight", 4096)
         self._live: dict[int, Call] = {}
+        self._ending: set[object] = set()
         self._closed = False
         self._limits()
         in_child(self)
@@ -139,7 +116,7 @@ class Experiment:
 
     def after_fork(self) -> None:
         """A child counts its own calls; its parent's shadows are its parent's."""
-        self._live = {}
+        self._live, self._ending = {}, set()
         self.record.clear()
         self.gate.off, self.gate.not_sampled = self.record.off.bump, self.record.not_sampled.bump
         self.noise.clear()
@@ -227,13 +204,29 @@ class Experiment:
 
     def drop(self, call: Call, reason: Shed, culprit: str = "", *, quiet: bool = False) -> None:
         """Leave out a call that had been admitted."""
-        if self._live.pop(call.number, None) is None:
-            return
-        if call.at:
-            self.engine.release(call.size)
-        self.record.shed(reason, culprit)
+        mark = self._end_begins()
+        try:
+            if not self._taken(call):
+                return
+            self.record.shed(reason, culprit)
+        finally:
+            self._ending.discard(mark)
         if culprit and not quiet:
             say(f"dark launch {self.flag}", f"not compared: the result holds {culprit}; see reduce= and isolate=", cause=culprit)
+
+    def _end_begins(self) -> object:
+        """Pending until `_ending` is rid of this mark: set before a call leaves the living, or a drain could miss it in between."""
+        mark = object()
+        self._ending.add(mark)
+        return mark
+
+    def _taken(self, call: Call) -> bool:
+        """Whether we are the first to end this call, and so the one who does."""
+        if self._live.pop(call.number, None) is None:
+            return False
+        if call.at:
+            self.engine.release(call.size)
+        return True
 
     def is_ours(self, error: BaseException) -> bool:
         """Whether the caller asked for this exception by `raise_on_mismatch`."""
@@ -278,21 +271,27 @@ class Experiment:
         error: str | None = None,
     ) -> bool:
         """The end of a call: count it, tell it. False when it had ended already."""
-        if self._live.pop(call.number, None) is None:
-            return False
-        if call.at:
-            self.engine.release(call.size)
+        mark = self._end_begins()
+        try:
+            if not self._taken(call):
+                return False
+            self._conclude(call, outcome, candidate, differences, error)
+            return True
+        finally:
+            self._ending.discard(mark)
+
+    def _conclude(
+        self, call: Call, outcome: Outcome, candidate: float | None, differences: tuple[Difference, ...], error: str | None
+    ) -> None:
         self.record.note(outcome, call.control.seconds, candidate, differences, call.endpoint)
         if outcome is not Outcome.CANCELLED_SHUTDOWN and self.breaker.note(_WEIGHT.get(outcome, 0)):
-            say(
-                f"dark launch {self.flag}", f"the candidate keeps failing ({outcome}): paused for {self.breaker.pause:g} s", cause="breaker"
-            )
+            paused = f"the candidate keeps failing ({outcome}): paused for {self.breaker.pause:g} s"
+            say(f"dark launch {self.flag}", paused, cause="breaker")
         client = self.gate.client
         if client is not None and client.bus.hears(Compared):
             paths = tuple(dict.fromkeys(difference.path for difference in differences))[:20]
             client.bus.tell(Compared(self.flag, outcome.value, call.control.seconds, candidate, paths, error))
         self._teller.tell(call, outcome, candidate, differences, error, self._clock.now())
-        return True
 
     def blocked_loop(self, steps: int) -> None:
         """A coroutine candidate computed without yielding: no timeout notices that, so the breaker is told."""
@@ -363,12 +362,12 @@ class Experiment:
 
     @property
     def pending(self) -> int:
-        """How many shadows have been handed over and have not been concluded."""
-        calls = tuple(self._live.values())
+        """How many shadows have been handed over and have not been concluded: counted and told."""
+        calls = tuple(self._live.values())  # before _ending is looked at: that is the way a call goes
         for call in calls:
             if call.loop is not None and call.loop.is_closed():
                 self.conclude(call, Outcome.CANCELLED_SHUTDOWN)
-        return sum(1 for call in calls if call.at and call.number in self._live)
+        return sum(1 for call in calls if call.at and call.number in self._live) + len(self._ending)
 
     def drain(self, timeout: float = 2.0) -> bool:
         """

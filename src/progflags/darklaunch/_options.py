@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable
 from typing import Any, Literal, TypedDict
 
 from progflags.darklaunch._rules import Rule
-from progflags.flags import Client
+from progflags.flags import Client, suggest
 
-__all__ = ["EXECUTORS", "DoorOptions", "Executor", "Options"]
+__all__ = ["EXECUTORS", "DoorOptions", "Executor", "Options", "check"]
 
 Executor = Literal["auto", "thread", "task", "inline", "process"]
 EXECUTORS = ("auto", "thread", "task", "inline", "process")
@@ -76,3 +76,23 @@ class DoorOptions(Options, total=False):
     headers: Iterable[str]
     trust_marker: bool
     forward: Iterable[str]
+
+
+def check(options: Options) -> None:
+    """
+    Whether these options can be right together.
+
+    Raises:
+        TypeError: one is unknown, or no function where a function is asked for. ValueError: a value that can't be.
+    """
+    for name in options.keys() - Options.__annotations__.keys():
+        raise TypeError(f"a dark launch has no option {name!r}. {suggest(name, Options.__annotations__)}".rstrip())
+    executor = options.get("executor", "auto")
+    if executor not in EXECUTORS:
+        raise ValueError(f"executor is one of {', '.join(EXECUTORS)}, not {executor!r}")
+    raises = options.get("raise_on_mismatch", False)
+    if raises and executor not in {"auto", "inline"}:
+        raise ValueError("raise_on_mismatch needs executor='inline': a caller that has its answer can't get an exception")
+    for name in ("key", "run_if", "compare", "compare_errors", "ignore_if", "reduce"):
+        if not (options.get(name) is None or callable(options.get(name))):
+            raise TypeError(f"{name} is a function, not {options.get(name)!r}")
