@@ -106,7 +106,8 @@ class Life(RuleBasedStateMachine):
         wanted = self.houses[who].rollouts._brake.intent(FLAG)
         kept = wanted is not None and wanted in self.houses[who].rollouts._kept._there.values()
         self.houses[who] = self.house()
-        if kept and self.store.read(f"rollout/{FLAG}")[1][f"rollout/{FLAG}"].body["run"] == wanted.run:
+        document = self.store.read(f"rollout/{FLAG}")[1].get(f"rollout/{FLAG}")  # none: it was asked before any start
+        if kept and (document is None or document.body["run"] == wanted.run):
             assert self.houses[who].exposed(people=50) == 0
 
     @invariant()
