@@ -161,6 +161,22 @@ def test_it_is_served_to_nobody_before_the_store_is_asked(house):
     assert {share for _, share in seen} == {0}
 
 
+def test_stored_and_not_read_again_it_is_served_to_nobody_here(house):
+    """The commit was taken, and then the store went away: the process that asked does not wait for it to come back."""
+    store = Wrapped(house.store)
+    one = House(store, house.clock)
+    one.rollouts.start(FLAG)
+    one.rollouts.promote(FLAG)
+
+    def gone(_):
+        raise StoreError("gone")
+
+    store.after = lambda what: setattr(store, "before", gone) if what == "commit" else None
+    one.rollouts.rollback(FLAG)
+    assert one.exposed() == 0
+    assert House(house.store, house.clock).status().state is State.ROLLED_BACK
+
+
 def test_a_refused_rollback_leaves_it_served(outage, monkeypatch):
     house = outage.house()
     house.rollouts.start(FLAG)
