@@ -20,7 +20,7 @@ from progflags.flags._literals import Moment, Network, SemVer, moment_of
 from progflags.flags._operators import OPERATORS, Texts, plain, predicate, texts
 from progflags.flags._problems import Path, Wrong, shown, suggest
 
-__all__ = ["KEY", "Check", "Compare", "Every", "Literal", "Named", "Never", "Node", "Some", "attributes_of", "literal", "tree"]
+__all__ = ["KEY", "Check", "Compare", "Every", "Literal", "Named", "Never", "Node", "Some", "literal", "tree"]
 
 KEY: Final = "targeting_key"
 """The name by which conditions and units speak of the context's own key."""
@@ -52,7 +52,7 @@ class Compare:
         return ".".join(self.path)
 
     def __eq__(self, other: object) -> bool:
-        """The same comparison: `beta == true` and `beta == 1` are two, though Python takes 1 for True."""
+        """`beta == true` and `beta == 1` are two, though Python takes 1 for True."""
         return isinstance(other, Compare) and (self.path, self.op, _typed(self.value)) == (other.path, other.op, _typed(other.value))
 
     def __hash__(self) -> int:
@@ -255,11 +255,6 @@ class Named:
 
 
 Node = Compare | Every | Some | Never | Named
-
-
-def attributes_of(node: Node) -> frozenset[str]:
-    """The attributes a condition looks at, as dotted names."""
-    return frozenset(leaf.name for leaf in node.leaves())
 
 
 # ── literals and trees ─────────────────────────────────────────────────────

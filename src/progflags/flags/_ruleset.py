@@ -66,10 +66,6 @@ class Ruleset:
         """Every flag of it, for `let_go`."""
         return [*self.compiled.values(), *(() if self.snapshot is None else self.snapshot.flags.values())]
 
-    def find(self, key: str) -> Compiled | None:
-        """The compiled flag, None when there is none."""
-        return self.compiled.get(key)
-
     def function(self, kind: type, key: str) -> Fn | None:
         """
         The function of a flag whose values are all of `kind`, None when they are not. It takes its place in the table.
