@@ -224,7 +224,7 @@ class Rollouts:
             return self._carry(flag, Ask(Act.ROLLBACK, reason), by)
         except StoreError as error:
             swallow("rollouts: the store", error)
-            self._brake.intend(flag, intent, live.revision)
+            self._brake.intend(flag, replace(intent, run=self._run(flag, live.run)), live.revision)
             self._keep()
             return self.status(flag)
         except BaseException:
@@ -232,6 +232,14 @@ class Rollouts:
                 self._brake.settled(flag)
                 self._client.unpin(flag)
             raise
+
+    def _run(self, flag: str, known: int) -> int:
+        """The run that stands in the store; the one `known` here where it can't be read. It may have begun since this process looked."""
+        try:
+            record = self._ledger.page(flag).record
+        except StoreError:
+            return known
+        return known if record is None else record.run
 
     def abort(self, flag: str, *, reason: str = "", by: str | None = None) -> RolloutStatus:
         """Give it up: everybody gets the control, and no cool-down follows, for nothing is said to be wrong with it."""
