@@ -152,7 +152,9 @@ class _Walk:
                 if not self._ignored(state, key):
                     self._differ((path, KEY if many else key), "missing", left, None)
             else:
-                found.append((left, right, (path, KEY if many else key), None if state is None else state.step(key)))
+                below = None if state is None else state.step(key)
+                if below is None or not self._close(left, right, below):
+                    found.append((left, right, (path, KEY if many else key), below))
         if found:
             self._descend(found)
         if len(b) != len(a) - missing and not (state is not None and self._use(state, "subset")):
@@ -179,7 +181,8 @@ class _Walk:
                 continue
             if state is not None and state.indexed:
                 inside = state.step(index)
-            found.append((left, right, below, inside))
+            if inside is None or not self._close(left, right, inside):
+                found.append((left, right, below, inside))
         if state is None and len(found) > 1 and type(found[0][0]) in _PLAIN and self._only_order(found):
             return self._differ(path, "order", None, None)
         return self._descend(found) if found else None
@@ -308,13 +311,8 @@ class _Walk:
 
     def _ruled(self, a: Any, b: Any, state: State) -> tuple[Any, Any, State | None] | None:
         """What is left to compare, and under which state; None: the rules have decided."""
-        near = state.near
-        if near is not None and type(a) is float and type(b) is float:
-            # The common case of `allowed`, without its calls: a table of prices is thousands of these.
-            size = max(abs(a), abs(b))
-            if abs(a - b) <= max(near[0], near[1] * size) * HAIR + ULP * size < _INFINITE:
-                self._used.add(near[2])
-                return None
+        if self._close(a, b, state):
+            return None
         rules = state.rules
         if "ignore" in rules:
             self._use(state, "ignore")
@@ -329,6 +327,17 @@ class _Walk:
             self._used.add(str(rule))
             return None
         return a, b, state
+
+    def _close(self, a: Any, b: Any, state: State) -> bool:
+        """The common case of `allowed`, without its calls: a table of prices is thousands of these."""
+        near = state.near
+        if near is None or type(a) is not float or type(b) is not float:
+            return False
+        size = max(abs(a), abs(b))
+        if abs(a - b) <= max(near[0], near[1] * size) * HAIR + ULP * size < _INFINITE:
+            self._used.add(near[2])
+            return True
+        return False
 
     def _ignored(self, state: State | None, key: Any) -> bool:
         below = None if state is None else state.step(key)
