@@ -16,7 +16,6 @@ from textwrap import dedent
 
 import numpy as np
 import pytest
-import xxhash
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
@@ -165,26 +164,21 @@ def test_golden_vectors_hold_in_other_processes() -> None:
     assert answers == {f"{[bucket('r', 'new-search', f'u{i}') for i in range(50)]}\n"}
 
 
-@pytest.mark.skipif(os.environ.get("CI", "").lower() != "true", reason="downloads the other xxhash; continuous integration does")
-def test_both_majors_of_xxhash_agree_on_every_golden_vector(tmp_path: Path) -> None:
-    """Whichever is installed is tested above; this is the other one, in a process of its own."""
-    other = "xxhash>=3.4,<4" if xxhash.VERSION.startswith("4") else "xxhash>=4"
-    install = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target", str(tmp_path), other]
-    subprocess.run(install, check=True, capture_output=True)
+def test_golden_vectors_hold_under_the_older_major_of_xxhash() -> None:
+    """The one that is installed is tested above; `make test` puts the older one beside it, in a folder of its own."""
+    older = Path(sys.prefix) / "xxhash3"
+    if not older.is_dir():
+        missing = f"no {older}: make test installs it, as does pip install --target {older} 'xxhash<4'"
+        pytest.fail(missing) if os.environ.get("CI", "").lower() == "true" else pytest.skip(missing)
     program = f"""
         import sys, pytest, xxhash
-        assert not xxhash.VERSION.startswith({xxhash.VERSION.split(".")[0]!r}), xxhash.VERSION
+        assert xxhash.VERSION.startswith("3."), xxhash.VERSION
         sys.exit(pytest.main([{__file__!r}, "-k", "never_change"]))
     """
     child = subprocess.run(
-        [sys.executable, "-c", dedent(program)],
-        env={**os.environ, "PYTHONPATH": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        check=False,
+        [sys.executable, "-c", dedent(program)], env={**os.environ, "PYTHONPATH": str(older)}, capture_output=True, text=True, check=False
     )
     assert child.returncode == 0, child.stdout + child.stderr
-    assert "1 passed" in child.stdout or "[100%]" in child.stdout
 
 
 @pytest.mark.parametrize(
