@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from progflags.flags import parse
 from progflags.rollout import State
 
 from .conftest import FLAG, House, rollout_table
@@ -198,6 +199,30 @@ def test_a_rollout_whose_definition_is_gone_is_superseded(house):
 
     assert house.status().state is State.SUPERSEDED
     assert house.status().percent == 0
+
+
+def test_a_rollout_of_another_variant_takes_the_place_of_the_one_under_way():
+    """The evidence is about the variant that was started; another one has none, and is served to nobody until it is started itself."""
+    variants = {"variants": {"classic": "c", "fast": "f", "faster": "x"}, "default": "classic"}
+    house = House(tables={FLAG: rollout_table()})
+
+    def define(variant):
+        flag = {**variants, "rollout": {**rollout_table(), "variant": variant}}
+        house.client.install(parse({"flags": {FLAG: flag}}, file="flags.toml", lines=lambda path: None))
+
+    define("fast")
+    house.rollouts.start(FLAG)
+    house.run(75)
+    assert house.status().percent == 50
+    define("faster")
+    house.clock.advance(0.2)  # the next tick is enough: no batch is waited for
+    house.rollouts.tick()
+
+    assert (house.status().state, house.status().percent) == (State.SUPERSEDED, 0)
+    assert house.status().reason == "the flag's file no longer has this rollout of 'fast'"
+    assert house.rollouts.retry(FLAG).percent == 10
+    house.run(10)
+    assert house.status().state is State.BAKING
 
 
 def test_a_second_run_begins_with_fresh_evidence(house):

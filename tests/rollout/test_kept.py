@@ -134,6 +134,65 @@ def test_one_that_was_overtaken_rolls_nothing_back(outage):
     assert late.exposed() > 0
 
 
+def test_whoever_asked_is_told_when_it_was_overtaken(outage, caplog):
+    """A rollback that will not happen is no secret: who asked, for what, and what to do if it is meant."""
+    asked = started(outage)
+    assert asked.rollouts.rollback(FLAG, reason="support is on the phone", by="ann").pending
+    other = House(outage.store, outage.clock)
+    other.rollouts.rollback(FLAG)
+    other.rollouts.retry(FLAG, force=True)
+    outage.down = False
+    for _ in range(3):
+        asked.rollouts.tick()
+
+    told = [record.getMessage() for record in caplog.records if "dropped" in record.getMessage()]
+    assert len(told) == 1
+    for word in (FLAG, "ann", "support is on the phone", "run 2"):
+        assert word in told[0]
+    assert not asked.status().pending
+    assert asked.exposed() > 0
+
+
+def test_overtaken_in_a_process_without_the_controller_it_does_not_stay_on_disk(outage):
+    """Else the next process would be started with it, and the one after."""
+    asked = started(outage)
+    asked.rollouts.rollback(FLAG)
+    other = House(outage.store, outage.clock)
+    other.rollouts.rollback(FLAG)
+    outage.down = False
+    asked.refresh()
+    asked.rollouts.publish()
+
+    assert outage.files == []
+
+
+def test_on_a_full_disk_it_is_of_the_run_that_stands_there(tmp_path):
+    """The store can be read and not written, and this process last looked in an earlier run: the rollback is of the run there is."""
+    clock, full = ManualClock(wall=1_800_000_000.0), []
+    store = MemoryStore(clock=clock)
+
+    def before(what):
+        if what in full:
+            raise StoreError("no space left")
+
+    late, other = House(Wrapped(store, before=before), clock, keep=tmp_path), House(store, clock)
+    late.rollouts.start(FLAG)
+    other.rollouts.rollback(FLAG)
+    other.rollouts.retry(FLAG, force=True)
+    full.append("commit")
+    status = late.rollouts.rollback(FLAG, reason="stop")
+
+    assert (status.state, status.pending, status.run) == (State.ROLLING_BACK, True, 2)
+    assert late.exposed() == 0
+    late.refresh()
+    assert late.exposed() == 0
+    assert [json.loads(path.read_text())["body"]["run"] for path in tmp_path.glob("*.json")] == [2]
+    full.clear()
+    late.rollouts.tick()
+    assert other.status().state is State.ROLLED_BACK
+    assert list(tmp_path.glob("*.json")) == []
+
+
 def test_a_process_without_the_controller_carries_it_too(outage):
     house = started(outage)
     house.rollouts.rollback(FLAG)

@@ -166,3 +166,16 @@ def test_two_rollouts_that_exclude_each_other_never_begin_at_the_same_moment():
 
     assert one.rollouts.start("one").state is State.SCHEDULED
     assert one.status("two").state is State.RAMPING
+
+
+def test_one_that_was_completed_and_begins_anew_is_no_exception():
+    """It serves everybody, is started again at the moment the other begins, and has to wait for it."""
+    tables = {"one": rollout_table(conflicts=["two"]), "two": rollout_table(conflicts=["one"])}
+    one, two, meddle, _ = pair(tables=tables)
+    one.rollouts.start("one")
+    one.run(400, flag="one")
+    assert one.status("one").state is State.COMPLETED
+    meddle.append(lambda: two.rollouts.start("two"))
+
+    assert one.rollouts.start("one").state is State.SCHEDULED
+    assert one.status("two").state is State.RAMPING

@@ -7,6 +7,7 @@ import pytest
 import progflags as pf
 from progflags.errors import DefinitionError, TransitionRefused
 from progflags.rollout import RolloutStatus, State
+from progflags.store import Commit
 
 from .conftest import FLAG, House, rollout_table
 
@@ -291,6 +292,26 @@ def test_conflicting_rollouts_never_run_at_once():
     assert house.status("two").state is State.RAMPING
 
 
+def test_a_conflict_that_one_of_two_plans_names_holds_both_ways():
+    """Whichever begins first: it makes no difference who wrote the conflict down."""
+    house = House(tables={"one": rollout_table(), "two": rollout_table(conflicts=["one"])})
+    house.rollouts.start("two")
+
+    assert house.rollouts.start("one").waiting == "conflicts with two, which is ramping"
+    house.rollouts.abort("two")
+    house.rollouts.tick()
+    assert house.status("one").state is State.RAMPING
+
+
+def test_beside_a_rollout_that_cannot_be_read_none_begins_that_excludes_it():
+    house = House(tables={"one": rollout_table(), "two": rollout_table(conflicts=["one"])})
+    house.rollouts.start("one")
+    house.store.commit(Commit({"rollout/one": {"v": 99}}))
+    house.refresh()
+
+    assert house.rollouts.start("two").waiting == "conflicts with one, which is unreadable"
+
+
 def test_a_dark_launch_comes_first_where_the_plan_wants_one():
     house = House(tables={FLAG: rollout_table(dark_launch="24h")})
     said = ["UNDECIDED"]
@@ -318,6 +339,33 @@ def test_kill_serves_safe_to_everybody_and_unkill_takes_it_back(house):
     house.rollouts.unkill(FLAG)
     assert house.exposed() == 100
     assert house.rollouts.verify(FLAG) == ()
+
+
+@pytest.mark.parametrize("damage", [{"v": 99}, {"v": 1}, {"v": 1, "samples": []}], ids=["newer", "empty", "torn"])
+def test_a_kill_holds_and_can_be_thrown_and_lifted_whatever_became_of_the_rollout(house, damage):
+    """The rollout's document was written by a newer version, or by hand; the flag's own is sound, and is what serves."""
+    house.rollouts.start(FLAG)
+    house.rollouts.promote(FLAG, full=True)
+    key = f"rollout/{FLAG}"
+    house.store.commit(Commit({key: {**(house.store.read(key)[1][key].body if "samples" in damage else {}), **damage}}))
+    house.rollouts.kill(FLAG, reason="fire")
+    newcomer = House(house.store, house.clock)
+
+    assert (house.exposed(), newcomer.exposed()) == (0, 0)
+    assert newcomer.client.live(FLAG).killed.reason == "fire"
+    newcomer.rollouts.unkill(FLAG)
+    house.refresh()
+    assert (house.exposed(), newcomer.exposed()) == (100, 100)
+
+
+@pytest.mark.parametrize("damage", [{"v": 99}, {"v": 1, "killed": "yes"}], ids=["newer", "torn"])
+def test_a_live_state_that_cannot_be_read_any_more_leaves_serving_what_served(house, damage):
+    """The kill that was read stays in force; another flag's rollout goes on."""
+    house.rollouts.kill(FLAG, reason="fire")
+    house.store.commit(Commit({f"flag/{FLAG}": damage}))
+    house.refresh()
+
+    assert house.client.live(FLAG).killed.reason == "fire"
 
 
 def test_killing_twice_changes_nothing_and_keeps_the_first_reason(house):

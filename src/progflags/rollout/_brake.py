@@ -75,9 +75,10 @@ class Brake:
             self._client.bus.tell(Braked(flag, revision, reason))
 
     def intend(self, flag: str, intent: Intent, revision: int) -> bool:
-        """Pin the control here and remember to roll back. False where an intent stands already."""
+        """Pin the control here and remember to roll back. False where an intent for that run, or a later one, stands already."""
         with self._lock:
-            if flag in self._intents:
+            there = self._intents.get(flag)
+            if there is not None and there.run >= intent.run:
                 return False
             self._intents[flag] = intent
         self._pin(flag, revision, intent.reason)
@@ -102,13 +103,26 @@ class Brake:
         records = {flag: page.record for flag, page in pages.items() if page.record is not None}
         self._rules = {flag: record.plan.brake for flag, record in records.items() if record.serving and record.plan.brake}
         for flag, intent in self.intents.items():
-            record = records.get(flag)
-            if record is None:
-                continue  # unreadable just now, or the store was emptied: no reason to serve it again
-            if record.run != intent.run or record.state in _DOWN:
+            record, page = records.get(flag), pages.get(flag)
+            if record is not None and record.run != intent.run:
+                self._overtaken(flag, intent, record.run)
+            elif record is not None and record.state in _DOWN:
                 self.settled(flag)
-            elif self._pinned.get(flag) != pages[flag].live.revision:
-                self._pin(flag, pages[flag].live.revision, intent.reason)
+            elif page is not None and self._pinned.get(flag) != page.live.revision:
+                # Also with a rollout that is unreadable just now, and a store that was emptied: no reason to serve it again.
+                self._pin(flag, page.live.revision, intent.reason)
+
+    def _overtaken(self, flag: str, intent: Intent, run: int) -> None:
+        """
+        Somebody began another run before the rollback of this one could be stored. That run is theirs, and was never complained of:
+        it is let alone. But whoever asked must hear that nothing will be rolled back.
+        """
+        self.settled(flag)
+        say(
+            "rollouts",
+            f"{flag}: the rollback that {intent.actor} asked for ({intent.reason}) could not be stored before run {run} began, which this"
+            " process had not seen then. It is dropped: roll that run back if it is meant",
+        )
 
     def _pin(self, flag: str, revision: int, why: str) -> None:
         self._pinned[flag] = revision

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from difflib import get_close_matches
 
 from progflags.errors import DefinitionError, TransitionRefused
@@ -24,7 +25,8 @@ def plan_of(model: FlagModel, profiles: Mapping[str, str] | None = None) -> Plan
     spec = model.rollout
     assert spec is not None
     try:
-        return Plan.of(spec.data, tags=model.tags, key=model.key, file=spec.file, rules=profiles or {})
+        plan = Plan.of(spec.data, tags=model.tags, key=model.key, file=spec.file, rules=profiles or {})
+        return replace(plan, variant=model.candidate or "")
     except PlanError as error:
         path = tuple(int(part) if part.isdecimal() else part for part in error.key.split(".") if part)
         raise DefinitionError([spec.problem(path, error.message)]) from None

@@ -61,7 +61,7 @@ def load(body: Mapping[str, Any]) -> Record:
         raise StoreError(f"a rollout of version {body.get('v')!r} is in the store; this progflags reads version {VERSION}: update it")
     try:
         record = _load(body)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise StoreError(
             f"the rollout of {body.get('flag')!r} in the store is damaged ({type(error).__name__}: {error}); it is left alone"
         ) from error

@@ -20,7 +20,7 @@ from progflags.events import Judged, Moved
 from progflags.flags import Client
 from progflags.rollout._brake import Brake
 from progflags.rollout._decide import Sight
-from progflags.rollout._ledger import Ledger, Page
+from progflags.rollout._ledger import Ledger, Page, records
 from progflags.rollout._look import blocked, look, settle
 from progflags.rollout._record import Record
 from progflags.rollout._state import ACTIVE, Act, State
@@ -138,15 +138,14 @@ class Controller:
     def _step(self, page: Page, pages: Mapping[str, Page], pool: Pool) -> tuple[Transition, ...]:
         record = page.record
         assert record is not None
-        others = {flag: other.record for flag, other in pages.items() if other.record is not None}
         elapsed = self.elapsed(page)
         intent = self._brake.intent(page.flag)
         if intent is not None and intent.run == record.run and not (intent.braked and record.serving):
             return self._asked(page, record, Ask(Act.ROLLBACK, intent.reason), intent.actor, pool)
         sight = Sight(
-            closed=blocked(record, others, self._clock.now()) or self._closed(record),
+            closed=blocked(record, records(pages), self._clock.now()) or self._closed(record),
             braked=intent.reason if intent is not None and intent.run == record.run else "",
-            defined=self._defined(page.flag),
+            defined=self._defined(record),
             cooled=record.cooling(self._clock.now()) <= 0,
         )
         looked = record
@@ -204,15 +203,17 @@ class Controller:
             findings = tuple(verdict.to_dict()["findings"])
             self._client.bus.tell(Judged(page.flag, page.live.revision, verdict.decision, verdict.reason, findings, took))
 
-    def _defined(self, flag: str) -> bool:
+    def _defined(self, record: Record) -> bool:
         """
-        Whether the served file still gives this flag a rollout.
+        Whether the served file still gives this flag the rollout that was started: of the variant that the evidence is about.
 
         A file that is broken or not read yet says nothing, nor does one that does not know the flag: two applications with
         files of their own may share a store. Gone is a flag whose rollout was taken out, or that the file calls retired.
         """
-        snapshot = self._client.definitions
+        snapshot, flag = self._client.definitions, record.flag
         if snapshot is None or flag in snapshot.broken:
             return True
         model = snapshot.flags.get(flag)
-        return flag not in snapshot.retired if model is None else model.rollout is not None
+        if model is None:
+            return flag not in snapshot.retired
+        return model.rollout is not None and record.plan.variant in ("", model.candidate)

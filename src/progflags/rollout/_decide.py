@@ -65,7 +65,7 @@ def decide(record: Record, sight: Sight) -> Move | None:
         if sight.verdict is Decision.ROLLBACK and record.stage >= 0:
             return Move(Act.FAILED, State.ROLLING_BACK, -1, sight.why)
         if not sight.defined:
-            return Move(Act.GONE, State.SUPERSEDED, -1, "the flag's file no longer has this rollout")
+            return Move(Act.GONE, State.SUPERSEDED, -1, _gone(record))
     step = _STEPS.get(record.state)
     return None if step is None else step(record, sight)
 
@@ -107,10 +107,13 @@ def _watching(record: Record, sight: Sight) -> Move | None:
 
 
 def _cooling(record: Record, sight: Sight) -> Move | None:
-    del record
     if not sight.defined:
-        return Move(Act.GONE, State.SUPERSEDED, -1, "the flag's file no longer has this rollout")
+        return Move(Act.GONE, State.SUPERSEDED, -1, _gone(record))
     return Move(Act.DONE, State.SCHEDULED, -1, "the cool-down is over") if sight.cooled else None
+
+
+def _gone(record: Record) -> str:
+    return f"the flag's file no longer has this rollout{f' of {record.plan.variant!r}' if record.plan.variant else ''}"
 
 
 def _late(record: Record) -> Move | None:

@@ -23,12 +23,13 @@ from progflags.errors import StoreError
 from progflags.flags import Live
 from progflags.rollout._codec import dump, load
 from progflags.rollout._decide import Move, advance
+from progflags.rollout._look import rivals
 from progflags.rollout._record import Record
 from progflags.rollout._state import SERVING, VERBS
 from progflags.rollout._status import Transition
 from progflags.store import Commit, Document, Store
 
-__all__ = ["Chain", "Ledger", "Page", "chained"]
+__all__ = ["Chain", "Ledger", "Page", "chained", "records"]
 
 _FLAG: Final = "flag/"
 _ROLLOUT: Final = "rollout/"
@@ -37,18 +38,27 @@ _TRIES: Final = 2  # of one commit whose acknowledgement was lost; after that th
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What the store had about one flag, as of one moment. `record` is None before the first start."""
+    """
+    What the store had about one flag, as of one moment. `record` is None before the first start, and where `damaged` says that
+    there is a rollout which can't be read here: the flag's own state, a kill among it, is served all the same.
+    """
 
     flag: str
     live: Live
     record: Record | None = None
     revision: int = 0
     body: Mapping[str, Any] = field(default_factory=dict)  # of the flag's document: keys of others are kept
+    damaged: bool = False
 
     @property
     def expects(self) -> dict[str, int]:
         """What a decision made on this page is made on."""
         return {_FLAG + self.flag: self.live.revision, _ROLLOUT + self.flag: self.revision}
+
+
+def records(pages: Mapping[str, Page]) -> dict[str, Record | None]:
+    """The rollouts there are; None is one that can't be read."""
+    return {flag: page.record for flag, page in pages.items() if page.record is not None or page.damaged}
 
 
 class Ledger:
@@ -58,11 +68,13 @@ class Ledger:
         self._store = store
         self._clock = clock
         self._kept: tuple[int, dict[str, Page]] = (-1, {})
+        self.dark: frozenset[str] = frozenset()  # flags whose live state could not be read last time: what serves them goes on
         self._records: dict[str, tuple[int, Record]] = {}
 
     def pages(self) -> dict[str, Page]:
         """
-        Every flag that has live state or a rollout, as of one moment; one that cannot be read is left out and said.
+        Every flag that has live state or a rollout, as of one moment. What cannot be read is said: a flag's live state that can't
+        leaves it out (see `dark`), its rollout that can't leaves only that out (see `Page`).
 
         A store that has not moved is not read again: a tick with nothing to do costs one look at its revision.
         """
@@ -71,7 +83,7 @@ class Ledger:
             revision, documents = self._store.read()
             keys = sorted({key.partition("/")[2] for key in documents if key.startswith((_FLAG, _ROLLOUT))})
             pages = {page.flag: page for page in self._readable(keys, documents)}
-            self._kept = revision, pages
+            self._kept, self.dark = (revision, pages), frozenset(keys) - pages.keys()
         return pages
 
     def page(self, flag: str) -> Page:
@@ -86,10 +98,18 @@ class Ledger:
         # Two reads are two moments. Whatever came between them fails the commit, for both revisions are expected.
         return self._page(flag, {**flags, **rollouts})
 
+    def switch(self, flag: str) -> Page:
+        """
+        What a kill switch needs of a page, and no more: it works whatever has become of the rollout.
+
+        Raises:
+            StoreError: out of reach, or the flag's live state is damaged or of another version.
+        """
+        return _switch(flag, self._store.read(_FLAG + flag)[1])
+
     def _page(self, flag: str, documents: Mapping[str, Document]) -> Page:
-        served, rollout = documents.get(_FLAG + flag), documents.get(_ROLLOUT + flag)
-        record = None if rollout is None else self._record(flag, rollout)
-        return Page(flag, Live.of(served, flag), record, 0 if rollout is None else rollout.revision, {} if served is None else served.body)
+        page, rollout = _switch(flag, documents), documents.get(_ROLLOUT + flag)
+        return page if rollout is None else replace(page, record=self._record(flag, rollout), revision=rollout.revision)
 
     def _record(self, flag: str, document: Document) -> Record:
         """Evidence takes a while to unpack, and a revision is never used twice: what we read or wrote ourselves is kept."""
@@ -103,8 +123,11 @@ class Ledger:
         for flag in keys:
             try:
                 yield self._page(flag, documents)
-            except (StoreError, ValueError) as error:
+            except StoreError as error:
                 swallow(f"rollout of {flag}", error)
+                yield replace(_switch(flag, documents), revision=documents[_ROLLOUT + flag].revision, damaged=True)
+            except (ValueError, TypeError, AttributeError) as error:
+                swallow(f"live state of {flag}", error)
 
     def write(
         self, page: Page, record: Record, moves: Sequence[Move], *, actor: str, others: Mapping[str, Page]
@@ -129,9 +152,9 @@ class Ledger:
         if live != page.live:
             writes[_FLAG + page.flag] = {**page.body, **live.body()}
         expects = page.expects
-        if page.record is None or (page.record.stage < 0 <= record.stage):
+        if record.stage >= 0 and not (page.record is not None and page.record.serving):
             # Two rollouts that exclude each other may begin at the same moment: what we saw of the other must still be so.
-            expects |= {_ROLLOUT + flag: others[flag].revision if flag in others else 0 for flag in record.plan.conflicts}
+            expects |= {_ROLLOUT + flag: others[flag].revision if flag in others else 0 for flag in rivals(record, records(others))}
         revision = self.commit(Commit(writes, expects, tuple((_ROLLOUT + page.flag, line) for line in lines), uuid4().hex))
         live = replace(live, revision=revision) if live != page.live else live
         self._records[page.flag] = (revision, record)
@@ -196,6 +219,12 @@ class Chain:
         if before != head:
             problems.append(f"{what} history: it ends at line {count}, which is not the one the state rests on")
         return tuple(problems)
+
+
+def _switch(flag: str, documents: Mapping[str, Document]) -> Page:
+    """The page without its rollout."""
+    served = documents.get(_FLAG + flag)
+    return Page(flag, Live.of(served, flag), body={} if served is None else served.body)
 
 
 def chained(body: Mapping[str, Any], number: int, head: str) -> tuple[dict[str, Any], int, str]:

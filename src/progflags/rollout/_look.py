@@ -11,7 +11,7 @@ from progflags.rollout._decide import Move, Sight, advance, decide
 from progflags.rollout._record import Record
 from progflags.rollout._state import State
 
-__all__ = ["blocked", "findings", "look", "settle"]
+__all__ = ["blocked", "findings", "look", "rivals", "settle"]
 
 _ENDLESS = 16  # no chain of small steps is that long; a table that made one would be wrong, and must not hang a tick
 
@@ -78,16 +78,33 @@ def settle(record: Record, sight: Sight, first: Move | None = None) -> Settled:
     return Settled(record, tuple(moves))
 
 
-def blocked(record: Record, others: Mapping[str, Record], now: float) -> str:
-    """Why `record` may not climb at wall time `now`, as far as the calendar and other rollouts have a say; empty when it may."""
+def rivals(record: Record, others: Mapping[str, Record | None]) -> tuple[str, ...]:
+    """The flags whose rollouts may not run beside `record`'s: one plan that says so is enough."""
+    named = (flag for flag, other in others.items() if other is not None and record.flag in other.plan.conflicts)
+    return tuple(dict.fromkeys((*record.plan.conflicts, *named)))
+
+
+def blocked(record: Record, others: Mapping[str, Record | None], now: float) -> str:
+    """
+    Why `record` may not climb at wall time `now`, as far as the calendar and other rollouts have a say; empty when it may.
+
+    `others` has None for a rollout that can't be read: nobody knows that it is done, nor that it serves nobody.
+    """
     plan = record.plan
     if closed := plan.calendar.closed(now):
         return closed
     for flag in plan.needs:
-        state = others[flag].state if flag in others else State.DRAFT
-        if state is not State.COMPLETED:
+        if (state := _state(flag, others)) != State.COMPLETED:
             return f"needs {flag} to be completed, which is {state}"
-    for flag in plan.conflicts:
-        if flag in others and others[flag].serving:
-            return f"conflicts with {flag}, which is {others[flag].state}"
+    for flag in rivals(record, others):
+        other = others.get(flag)
+        if flag in others and (other is None or other.serving):
+            return f"conflicts with {flag}, which is {_state(flag, others)}"
     return ""
+
+
+def _state(flag: str, others: Mapping[str, Record | None]) -> str:
+    if flag not in others:
+        return State.DRAFT
+    other = others[flag]
+    return "unreadable" if other is None else other.state

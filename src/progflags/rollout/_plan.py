@@ -107,7 +107,8 @@ class Plan:
     rollout; with `look`, a fifth of it on watching and the rest on one exact look at the end of each stage's bake, where
     a gate's events allow one. `warm_up`: seconds after each change of share in which the arms are not yet compared and the
     bake does not run, for caches and pools to fill; absolute bounds, and the brake, hold all the same. `batch` and
-    `max_gap` are the least and the most time that one look at the evidence accounts for.
+    `max_gap` are the least and the most time that one look at the evidence accounts for. `variant`: whose rollout it is, the
+    candidate's name; empty where the plan was made without its flag.
     """
 
     stages: tuple[Stage, ...]
@@ -128,6 +129,7 @@ class Plan:
     conflicts: tuple[str, ...] = ()
     two_person: bool = False
     profile: str = ""
+    variant: str = ""
 
     def __post_init__(self) -> None:
         shares = [stage.share for stage in self.stages]
@@ -188,6 +190,7 @@ class Plan:
         """Every setting in the file's own shape, JSON values only; `Plan.thaw` of it is this plan."""
         return {
             "profile": self.profile,
+            "variant": self.variant or None,
             "stages": [stage.to_dict() for stage in self.stages],
             "watch": spelled(self.watch),
             "watch_gates": [_gate_dict(gate) for gate in self.watch_gates],
@@ -260,6 +263,7 @@ class Plan:
             conflicts=tuple(table.get("conflicts", ())),
             two_person=bool(approval.get("two_person", False)),
             profile=str(table.get("profile", "")),
+            variant=str(table.get("variant") or ""),
         )
 
 

@@ -22,7 +22,7 @@ from progflags.rollout._chosen import Plans
 from progflags.rollout._controller import Controller
 from progflags.rollout._decide import Sight
 from progflags.rollout._kept import Kept
-from progflags.rollout._ledger import Ledger, Page
+from progflags.rollout._ledger import Ledger, Page, records
 from progflags.rollout._look import blocked, settle
 from progflags.rollout._outbox import Outbox, Sink
 from progflags.rollout._plan import Plan
@@ -101,7 +101,7 @@ class Rollouts:
         """
         pages = self._ledger.pages()
         self._controller.heed(pages)
-        return {flag: page.live for flag, page in pages.items()}
+        return {**{flag: self._client.live(flag) for flag in self._ledger.dark}, **{flag: page.live for flag, page in pages.items()}}
 
     def publish(self) -> None:
         """
@@ -109,9 +109,11 @@ class Rollouts:
         rollback that was wanted here to the store.
         """
         self._put_up()
-        if self._brake.intents:
-            with self._ticking:
+        with self._ticking:
+            if self._brake.intents:
                 self._ticked(self._brake.intents)
+            else:
+                self._keep()  # one that was settled by what the store says is not to wait on disk for the next process
 
     def _put_up(self) -> None:
         try:
@@ -346,12 +348,11 @@ class Rollouts:
         return Record(page.flag, self.plan(page.flag))
 
     def _blocked(self, record: Record, pages: Mapping[str, Page]) -> str:
-        others = {flag: page.record for flag, page in pages.items() if page.record is not None}
-        return blocked(record, others, self._clock.now()) or self._shadows.closed(record)
+        return blocked(record, records(pages), self._clock.now()) or self._shadows.closed(record)
 
     def _switch(self, flag: str, change: Callable[[Live], Live], verb: str, reason: str, actor: str) -> None:
         for _ in range(_TRIES):
-            page = self._ledger.page(flag)
+            page = self._ledger.switch(flag)
             if not page.body:
                 self._plans.known(flag)
             live = change(page.live)
