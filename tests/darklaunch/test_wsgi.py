@@ -216,7 +216,7 @@ def test_the_candidate_gets_nothing_of_the_servers(launched):
 
     errors = io.StringIO()
     middleware = launched(app, app)
-    ask(middleware, environ(**{"gunicorn.socket": object(), "wsgi.errors": errors, "HTTP_PROGFLAGS_SHADOW": "forged"}))
+    ask(middleware, environ(**{"gunicorn.socket": object(), "wsgi.errors": errors}))
 
     assert middleware.dark_launch.drain()
     assert "gunicorn.socket" not in seen[0]

@@ -86,6 +86,19 @@ SHAPES = {
 
 
 @pytest.mark.parametrize("shape", SHAPES)
+def test_a_body_has_a_length_exactly_where_the_applications_has(shape):
+    """Waitress asks whether there is a length, and fails a response whose `__len__` then raises."""
+    client = rolling()
+    application = getattr(Shop(client), shape)
+
+    def sized(app):
+        body = app(an_environ(), lambda *_: lambda _: None)
+        return hasattr(body, "__len__") and len(body)
+
+    assert sized(FlagsMiddleware(application, flags=client)) == sized(application)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
 def test_the_validator_is_content_on_both_sides(shape):
     """The middleware is a correct server to the application and a correct application to the server; it tells once."""
     client = rolling()

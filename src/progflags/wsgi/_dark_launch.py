@@ -12,6 +12,7 @@ import io
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from types import TracebackType
 from typing import Any, Final, Unpack
+from urllib.parse import quote
 
 from progflags.darklaunch import DoorOptions, Outcome, Shed
 from progflags.darklaunch._call import Call
@@ -34,6 +35,8 @@ WSGIApp = Callable[[Environ, StartResponse], Iterable[bytes]]
 _MARK: Final = "HTTP_" + HEADER.upper().replace("-", "_")
 _KEPT: Final = frozenset({"wsgi.version", "wsgi.url_scheme", "wsgi.run_once", "wsgi.multiprocess"})
 _NONE: Final[dict[str, Any]] = {}
+_DIGITS: Final = 20  # of a Content-Length that can be meant
+_PLAIN_PATH: Final = "/!$&'()*+,;=:@~-._"
 
 
 class DarkLaunchMiddleware(Door[WSGIApp]):
@@ -55,10 +58,13 @@ class DarkLaunchMiddleware(Door[WSGIApp]):
             experiment.lane = experiment.engine.workers if self._remote is None else experiment.engine.background
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        if _MARK in environ and not self._trusts and current() is None:
+        is_shadow = _MARK in environ
+        if is_shadow and not self._trusts and current() is None:
             del environ[_MARK]
-        if environ["REQUEST_METHOD"] not in self._methods:
-            self.dark_launch.gate.not_sampled()
+        # A candidate elsewhere may have this very middleware in front of it: its shadows of our shadows would never end.
+        if is_shadow or environ["REQUEST_METHOD"] not in self._methods:
+            if current() is None:
+                self.dark_launch.gate.not_sampled()
         elif self._passes((environ,), _NONE):
             return self._shadowed(environ, start_response)
         return self.app(environ, start_response)
@@ -110,17 +116,18 @@ class _Request(Request):
         self.environ = {name: value for name, value in environ.items() if name.isupper() or name in _KEPT}
         self._input = environ["wsgi.input"]
         self._ended = False
-        length = environ.get("CONTENT_LENGTH") or "0"
-        self._length = int(length) if length.isascii() and length.isdecimal() else -1
-        self._terminated = bool(environ.get("wsgi.input_terminated"))
-        self._chunked = "HTTP_TRANSFER_ENCODING" in environ
+        length = environ.get("CONTENT_LENGTH") or ""
+        self._length = int(length) if length.isascii() and length.isdecimal() and len(length) < _DIGITS else -1 if length else 0
+        # Without a length a body ends where the server says so; one that is neither chunked nor of a later HTTP has none.
+        # `wsgi.input_terminated` is no sign of a body: gunicorn says it of every request.
+        self._endless = "HTTP_TRANSFER_ENCODING" in environ or (
+            not length and not environ.get("SERVER_PROTOCOL", "HTTP/1").startswith("HTTP/1")
+        )
 
     @property
     def complete(self) -> bool:  # type: ignore[override]  # worked out when asked
         """Whether the control read the whole body, as far as anyone can tell."""
-        if self._terminated or self._chunked:
-            return self._ended
-        return self.size == self._length
+        return self._ended if self._endless else self.size == self._length
 
     def _note(self, data: bytes, asked: int | None = None) -> bytes:
         if not data or asked is None or asked < 0:
@@ -188,7 +195,7 @@ class _Tee(Tee):
                 self.keep(data)
             self.over(complete=True)
             return body
-        return _Body(body, self)
+        return _SizedBody(body, self) if hasattr(type(body), "__len__") else _Body(body, self)
 
     def over(self, *, complete: bool) -> None:
         """The response has ended: by itself, or (not `complete`) because the server stopped reading it."""
@@ -245,6 +252,18 @@ class _Body:
             self._tee.over(complete=self._complete)
 
 
+class _SizedBody(_Body):
+    """One of an iterable that has a length, which servers take for the Content-Length of a single piece. Others must have none."""
+
+    __slots__ = ()
+
+    def __len__(self) -> int:
+        return len(self._inner)  # type: ignore[arg-type]  # it has one
+
+    def __bool__(self) -> bool:
+        return True  # an empty one is still a response
+
+
 def _replay(app: WSGIApp, request: _Request, most: int) -> Answer:
     """The request once more, with nothing of the server's; the response read to its end, up to `most` bytes."""
     errors = io.StringIO()
@@ -259,33 +278,46 @@ def _replay(app: WSGIApp, request: _Request, most: int) -> Answer:
     if here is not None:
         environ[_MARK] = mark(here)
     said: list[Any] = []
-    parts: list[bytes] = []
+    parts = _Capped(most)
 
     def start(status: str, headers: list[tuple[str, str]], exc_info: ExcInfo | None = None) -> Callable[[bytes], object]:
-        if exc_info is not None and parts:
+        if exc_info is not None and parts.kept:
             raise exc_info[1]
         said[:] = [status, headers]
-        return parts.append
+        return parts.keep
 
     body = app(environ, start)
     try:
-        size = 0
         for data in body:
-            size += len(data)
-            if size > most:
-                raise OverflowError("the candidate's response is larger than max_body")
-            parts.append(data)
+            parts.keep(data)
     finally:
         close = getattr(body, "close", None)
         if close is not None:
             close()
     if not said:
         raise RuntimeError("the candidate never called start_response")
-    return Answer(int(said[0][:3]), tuple((name.lower(), value) for name, value in said[1]), b"".join(parts))
+    return Answer(int(said[0][:3]), tuple((name.lower(), value) for name, value in said[1]), b"".join(parts.kept))
+
+
+class _Capped:
+    """What the candidate says, whether it returns it or writes it: so many bytes and no more."""
+
+    __slots__ = ("_left", "kept")
+
+    def __init__(self, most: int) -> None:
+        self._left = most
+        self.kept: list[bytes] = []
+
+    def keep(self, data: bytes) -> None:
+        self._left -= len(data)
+        if self._left < 0:
+            raise OverflowError("the candidate's response is larger than max_body")
+        self.kept.append(data)
 
 
 def _to_remote(remote: Remote, request: _Request) -> Callable[[], Awaitable[Answer]]:
     environ = request.environ
-    path = (environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")).encode("latin-1")
+    # WSGI decodes the path, so a `?` or a `%` in it is a character of a name: encoded again, or it would be read as syntax.
+    path = quote((environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")).encode("latin-1"), safe=_PLAIN_PATH).encode("ascii")
     query = environ.get("QUERY_STRING", "").encode("latin-1")
     return lambda: remote.ask(environ["REQUEST_METHOD"], path, query, _headers(environ), b"".join(request.chunks))

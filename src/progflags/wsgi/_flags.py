@@ -70,7 +70,7 @@ class FlagsMiddleware:
         if isinstance(wrapper, type) and isinstance(body, wrapper):
             request.end(failed=request.status >= 500)
             return body
-        return _Body(body, request)
+        return _SizedBody(body, request) if hasattr(type(body), "__len__") else _Body(body, request)
 
     def _who(self, environ: Environ) -> Any:
         if self._context is None:
@@ -107,7 +107,7 @@ class _Request:
 
 class _Body:
     """
-    The response's iterable, watched to its end. Its length is the inner one's, where that has one.
+    The response's iterable, watched to its end.
 
     The request is over with the last piece, or with `close`, whichever comes first; a body that is dropped without either
     (test clients do) ends it, too, so that the thread does not stay that request's.
@@ -124,12 +124,6 @@ class _Body:
 
     def __iter__(self) -> Iterator[bytes]:
         return self
-
-    def __len__(self) -> int:
-        return len(self._inner)  # type: ignore[arg-type] # raises TypeError where the inner one has none, as it should
-
-    def __bool__(self) -> bool:
-        return True  # an empty list is still a response
 
     def __next__(self) -> bytes:
         if self._iterator is None:
@@ -157,3 +151,20 @@ class _Body:
 
     def _end(self) -> None:
         self._request.end(failed=self._failed or self._request.status >= 500, told=self._complete)
+
+
+class _SizedBody(_Body):
+    """
+    One whose length is the inner one's.
+
+    A class of its own, because servers ask whether there is a length before they take it: waitress fails a request whose
+    iterable has `__len__` and raises from it.
+    """
+
+    __slots__ = ()
+
+    def __len__(self) -> int:
+        return len(self._inner)  # type: ignore[arg-type] # it has one
+
+    def __bool__(self) -> bool:
+        return True  # an empty list is still a response
