@@ -128,6 +128,11 @@ async def test_no_path_reaches_another_host_or_smuggles_a_line(path, query, serv
         "http://169.254.169.254",
         "http://[fe80::1]",
         "http://0.0.0.0",
+        "http://[::ffff:169.254.169.254]",
+        "http://2852039166",
+        "http://0xa9fea9fe",
+        "http://169.254.43518",
+        "http://169.254.169.254.",
     ],
 )
 def test_what_is_no_safe_origin_is_refused_when_written(origin):
@@ -138,6 +143,52 @@ def test_what_is_no_safe_origin_is_refused_when_written(origin):
 def test_headers_of_a_connection_cannot_be_forwarded():
     with pytest.raises(ValueError, match="host"):
         Remote("https://host", forward=["Host"])
+
+
+async def test_a_cookie_set_for_one_user_does_not_go_with_the_request_of_another(server):
+    """The remote answers each shadow with a Set-Cookie: a session that is that user's."""
+    remote = Remote(server.origin, forward=["cookie"])
+    for own in ([], [("cookie", "mine=1")], []):
+        await remote.ask("GET", b"/", b"", own, b"")
+    await remote.aclose()
+
+    assert [headers.get("cookie") for _, _, headers in server.seen] == [None, "mine=1", None]
+
+
+async def test_a_header_that_is_not_ascii_goes_along_as_it_came(server):
+    remote = Remote(server.origin)
+    await remote.ask("GET", b"/", b"", [("user-agent", "caf\xe9")], b"")
+    await remote.aclose()
+
+    assert server.seen[0][2]["user-agent"] == "caf\xe9"
+
+
+@pytest.mark.parametrize("up", [b"/../secret", b"/a/../../secret", b"/%2e%2e/secret", b"/a/%2E%2e/.%2e/secret", b"/..", b"/./%2e/../../"])
+async def test_no_path_climbs_above_the_origins_own(up, server):
+    remote = Remote(f"{server.origin}/tenant")
+    await remote.ask("GET", up, b"", [], b"")
+    await remote.aclose()
+
+    assert server.seen[0][1] in {"/tenant/secret", "/tenant/"}
+
+
+@pytest.mark.parametrize(
+    ("path", "asked"), [(b"/a/./b/../c", "/a/c"), (b"/a/b/..", "/a/"), (b"/a.b/..c/...", "/a.b/..c/..."), (b"/a/", "/a/")]
+)
+def test_a_path_is_otherwise_the_same(path, asked):
+    assert Remote("https://host").url(path, b"") == f"https://host{asked}"
+
+
+def test_one_remote_serves_one_event_loop_after_the_other(server):
+    """Each `asyncio.run` has a loop of its own, perhaps where the last one was in memory."""
+    remote = Remote(server.origin)
+
+    async def ask_once():
+        answer = await remote.ask("GET", b"/", b"", [], b"")
+        await remote.aclose()
+        return answer.status
+
+    assert [asyncio.run(ask_once()) for _ in range(10)] == [200] * 10
 
 
 async def test_a_candidate_that_is_down_is_the_candidates_failure(flags, engine):

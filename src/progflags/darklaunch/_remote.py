@@ -3,14 +3,19 @@ A candidate on another host: one fixed origin, and nothing that the request coul
 
 The request is rebuilt from its parsed parts. The origin comes from the configuration alone, so neither Host, nor an
 absolute path, nor a forwarded header, nor a redirect can send it elsewhere; the environment's proxies are not asked. Only
-named headers go along, never credentials unless named. Link-local addresses, where clouds keep their secrets, are refused.
+named headers go along, never credentials unless named, and no cookie that the remote set for somebody before. Link-local
+addresses, where clouds keep their secrets, are refused.
 """
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import re
+import socket
+import weakref
 from collections.abc import Iterable, Sequence
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
@@ -49,7 +54,7 @@ class Remote:
         self._forward = HARMLESS | {name.lower() for name in forward}
         if self._forward & _NEVER:
             raise ValueError(f"{', '.join(sorted(self._forward & _NEVER))} belong to one connection and can't be forwarded")
-        self._clients: dict[int, Any] = {}
+        self._clients: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Any] = weakref.WeakKeyDictionary()
 
     async def ask(self, method: str, path: bytes, query: bytes, headers: Sequence[tuple[str, str]], body: bytes) -> Answer:
         """The remote's answer. Whatever fails on the way is raised, and is the candidate's failure."""
@@ -74,48 +79,70 @@ class Remote:
     def url(self, path: bytes, query: bytes) -> str:
         """The target: our origin, and the request's path and query encoded anew, so that no character has a second meaning."""
         text = path.split(b"?", 1)[0].decode("latin-1")
-        rest = quote(text.encode("latin-1"), safe=_PATH)
+        rest = _flat(quote(text.encode("latin-1"), safe=_PATH))
         asked = quote(query, safe=_PATH + "?[]")
         return f"{self._origin}/{rest.lstrip('/')}" + (f"?{asked}" if asked else "")
 
-    def headers(self, pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-        """What goes along: named, harmless, free of control characters; and the marker."""
+    def headers(self, pairs: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
+        """What goes along, byte for byte: named, harmless, free of control characters; and the marker."""
         kept = [
             (name, value)
             for name, value in pairs
             if name.lower() in self._forward and name.lower() != HEADER and not _CONTROL.search(name) and not _CONTROL.search(value)
         ]
         baggage = [("baggage", "progflags.shadow=1")] if active() else []
-        return [*kept, *header().items(), *baggage]
+        return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in (*kept, *header().items(), *baggage)]
 
     def _client(self) -> Any:
-        import asyncio
-
         try:
             import httpx
         except ImportError:
             raise MissingExtraError("httpx", "fastapi") from None
         loop = asyncio.get_running_loop()
-        client = self._clients.get(id(loop))
+        client = self._clients.get(loop)
         if client is None or client.is_closed:
             limits = httpx.Limits(max_connections=8, max_keepalive_connections=4, keepalive_expiry=15.0)
             transport = httpx.AsyncHTTPTransport(limits=limits, retries=0)
-            client = httpx.AsyncClient(transport=transport, trust_env=False, follow_redirects=False, headers=_OWN)
+            # A client remembers cookies and sends them with the next request, which is somebody else's.
+            none = CookieJar(DefaultCookiePolicy(allowed_domains=()))
+            client = httpx.AsyncClient(transport=transport, trust_env=False, follow_redirects=False, headers=_OWN, cookies=none)
             if len(self._clients) >= 8:  # loops that are gone
                 self._clients.clear()
-            self._clients[id(loop)] = client
+            self._clients[loop] = client
         return client
 
     async def aclose(self) -> None:
-        clients, self._clients = self._clients, {}
+        clients, self._clients = self._clients, weakref.WeakKeyDictionary()
         for client in clients.values():
             await client.aclose()
 
 
+def _flat(path: str) -> str:
+    """The path without `.` and `..`, however they are written: somebody on the way would resolve them, above our origin's own path."""
+    kept: list[str] = []
+    steps = path.split("/")
+    for step in steps:
+        plain = step.lower().replace("%2e", ".")
+        if plain == "..":
+            del kept[-1:]
+        elif plain != ".":
+            kept.append(step)
+    return "/".join(kept) + ("/" if plain in {".", ".."} else "")
+
+
 def _refuse_link_local(host: str) -> None:
+    address = _address(host.rstrip("."))
+    if address is not None and (address.is_link_local or address.is_multicast or address.is_unspecified):
+        raise ValueError(f"{host} is no place for a candidate: link-local addresses hold a cloud's credentials")
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """The address a host is written as: also in one number, in hexadecimal, or as an IPv4 address within IPv6. None for a name."""
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
-        return
-    if address.is_link_local or address.is_multicast or address.is_unspecified:
-        raise ValueError(f"{host} is no place for a candidate: link-local addresses hold a cloud's credentials")
+        try:
+            return ipaddress.IPv4Address(socket.inet_aton(host))
+        except OSError:
+            return None
+    return getattr(address, "ipv4_mapped", None) or address
