@@ -10,6 +10,8 @@ import pytest
 
 import progflags as pf
 from progflags.errors import ClosedError
+from progflags.events import Reloaded
+from progflags.store import Commit, MemoryStore
 from progflags.testing import ManualClock
 
 GOOD = '[flags.new-search]\npercent = 25\n\n[flags.banner]\nvariants = { a = "a", b = "b" }\ndefault = "b"\n'
@@ -115,6 +117,76 @@ def test_a_kill_in_one_client_reaches_the_other_through_the_store(file, tmp_path
         one.unkill("banner")
         two.refresh()
         assert two.evaluate("banner", "-", "u").reason == "STATIC"
+
+
+class Stuck(MemoryStore):
+    """A store whose server took the question and never answers, once `stick` was called."""
+
+    def __init__(self):
+        super().__init__()
+        self.asked, self.answers = threading.Event(), threading.Event()
+        self.answers.set()
+
+    def stick(self):
+        self.answers.clear()
+        self.asked.clear()
+
+    def revision(self):
+        if not self.answers.is_set():
+            self.asked.set()
+            self.answers.wait(60)
+        return super().revision()
+
+
+def test_a_store_that_hangs_keeps_no_change_of_the_file_from_being_seen(file):
+    """A kill written into the file is served while the thread at the store still waits for its answer."""
+    store = Stuck()
+    with pf.connect(file, store=store, poll=0.05) as flags:
+        assert flags.get("banner", "-", "u") == "b"
+        store.stick()
+        assert store.asked.wait(30)
+        file.write_text(GOOD.replace('default = "b"', 'default = "a"'))
+        until = time.monotonic() + 30
+        while flags.get("banner", "-", "u") != "a" and time.monotonic() < until:
+            time.sleep(0.01)
+        hanging = not store.answers.is_set()
+        seen = flags.get("banner", "-", "u")
+        store.answers.set()
+
+    assert (seen, hanging) == ("a", True)
+
+
+def test_listeners_that_look_again_in_two_threads_never_wait_for_each_other(file):
+    """One is told of the file's change, one of the store's; each asks for a look at both, in the middle of the other's."""
+    store = Stuck()
+    with connect(file, store=store) as flags:
+        both = threading.Barrier(2, timeout=60)
+
+        def look_again(event):
+            if event.changed and not both.broken:
+                both.wait()
+                both.abort()
+                flags.refresh()
+
+        MemoryStore.commit(store, Commit({"flag/banner": {"v": 1, "killed": {"reason": "x"}}}))
+        file.write_text(GOOD.replace("percent = 25", "percent = 75"))
+        flags.bus.listen(Reloaded, look_again)
+        threads = [threading.Thread(target=look, daemon=True) for look in (flags._look_at_source, flags._look_at_store)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+
+        assert [thread.is_alive() for thread in threads] == [False, False]
+        assert flags.live("banner").killed.reason == "x"
+        assert sum(flags.is_enabled("new-search", f"u{n}") for n in range(400)) > 200
+
+
+@pytest.mark.parametrize("poll", [0, -1, float("nan"), float("inf")])
+def test_an_interval_that_is_none_is_refused(file, poll):
+    """`poll=None` is how to say never."""
+    with pytest.raises(ValueError, match="None for never"):
+        pf.connect(file, poll=poll)
 
 
 def test_closing_ends_threads_at_once_keeps_answering_and_refuses_verbs(file):

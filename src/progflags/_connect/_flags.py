@@ -1,10 +1,9 @@
 """
-The composition root: `connect` puts source, client, store, recorder and rollouts together into a `Flags`.
+Flags: the client an application holds, and what keeps it supplied.
 
-It is the one place that knows all the rooms. Two daemon threads, and none with `poll=None` or a ManualClock: one looks at
-the source, the other at the store and runs the controller. They are apart because a store that hangs must not keep a kill
-switch in the file from being seen. Both start with `connect` and restart by themselves in a forked child. A third is there
-only when somebody asked for notifications of rollouts.
+Two daemon threads, and none with `poll=None` or a ManualClock: one looks at the source, the other at the store and runs the
+controller. They are apart because a store that hangs must not keep a kill switch in the file from being seen. Both start with
+`connect` and restart by themselves in a forked child. A third is there only when somebody asked for notifications of rollouts.
 """
 
 from __future__ import annotations
@@ -14,112 +13,30 @@ import os
 import socket
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from progflags._clock import SYSTEM, Clock, SystemClock
+from progflags._clock import Clock
+from progflags._connect._status import State, Status
+from progflags._connect._turns import Turns
 from progflags._trouble import say, swallow
 from progflags.context import Scope, on_begin
 from progflags.errors import ClosedError, DefinitionError, Problem, StoreError
 from progflags.events import Bus, Moved, SourceFailed
 from progflags.flags import Client, declared, mismatches
-from progflags.sources import Generations, Loader, Refresher, StoreSource, source_of
-from progflags.store import MemoryStore, Store, open_store
+from progflags.sources import Loader, Refresher
+from progflags.store import MemoryStore, Store
 
 if TYPE_CHECKING:
     from progflags.canary import Recorder
     from progflags.flags import Snapshot
     from progflags.rollout import Rollouts
 
-__all__ = ["Flags", "State", "Status", "connect"]
+__all__ = ["Flags"]
 
 _STORE_POLL: Final = 0.1  # seconds between looks at the store; 2.7 µs each on SQLite, so a share change is everywhere in about 0.1 s
 _DELIVER: Final = 1.0  # seconds between two rounds of notifications
 _TICK: Final = 0.2  # seconds between two steps of the controller; a batch is at least 0.1 s of it apart (see rollout)
-
-
-class State(StrEnum):
-    """How well a client is supplied."""
-
-    READY = "READY"  #: the present document serves
-    STALE = "STALE"  #: the present document was refused or is gone; the last good one serves
-    DEGRADED = "DEGRADED"  #: some flags were rejected, or the store is out of reach
-    ERROR = "ERROR"  #: nothing was ever loaded
-    NOT_READY = "NOT_READY"  #: closed before anything was loaded
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """
-    What serves, and what is wrong.
-
-    `revision` names the document served, `age` is seconds since it was last found unchanged or loaded. `rejected` are the
-    problems of single flags, `problems` those of a document that was refused, `warnings` what is legal and doubtful.
-    `store` is the store's name, `store_problem` why it could not be reached, empty when it could.
-    """
-
-    state: State
-    revision: str
-    age: float
-    rejected: tuple[Problem, ...] = ()
-    problems: tuple[Problem, ...] = ()
-    warnings: tuple[Problem, ...] = ()
-    source: str = ""
-    store: str = ""
-    store_problem: str = ""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        plain = {name: getattr(self, name) for name in self.__slots__}
-        listed = {name: [problem.to_dict() for problem in plain[name]] for name in ("rejected", "problems", "warnings")}
-        return {**plain, "state": str(self.state), **listed}
-
-
-def connect(
-    source: Any = None,
-    *,
-    store: Store | str | None = None,
-    poll: float | None = 1.0,
-    last_known_good: str | Path | None = None,
-    control: bool = True,
-    clock: Clock | None = None,
-) -> Flags:
-    """
-    A running client of `source`: a path (TOML, JSON, YAML with the extra, or a directory of them), a dict, a Source, a
-    list of these, lowest layer first; or None for what was pushed to the store (`progflags push`).
-
-    `store` is where live state is kept: None (memory, this client only), `memory://name`, `sqlite:///rel.db`,
-    `sqlite:////abs.db`, or a Store. `poll` is the seconds between looks at the source; the store is looked at ten times a
-    second, or as often as that if it is more. With `poll=None`, and with a ManualClock, nothing runs in the background:
-    only `refresh` and `rollouts.tick` look. `last_known_good` names a folder for persisted generations of the source, and for
-    rollbacks that wait for a store out of reach.
-    `control=False`: this process never runs the controller. `clock`: a `progflags.testing.ManualClock` in tests.
-
-    Raises:
-        DefinitionError: nothing can be served; its problems name file, line and key.
-        StoreError: the store can't be opened.
-        ValueError: neither source nor store, `poll` is not a positive number, or `store` no store's address.
-    """
-    if poll is not None and not poll > 0:
-        raise ValueError(f"poll is the number of seconds between two looks, or None for never: not {poll!r}")
-    time = clock or SYSTEM
-    if source is None and store is None:
-        raise ValueError("connect to what? name a flag file, or a store that definitions were pushed to")
-    kept = open_store(store, clock=time)
-    try:
-        keep = None if last_known_good is None else Generations(last_known_good)
-        found = StoreSource(kept) if source is None else source_of(source)
-        flags = Flags(Loader(found, keep=keep, clock=time), kept, clock=time, control=control)
-        flags._owns_store = kept is not store
-        flags._kept_in = last_known_good
-        flags._begin(poll if isinstance(time, SystemClock) else None)
-    except BaseException:
-        if kept is not store:
-            kept.close()
-        raise
-    return flags
 
 
 class Flags(Client):
@@ -148,12 +65,15 @@ class Flags(Client):
         self._store_problem = ""
         self._threads: tuple[Refresher, ...] = ()
         self._delivery: tuple[Recorder, Rollouts] | None = None
-        self._looking = threading.RLock()
+        self._renew()
 
     def after_fork(self) -> None:
         """A child has locks of its own: the parent's may have been held."""
         super().after_fork()
-        self._looking = threading.RLock()
+        self._renew()
+
+    def _renew(self) -> None:
+        self._of_source, self._of_store, self._making = Turns(), Turns(), threading.RLock()
 
     def _begin(self, poll: float | None) -> None:
         self._look_for_panic()
@@ -243,9 +163,9 @@ class Flags(Client):
     def _rooms(self) -> tuple[Recorder, Rollouts]:
         """Recorder and rollouts, made when first needed: a program that only evaluates never loads them."""
         made = self._delivery
-        if made is not None:  # without the lock: it is held while a store is asked, and a request that records must not wait for that
+        if made is not None:  # without the lock: requests that record come through here
             return made
-        with self._looking:
+        with self._making:
             if self._delivery is None:
                 from progflags.canary import Recorder
                 from progflags.rollout import Rollouts
@@ -312,7 +232,9 @@ class Flags(Client):
 
     def _look_at_source(self) -> None:
         self._look_for_panic()
-        with self._looking:
+        with self._of_source.take() as ours:
+            if not ours:
+                return
             loaded = self._loader.load()
             if loaded.snapshot is not None:
                 self._install(loaded.snapshot)
@@ -332,8 +254,8 @@ class Flags(Client):
 
     def _look_at_store(self) -> None:
         """Install the live state if the store has moved. One thread at a time, so that an older look never overtakes a newer."""
-        with self._looking:
-            if self._closed:
+        with self._of_store.take() as ours:
+            if not ours or self._closed:
                 return
             try:
                 revision = self._store.revision()
