@@ -1,13 +1,15 @@
 """Redis and PostgreSQL when the network or the server is not what it was: errors with a remedy, and never a double commit."""
 
 import contextlib
-from urllib.parse import urlsplit
+import threading
+from urllib.parse import quote, urlsplit
 from uuid import uuid4
 
 import pytest
 
 from progflags.errors import MissingExtraError, StoreError
 from progflags.store import Commit, open_store
+from progflags.testing._store_contract import _increment
 from support import servers
 from support.proxy import Proxy
 
@@ -185,6 +187,70 @@ def test_a_password_is_in_no_name_and_no_message(scheme):
         open_store(f"{scheme}://ann:s3cret@127.0.0.1:1/0?namespace=x")
     assert "s3cret" not in str(caught.value)
     assert "127.0.0.1" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://ann:s3cret@127.0.0.1:1/0",
+        "redis://:p@s3cret@127.0.0.1:1/0",
+        "redis://:p/s3cret@127.0.0.1:1/0",
+        "redis://127.0.0.1:1/0?password=s3cret",
+        "redis://127.0.0.1:1/0?db=0&username=ann&password=s3cret&socket_timeout=1",
+        "postgresql://127.0.0.1:1/x?connect_timeout=2&password=s3cret&user=ann",
+        "postgresql://127.0.0.1:1/x?sslmode=prefer&sslpassword=s3cret",
+        "mysql://ann:p@s3cret@127.0.0.1/x",
+        "postgresql:/ann:s3cret@127.0.0.1/x",
+    ],
+)
+def test_nor_where_an_address_may_hold_one_besides(url):
+    """In the query, with characters of its own, in what is no address: wherever people put it."""
+    with pytest.raises((StoreError, ValueError)) as caught:
+        open_store(url)
+    assert "s3cret" not in str(caught.value)
+    assert "127.0.0.1" in str(caught.value)
+    assert not any(word in str(caught.value) for word in ("password=", "username=", "user=", "ann"))
+
+
+def test_an_option_that_the_client_does_not_have_is_said_of_the_address():
+    with pytest.raises(ValueError, match="no address of a Redis.*nonsense"):
+        open_store("redis://127.0.0.1:1/0?nonsense=1")
+
+
+@pytest.mark.parametrize("level", ["read committed", "repeatable read", "serializable"])
+def test_the_loser_of_a_race_meets_a_conflict_whatever_the_databases_default_isolation(level):
+    """
+    Two handles count to 60 by compare-and-set; under a stricter default the server would break one off with an error of its own.
+
+    The level is set in the address, which shows besides that the driver's options reach it letter for letter: libpq takes no plus
+    sign for a space.
+    """
+    server = Server("postgres")
+    setting = quote("-c default_transaction_isolation=" + level.replace(" ", "\\ "))
+    stores = [open_store(f"{server.direct}?options={setting}&namespace={server.namespace}") for _ in range(2)]
+    shown = stores[0]._connection.execute("SHOW default_transaction_isolation").fetchone()[0]
+    errors = []
+
+    def count(store):
+        try:
+            for _ in range(30):
+                while not _increment(store):
+                    pass
+        except StoreError as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=count, args=(store,)) for store in stores]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+    counted = stores[0].read("count")[1]["count"].body
+    for store in stores:
+        store.close()
+    server.proxy.close()
+    forget("postgres", server)
+
+    assert (shown, errors, counted) == (level, [], {"n": 60})
 
 
 @pytest.mark.parametrize(("url", "module", "extra"), [("redis://x", "redis", "redis"), ("postgresql://x", "psycopg", "postgres")])

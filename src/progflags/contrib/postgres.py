@@ -10,7 +10,6 @@ Point it at the primary: a replica answers with the past.
 
 from __future__ import annotations
 
-import re
 import threading
 import time
 from collections.abc import Callable, Generator
@@ -55,7 +54,7 @@ class PostgresStore(ServerStore):
     _went_back = "it was restored, or this is a replica"
 
     def __init__(self, url: str, *, timeout: float = 5.0, clock: Clock = SYSTEM) -> None:  # noqa: ARG002 - the server's clock counts
-        super().__init__(url, re.sub(r"//[^/@]*@", "//", re.sub(r"(?<=[?&])(user|password)=[^&]*&?", "", url)).rstrip("?&"))
+        super().__init__(url)
         self._timeout = timeout
         self._connection: Any = None
         self._abandoned: list[Any] = []
@@ -162,6 +161,8 @@ class PostgresStore(ServerStore):
         patience = {"connect_timeout": max(2, round(self._timeout)), "tcp_user_timeout": round(self._timeout * 1000)}
         address = psycopg.conninfo.make_conninfo(self._address, application_name="progflags", **patience)
         connection = _Impatient.connect(address, prepare_threshold=None, autocommit=True)
+        # Whatever this role's or database's default is: under a stricter level the loser of a race meets an error, not a conflict.
+        connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
         connection.patience = self._timeout + 1.0  # the server's own limits come first: they leave the connection usable
         return connection
 

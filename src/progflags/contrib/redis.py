@@ -11,7 +11,6 @@ evict it: `maxmemory-policy noeviction`. If a lost transition would hurt, keep t
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -100,13 +99,16 @@ class RedisStore(ServerStore):
     _went_back = "it lost commits in a failover, was flushed or restored"
 
     def __init__(self, url: str, *, timeout: float = 5.0, clock: Clock = SYSTEM) -> None:  # noqa: ARG002 - the server's clock counts
-        super().__init__(url, _printable(url))
+        super().__init__(url)
         self._timeout = timeout
         self._connect()
         in_child(self)
         self._board = _RedisBoard(self)
         try:
             self._run(self._prepare)
+        except TypeError as error:  # an option of the address that the client does not have, which it finds out when it connects
+            self.close()
+            raise ValueError(f"{self._url!r} is no address of a Redis: {error}") from None
         except BaseException:
             self.close()
             raise
@@ -217,8 +219,3 @@ class _RedisBoard:
 def _split(value: bytes) -> tuple[int, bytes]:
     revision, _, text = value.partition(b":")
     return int(revision), text
-
-
-def _printable(url: str) -> str:
-    """`url` without user and password."""
-    return re.sub(r"//[^/@]*@", "//", url)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from importlib import import_module
 from urllib.parse import unquote
 
 from progflags._clock import SYSTEM, Clock
+from progflags.store._address import printable
 from progflags.store._contract import Store
 from progflags.store._memory import MemoryStore
 
@@ -34,7 +34,7 @@ def open_store(url: str | Store | None = None, *, clock: Clock = SYSTEM) -> Stor
     scheme = url.partition("://")[0] if "://" in url else ""
     opener = _OPENERS.get(scheme.lower())
     if opener is None:
-        raise ValueError(f"{_printable(url)!r} is not a store: write {_FORMS}")
+        raise ValueError(f"{printable(url)!r} is not a store: write {_FORMS}")
     return opener(url, clock)
 
 
@@ -60,11 +60,6 @@ def _leaf(module: str, name: str) -> Callable[[str, Clock], Store]:
         return store
 
     return opener
-
-
-def _printable(url: str) -> str:
-    """`url` without user and password, for an error message."""
-    return re.sub(r"//[^/@]*@", "//", url)
 
 
 _OPENERS: dict[str, Callable[[str, Clock], Store]] = {

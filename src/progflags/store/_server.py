@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from typing import Any, ClassVar, Final
+from urllib.parse import unquote_plus, urlsplit
 
 from progflags._json import loads
 from progflags.errors import StoreError
+from progflags.store._address import printable
 from progflags.store._contract import Board
 
 __all__ = ["ServerStore"]
 
-_LOOK = 0.02  # seconds between two looks while waiting
+_LOOK: Final = 0.02  # seconds between two looks while waiting
 
 
 class ServerStore(ABC):
@@ -26,12 +27,13 @@ class ServerStore(ABC):
 
     _went_back: ClassVar[str] = ""  # why this kind of server would
 
-    def __init__(self, url: str, printable: str) -> None:
+    def __init__(self, url: str) -> None:
         parts = urlsplit(url)
-        options = dict(parse_qsl(parts.query))
-        self._namespace = options.pop("namespace", "progflags")
-        self._address = urlunsplit(parts._replace(query=urlencode(options)))
-        self._url = printable
+        options = [option.partition("=") for option in parts.query.split("&") if option]
+        self._namespace = unquote_plus(next((value for name, _, value in options if name == "namespace"), "")) or "progflags"
+        # The driver's own options go on letter for letter: each has an idea of its own of what a plus sign means.
+        self._address = parts._replace(query="&".join("".join(option) for option in options if option[0] != "namespace")).geturl()
+        self._url = printable(url)
         self._highest = 0
         self._closed = False
         self._board: Board
