@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import threading
 
 import pytest
 
@@ -170,6 +171,87 @@ def test_a_generator_left_early_is_compared_as_far_as_it_was_read(flags, engine)
 
     assert told(function.dark_launch) == {"match": 1}
     assert drawn == [0, 1, 2]
+
+
+@pytest.mark.parametrize("hook", ["reduce", "isolate"])
+@pytest.mark.parametrize("executor", ["auto", "inline"])
+def test_a_hook_that_fails_does_not_reach_who_draws_from_a_generator(flags, engine, hook, executor):
+    def broken(_):
+        raise SystemExit("hook")
+
+    def control():
+        yield [1]
+        yield [2]
+        return "end"
+
+    async def of_async():
+        yield [1]
+        yield [2]
+
+    async def drawn(function):
+        return [item async for item in function()]
+
+    function = dark_launch("on", candidate=control, flags=flags, executor=executor, **{hook: broken})(control)
+    asynchronous = dark_launch("on", candidate=of_async, flags=flags, executor=executor, **{hook: broken})(of_async)
+
+    assert list(function()) == [[1], [2]]
+    assert asyncio.run(drawn(asynchronous)) == [[1], [2]]
+    for each in (function, asynchronous):
+        assert told(each.dark_launch) == {"shed": 1}
+        assert each.dark_launch.stats().shed == {"hook": 1}
+
+
+@pytest.mark.parametrize("executor", ["auto", "inline"])
+def test_reduce_is_asked_about_each_item_and_the_return_value_of_both_generators(flags, engine, executor):
+    class Row:
+        def __init__(self, n):
+            self.n = n
+            self.lock = threading.Lock()
+
+    def made(*numbers):
+        def control():
+            for n in numbers[:-1]:
+                yield Row(n)
+            return Row(numbers[-1])
+
+        return control
+
+    def launched(candidate):
+        return dark_launch("on", candidate=candidate, flags=flags, executor=executor, reduce=lambda row: row.n)(made(1, 2, 3))
+
+    same, item, returned = launched(made(1, 2, 3)), launched(made(1, 7, 3)), launched(made(1, 2, 7))
+    for function in (same, item, returned):
+        assert [row.n for row in function()] == [1, 2]
+
+    assert told(same.dark_launch) == {"match": 1}
+    assert told(item.dark_launch) == told(returned.dark_launch) == {"mismatch": 1}
+    assert item.dark_launch.stats().mismatches == {"$[*]": 1}
+    assert returned.dark_launch.stats().mismatches == {"$[*].value": 1}
+
+
+@pytest.mark.parametrize("executor", ["auto", "inline"])
+def test_what_was_yielded_is_compared_as_it_was_when_it_was_yielded(flags, engine, executor):
+    def control():
+        yield {"n": 1}
+        yield {"n": 2}
+
+    function = dark_launch("on", candidate=control, flags=flags, executor=executor)(control)
+    for item in function():
+        item.clear()
+
+    assert told(function.dark_launch) == {"match": 1}
+
+
+def test_a_generator_of_more_text_than_may_wait_is_left_out(flags, engine):
+    def control():
+        for _ in range(9):
+            yield b"x" * (1 << 20)
+
+    function = dark_launch("on", candidate=control, flags=flags)(control)
+
+    assert sum(map(len, function())) == 9 << 20
+    assert function.dark_launch.drain()
+    assert function.dark_launch.stats().shed == {"result_isolation": 1}
 
 
 def test_a_generator_that_is_never_asked_is_no_call(flags, engine):

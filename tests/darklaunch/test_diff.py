@@ -31,7 +31,8 @@ from progflags.darklaunch import (
     unordered,
     within,
 )
-from progflags.darklaunch._imprint import Imprint
+from progflags.darklaunch._columns import MANY
+from progflags.darklaunch._imprint import same as same_imprint
 from support.sizes import size
 
 
@@ -357,6 +358,7 @@ def test_same_means_equal_in_value_and_type(a, b):
     assert diff(a, b).same == (_strictly(a) == _strictly(b))
 
 
+KEYS = st.sampled_from(["a", "b", "c", 0, 1, 2.5])
 TREES = st.recursive(
     st.none()
     | st.booleans()
@@ -364,7 +366,7 @@ TREES = st.recursive(
     | st.sampled_from(
         ["", "1", "a", "é", "\ud800", "long enough" * 9, b"", b"1", bytearray(b"1"), frozenset(), frozenset({1}), {1}, {True}]
     ),
-    lambda inner: st.lists(inner, max_size=4) | st.lists(inner, max_size=3).map(tuple) | st.dictionaries(st.sampled_from("abc"), inner),
+    lambda inner: st.lists(inner, max_size=4) | st.lists(inner, max_size=3).map(tuple) | st.dictionaries(KEYS, inner),
     max_leaves=12,
 )
 
@@ -373,13 +375,15 @@ def _retold(value, random):
     """The value built anew, and now and then with something Python's `==` would not notice."""
     odd = random.random() < 0.1
     if type(value) is dict:
-        pairs = [(key, _retold(each, random)) for key, each in value.items()]
+        pairs = [(_retold(key, random), _retold(each, random)) for key, each in value.items()]
         return dict(pairs[::-1] if odd else pairs)
     if type(value) in {list, tuple}:
         return (tuple if odd else type(value))(_retold(each, random) for each in value)
+    if type(value) in {set, frozenset}:
+        return type(value)(_retold(each, random) for each in value)
     if isinstance(value, (int, float)) and odd and value == value and abs(value) < 1e9 and value == int(value):
         return random.choice([int, float, bool])(value)
-    return -value if type(value) is float and value == 0 and odd else value
+    return random.choice([-value, math.nan, value + 0.25, 0.5]) if type(value) is float and odd else value
 
 
 def _all_strictly(value):
@@ -388,7 +392,7 @@ def _all_strictly(value):
         parts = map(_all_strictly, value)
         return f"{type(value).__name__}({','.join(parts if type(value) in {list, tuple} else sorted(parts))})"
     if type(value) is dict:
-        return "{" + ",".join(f"{key!r}:{_all_strictly(value[key])}" for key in sorted(value)) + "}"
+        return "{" + ",".join(sorted(f"{_all_strictly(key)}:{_all_strictly(each)}" for key, each in value.items())) + "}"
     if type(value) is float:
         return f"float {0.0 if value == 0 else abs(value) if math.isnan(value) else value}"
     return f"{type(value).__name__} {value!r}"
@@ -402,15 +406,88 @@ def test_the_fast_path_and_the_walk_are_of_one_mind(value, random):
     other = _retold(value, random)
     equal = _all_strictly(value) == _all_strictly(other)
 
-    assert equal or not Imprint(math.inf).same(value, other)
-    assert diff(value, other).same == _walked(value, other) == equal
+    assert equal or not same_imprint(value, other)
+    assert diff(value, other).same == _walked(value, other).same == equal
 
 
-def _walked(a, b):
-    """The verdict with the fast path out of the way."""
+ROWS = st.lists(TREES | st.dictionaries(KEYS, TREES, min_size=2), min_size=1, max_size=4)
+RULES = st.lists(
+    st.sampled_from(
+        [
+            *(tolerance("$[*].a", abs=0.5), tolerance("$..b", rel=0.5), tolerance("$..*", abs=1), within("$..c", 1), opaque("$..a")),
+            *(ignore("$[*].b"), ignore("$..c"), ignore("$[1]"), subset("$[*]"), subset("$..a"), by_key("$[*].a", "b")),
+            *(unordered("$"), unordered("$[*].b"), unordered("$..a"), normalize("$..b", str), normalize("$[*]", str)),
+        ]
+    ),
+    max_size=3,
+)
+
+
+@settings(max_examples=size(300, full=20_000))
+@given(ROWS, RULES, st.randoms(use_true_random=False))
+@pytest.mark.sized
+def test_columns_and_the_walk_are_of_one_mind(rows, rules, random):
+    """Whatever the rules: what the columns prove, the walk finds to be the same, or can't tell (equal rows without their key)."""
+    long = [random.choice(rows) for _ in range(MANY + random.randrange(9))]
+    other = [_retold(row, random) for row in long]
+
+    ours, walked = diff(long, other, compile_rules(rules)), _walked(long, other, compile_rules(rules))
+
+    assert _read(ours.differences) == _read(walked.differences)
+    assert ours.truncated == walked.truncated
+    assert set(ours.uncomparable) <= set(walked.uncomparable)
+
+
+@pytest.mark.parametrize(
+    ("cell", "other", "expected"),
+    [
+        (math.nan, 1.0, [("$[*].a", "value")]),
+        (1.0, math.nan, [("$[*].a", "value")]),
+        (math.nan, -math.nan, []),
+        (1, True, [("$[*].a", "type")]),
+        ([1, 2], [1, 2, 3], [("$[*].a", "length")]),
+        ({"x": 1}, {"y": 1}, [("$[*].a.x", "missing"), ("$[*].a.y", "extra")]),
+        ({1: "x"}, {True: "x"}, [("$[*].a{*}", "type")]),
+        (Colour.red, Colour.blue, [("$[*].a", "value")]),
+        (Price(1.0), Price(2.0), [("$[*].a.net", "value")]),
+        ([1, 2, 3], [2, 1, 3], [("$[*].a", "order")]),
+        ([1, bytearray(b"x")], [2, bytearray(b"y")], [("$[*].a[*]", "value"), ("$[*].a[*]", "value")]),
+    ],
+)
+def test_one_cell_among_many_is_found(cell, other, expected):
+    rows = [{"n": n, "a": cell, "tags": ["t", None]} for n in range(3 * MANY)]
+    others = [{**row, "tags": ["t", None]} for row in rows]
+    others[17]["a"] = other
+
+    assert found(rows, others) == expected
+
+
+def test_a_table_of_records_is_compared_in_columns_too():
+    """Keys that no rule names are under one state: a map from id to record is a table, and its cells are few to walk."""
+    table = {f"id-{n}": {"price": n / 7, "tags": [n]} for n in range(200)}
+    near = {key: {"price": row["price"] + 0.001, "tags": list(row["tags"])} for key, row in table.items()}
+
+    assert same(table, near, tolerance("$.*.price", abs=0.01), budget=Budget(nodes=500))
+    assert not same(table, near, tolerance("$.*.price", abs=0.01), tolerance("$.id-7.price", abs=0.0001))
+
+
+def test_the_narrower_rule_wins():
+    loose, tight = tolerance("$.*.price", abs=1), tolerance("$.book.price", abs=0.1)
+    for rules in ((loose, tight), (tight, loose), (tolerance("$..price", abs=1), tight)):
+        assert found({"book": {"price": 1.0}}, {"book": {"price": 1.5}}, *rules) == [("$.book.price", "value")]
+        assert same({"pen": {"price": 1.0}}, {"pen": {"price": 1.5}}, *rules)
+
+
+def _read(differences):
+    return sorted((d.path, d.kind, repr(d.control), repr(d.candidate)) for d in differences)
+
+
+def _walked(a, b, rules=None):
+    """The comparison with the fast paths out of the way."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Imprint, "same", lambda *_: False)
-        return diff(a, b).same
+        patch.setattr("progflags.darklaunch._diff.same", lambda *_: False)
+        patch.setattr("progflags.darklaunch._diff.MANY", math.inf)
+        return diff(a, b, rules)
 
 
 @pytest.mark.parametrize("holder", [lambda x: [x], lambda x: {"k": x}, lambda x: (x,), lambda x: {x: 1}, lambda x: [[{"k": (x,)}]]])
@@ -434,8 +511,16 @@ def test_the_fast_path_runs_no_code_of_the_values(holder):
     Watching.__hash__ = object.__hash__
     a, b = holder(Watching()), holder(Watching())
 
-    assert not Imprint(math.inf).same(a, b)
+    assert not same_imprint(a, b)
     assert ran == []
+
+
+def test_many_frozensets_do_not_confuse_the_fast_path():
+    """CPython's pickler, in its fast mode, loses count at each one, and past fifty of them looks for what it has not kept."""
+    value = [{"a": [frozenset({n}), {"b": (n, [None])}]} for n in range(200)]
+
+    assert same(value, [{"a": [frozenset({n}), {"b": (n, [None])}]} for n in range(200)])
+    assert found(value, [*value[:-1], {"a": []}]) == [("$[*].a", "length")]
 
 
 def test_who_else_holds_a_value_does_not_matter():
@@ -443,14 +528,14 @@ def test_who_else_holds_a_value_does_not_matter():
     text = json.dumps([{"name": f"name {n}", "n": n, "x": n / 7} for n in range(20)])
     parsed = json.loads(text)
 
-    assert Imprint(math.inf).same(parsed, [dict(each) for each in json.loads(text)])
-    assert Imprint(math.inf).same(parsed, [dict(each) for each in parsed])
+    assert same_imprint(parsed, [dict(each) for each in json.loads(text)])
+    assert same_imprint(parsed, [dict(each) for each in parsed])
 
 
 def test_the_fast_path_stops_when_its_time_is_up():
     big = list(range(100_000))
-    assert Imprint(math.inf).same(big, list(big))
-    assert not Imprint(0.0).same(big, list(big))
+    assert same_imprint(big, list(big))
+    assert not same_imprint(big, list(big), until=0.0)
 
 
 @given(JSON)

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from progflags.darklaunch import dark_launch
+from progflags.darklaunch import dark_launch, diff
+from progflags.darklaunch._imprint import Imprint, value_of
 from progflags.darklaunch._isolate import NODES, Isolator, NotIsolated
 
 
@@ -164,11 +165,59 @@ def test_no_edit_of_the_shadows_is_ever_visible_to_the_control(first, second):
     import copy
 
     before = copy.deepcopy((first, second))
-    args, kwargs, _ = Isolator().arguments((first,), {"second": second})
-    _spoil(args[0])
-    _spoil(kwargs["second"])
+    isolator = Isolator()
+    given, _ = isolator.given((first,), {"second": second})
+    for last in (False, True):
+        args, kwargs = isolator.fresh(given, last=last)
+        assert (args, kwargs) == ((before[0],), {"second": before[1]})
+        _spoil(args[0])
+        _spoil(kwargs["second"])
 
     assert (first, second) == before
+
+
+@given(JSON)
+def test_what_is_kept_is_the_value_as_it_was(value):
+    import copy
+
+    before = copy.deepcopy(value)
+    kept, _ = Isolator().kept(value)
+    _spoil(value)
+
+    assert diff(kept, before).same
+    assert diff(before, kept).same
+    assert value_of(kept) == before
+
+
+def test_arguments_that_are_one_list_stay_one_list_in_every_copy():
+    shared = [1]
+    shared.append(shared)
+    isolator = Isolator()
+    given, _ = isolator.given((shared, {"again": shared}), {})
+    (first, second), _ = isolator.fresh(given, last=True)
+
+    assert isinstance(given, Imprint)
+    assert first is second["again"] is first[1] is not shared
+    assert isolator.fresh(given, last=True)[0][0] is not first
+
+
+def test_a_large_document_is_kept_and_one_that_is_too_large_is_refused():
+    document = {"items": [{"sku": f"sku-{n}", "price": n / 7, "tags": ["a", "b"]} for n in range(2_000)]}
+    kept, size = Isolator().kept(document)
+    with pytest.raises(NotIsolated):
+        Isolator().kept([document] * 100)
+
+    assert isinstance(kept, Imprint)
+    assert size == kept.size > 50_000
+
+
+def test_what_a_user_shares_is_never_printed():
+    for share in ([dict], [object]):
+        value = {"a": [1]}
+        isolator = Isolator(share=share)
+        given, _ = isolator.given((value,), {})
+        assert isolator.kept(value)[0] is value
+        assert isolator.fresh(given, last=True)[0][0] is value
 
 
 def test_uncopyable_arguments_and_results_are_counted_drops(flags, engine):

@@ -1,11 +1,13 @@
 """What a dark launch recorded can be run again, offline, once the bug is thought to be fixed."""
 
+import copy
 import importlib
 import json
 
 import pytest
 
 from progflags.cli._shadow_replay import shadow_replay
+from progflags.darklaunch import dark_launch
 from progflags.errors import ProgflagsError
 from progflags.flags import set_default
 
@@ -53,6 +55,36 @@ def test_a_disagreement_is_reproduced_and_then_gone(module, capsys):
     module.FIXED = True
     assert shadow_replay(module.record) == 0
     assert "1 match" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("isolate", ["auto", copy.deepcopy])
+@pytest.mark.parametrize("aa_rate", [0.0, 1.0])
+def test_the_recorded_input_is_what_the_function_was_given(flags, engine, isolate, aa_rate):
+    """Whatever a candidate, or a repeat of the control, did to its copy; also where the candidate turned out to be one to await."""
+
+    def control(items):
+        items.append("control was here")
+        return 1
+
+    def candidate(items):
+        items.append("candidate was here")
+        return 2
+
+    def awaited(items):
+        async def answer():
+            items.append("candidate was here")
+            return 2
+
+        return answer()
+
+    for wrong in (candidate, awaited):
+        told = []
+        function = dark_launch("on", candidate=wrong, flags=flags, record=told.append, capture=True, isolate=isolate, aa_rate=aa_rate)(
+            control
+        )
+        function(["a"])
+        assert function.dark_launch.drain()
+        assert [record["input"] for record in told] == [{"args": [["a"]], "kwargs": {}}]
 
 
 def test_a_file_of_something_else_is_refused_by_line(tmp_path):

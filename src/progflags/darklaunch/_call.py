@@ -14,7 +14,7 @@ from progflags.context import current
 from progflags.darklaunch._context import shadowed
 from progflags.darklaunch._driver import Drive, start
 from progflags.darklaunch._interrupt import is_delivered
-from progflags.darklaunch._isolate import NotIsolated
+from progflags.darklaunch._isolate import Given, NotIsolated
 from progflags.darklaunch._observation import Observation, observe
 from progflags.darklaunch._outcome import Outcome, Shed
 from progflags.darklaunch._redact import mute
@@ -36,27 +36,26 @@ class Call:
     A call that was admitted. The caller's side ends with `returned` or `raised`; the shadow's with exactly one conclusion.
 
     `again` runs the control once more where the candidate runs (for noise); None where that was not drawn. `take` reads a
-    side's answer into something to compare, where the answer itself would be used up (generators).
+    side's answer into something to compare, where the answer itself would be used up (generators). `reduce` is what of the
+    candidate's answer is compared.
     """
 
     __slots__ = (
-        *("again", "args", "at", "candidate", "context", "control", "deadline", "endpoint", "experiment", "kwargs"),
-        *("loop", "number", "shadow", "size", "swapped", "take", "who"),
+        *("again", "at", "candidate", "context", "control", "deadline", "endpoint", "experiment", "given"),
+        *("loop", "number", "reduce", "shadow", "size", "swapped", "take", "who"),
     )
 
-    def __init__(  # noqa: PLR0917 - made in one place
+    def __init__(
         self,
         experiment: Experiment,
         candidate: Callable[..., Any],
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
+        given: Given,
         context: Context,
         size: int = 0,
     ) -> None:
         self.experiment = experiment
         self.candidate = candidate
-        self.args = args
-        self.kwargs = kwargs
+        self.given = given
         self.context = context
         self.size = size
         self.who = current()
@@ -67,16 +66,17 @@ class Call:
         self.endpoint = ""
         self.again: Callable[..., Any] | None = None
         self.take: Callable[[Any], Any] | None = None
+        self.reduce = experiment.reduce
         self.loop: asyncio.AbstractEventLoop | None = None
         self.number = next(_numbers)
         self.shadow: Shadow | None = None
 
     # The caller's side.
 
-    def returned(self, value: T, seconds: float) -> T:
-        """The control answered: hand the shadow over, and give the caller back what it gave."""
+    def returned(self, value: T, seconds: float, *, isolated: bool = False) -> T:
+        """The control answered: hand the shadow over, and give the caller back what it gave. `isolated`: nobody else holds it."""
         try:
-            self._hand_over(value, seconds)
+            self._hand_over(value, seconds, isolated)
         except BaseException as error:
             self._not_handed_over(error)
         return value
@@ -92,10 +92,10 @@ class Call:
         except BaseException as failure:
             self._not_handed_over(failure)
 
-    def _hand_over(self, value: Any, seconds: float) -> None:
+    def _hand_over(self, value: Any, seconds: float, isolated: bool) -> None:
         experiment = self.experiment
         try:
-            kept, size = experiment.keep(value)
+            kept, size = (value, 0) if isolated else experiment.keep(value)
         except NotIsolated as refused:
             return experiment.drop(self, Shed.RESULT_ISOLATION, str(refused))
         self.size += size
@@ -153,19 +153,14 @@ class Call:
             return seen
 
     def arguments(self, is_candidate: bool) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """The isolated arguments; while a repeat of the control is to follow, a copy of them, for both must see the same."""
-        if self.again is None or not is_candidate:
-            return self.args, self.kwargs
-        args, kwargs = self.experiment.isolator.copy((self.args, self.kwargs))
-        return args, kwargs
+        """The isolated arguments. A repeat of the control, and a record, must find them as they were."""
+        experiment = self.experiment
+        read_later = experiment.captures or (is_candidate and self.again is not None)
+        return experiment.isolator.fresh(self.given, last=not read_later)
 
     def _awaitable(self, value: Awaitable[Any]) -> None:
         """A candidate that looked synchronous has given something to await: the background loop does."""
-
-        async def wait() -> Any:
-            return await value
-
-        self.candidate, self.args, self.kwargs = wait, (), {}
+        self.candidate = lambda *_args, **_kwargs: value
         self.experiment.engine.background.submit(self)
 
     def repeat(self) -> Observation | None:

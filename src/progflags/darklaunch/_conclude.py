@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from progflags.darklaunch._comparison import Budget, Comparison, Difference
 from progflags.darklaunch._diff import diff
 from progflags.darklaunch._exchange import Reader, heard
+from progflags.darklaunch._imprint import value_of
 from progflags.darklaunch._interrupt import is_delivered
 from progflags.darklaunch._observation import Observation, same_error
 from progflags.darklaunch._outcome import Outcome
@@ -54,7 +55,7 @@ class Comparer:
             return self._values(control.value, candidate.value)
         if candidate.error is not None and self._same_error(control.error, candidate.error):
             return Conclusion(Outcome.CONTROL_ERROR_MATCH, (), failed)
-        answer = candidate.value if candidate.error is None else candidate.error
+        answer = value_of(candidate.value) if candidate.error is None else candidate.error
         return Conclusion(Outcome.CONTROL_ERROR_MISMATCH, (Difference("$", "exception", control.error, answer),), failed)
 
     def _same_error(self, control: BaseException, candidate: BaseException) -> bool:
@@ -67,6 +68,7 @@ class Comparer:
                 return Conclusion(Outcome.MATCH)
             control, candidate = self.read(control), self.read(candidate)
         if self.compare is not None:
+            control, candidate = value_of(control), value_of(candidate)
             answer = self._ask("compare", self.compare, control, candidate, otherwise=None)
             if answer is True:
                 return Conclusion(Outcome.MATCH)
@@ -76,7 +78,7 @@ class Comparer:
             if comparison.same:
                 whole = self.state is not None and "ignore" in self.state.rules
                 return Conclusion(Outcome.IGNORED if whole and control is not candidate else Outcome.MATCH, used=comparison.used)
-        if self.ignore_if is not None and self._ask("ignore_if", self.ignore_if, control, candidate, otherwise=False):
+        if self.ignore_if is not None and self._ask("ignore_if", self.ignore_if, value_of(control), value_of(candidate), otherwise=False):
             return Conclusion(Outcome.IGNORED, used=comparison.used)
         if comparison.differences:
             return Conclusion(Outcome.MISMATCH, comparison.differences, None, comparison.used)

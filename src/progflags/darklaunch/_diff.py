@@ -3,7 +3,8 @@ diff(control, candidate) → differences, each with a path and a kind. Pure, bou
 
 Three tiers. The same object is the same value. Equal imprints are equal documents: most calls end there, at C speed. Only
 then a walk, side by side, that asks the rules at each path; it is iterative, so depth is no danger, and stops at a number of
-nodes, differences and CPU seconds.
+nodes, differences and CPU seconds. Where a list is long, its elements are looked at in columns first (`_columns`), and only
+those the columns don't prove the same are walked.
 
 Strict: `True`, `1` and `1.0` are three values, a list is no tuple. NaN equals NaN. What can't be compared (an iterator, a
 hostile `__eq__`, a cycle beyond the budget) is reported as uncomparable, never as equal and never as different.
@@ -12,13 +13,14 @@ hostile `__eq__`, a cycle beyond the budget) is reported as uncomparable, never 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, Final
 
-from progflags.darklaunch._allow import HAIR, ULP, allowed
+from progflags.darklaunch._allow import allowed, close
 from progflags.darklaunch._bag import leftovers, pairs
+from progflags.darklaunch._columns import MANY, Columns
 from progflags.darklaunch._comparison import Budget, Comparison, Difference
-from progflags.darklaunch._imprint import Imprint
+from progflags.darklaunch._imprint import same, value_of
 from progflags.darklaunch._interrupt import is_delivered
 from progflags.darklaunch._paths import INDEX, KEY, MANY_KEYS, Path, render
 from progflags.darklaunch._rules import State
@@ -30,23 +32,22 @@ __all__ = ["diff"]
 _SAME: Final = Comparison()
 _BUDGET: Final = Budget()
 _TRIES: Final = 16  # branches in a row whose imprints may differ before no more are taken
-_INFINITE: Final = float("inf")
+_TEXT: Final[frozenset[type]] = frozenset({str})
 _PLAIN: Final[frozenset[type]] = frozenset({str, int, float, bool, type(None)})
 
 
 def diff(control: Any, candidate: Any, rules: State | None = None, *, budget: Budget = _BUDGET, strict: bool = True) -> Comparison:
     """
-    Compare two values under `rules` (see compile_rules) and within `budget`.
+    Compare two values, or imprints of them, under `rules` (see compile_rules) and within `budget`.
 
     `strict=False` lets numbers of equal value be equal whatever their class, and sequences and mappings whatever theirs.
     """
     if control is candidate:
         return _SAME
     until = time.thread_time() + budget.seconds
-    imprint = Imprint(until)
-    if imprint.same(control, candidate):
+    if same(control, candidate, until):
         return _SAME
-    return _Walk(budget, strict, until, imprint).run(control, candidate, rules)
+    return _Walk(budget, strict, until).run(value_of(control), value_of(candidate), rules)
 
 
 _ABSENT: Final = object()
@@ -67,8 +68,8 @@ class _Walk:
 
     __slots__ = (
         "_budget",
+        "_columns",
         "_differences",
-        "_imprint",
         "_kept",
         "_luck",
         "_nodes",
@@ -80,7 +81,7 @@ class _Walk:
         "_used",
     )
 
-    def __init__(self, budget: Budget, strict: bool, until: float, imprint: Imprint) -> None:
+    def __init__(self, budget: Budget, strict: bool, until: float) -> None:
         self._budget = budget
         self._strict = strict
         self._stack: list[_Pair] = []
@@ -88,11 +89,11 @@ class _Walk:
         self._kept: list[Any] = []  # views made on the way: alive until the end, or their ids would come again
         self._nodes = 0
         self._until = until
-        self._imprint = imprint
         self._luck = _TRIES
         self._differences: list[Difference] = []
         self._uncomparable: list[tuple[str, str]] = []
         self._used: set[str] = set()
+        self._columns = Columns(budget.nodes, until, self._used)
 
     def run(self, control: Any, candidate: Any, state: State | None) -> Comparison:
         self._stack.append((control, candidate, None, state))
@@ -155,8 +156,9 @@ class _Walk:
                 below = None if state is None else state.step(key)
                 if below is None or not self._close(left, right, below):
                     found.append((left, right, (path, KEY if many else key), below))
-        if found:
-            self._descend(found)
+        self._descend(found)
+        for key, other in self._retyped(a, b):
+            self._differ((path, KEY if many else key), "type", key, other)
         if len(b) != len(a) - missing and not (state is not None and self._use(state, "subset")):
             for key, right in b.items():
                 if key not in a and not self._ignored(state, key):
@@ -173,8 +175,9 @@ class _Walk:
         below = (path, INDEX)
         inside = None if state is None or state.indexed else state.step(INDEX)
         found: list[_Pair] = []
-        for index, left in enumerate(a):
-            right = b[index]
+        columns = len(a) >= MANY and not (state is not None and state.indexed)
+        for index in self._columns.left(a, b, inside) if columns else range(len(a)):
+            left, right = a[index], b[index]
             kind = type(left)
             # Two NaNs are no difference here either, or a list of them would pass for one in another order.
             if kind is type(right) and kind in _PLAIN and (left == right or (left != left and right != right)):  # noqa: PLR0124
@@ -183,13 +186,19 @@ class _Walk:
                 inside = state.step(index)
             if inside is None or not self._close(left, right, inside):
                 found.append((left, right, below, inside))
-        if state is None and len(found) > 1 and type(found[0][0]) in _PLAIN and self._only_order(found):
+        if state is None and len(found) > 1 and self._only_order(found):
             return self._differ(path, "order", None, None)
-        return self._descend(found) if found else None
+        if columns:
+            self._stack += reversed(found)
+            return None
+        return self._descend(found)
 
     def _descend(self, found: list[_Pair]) -> None:
         """What is worth walking goes on the stack, first one on top. An only child is: its parent's imprint differed."""
-        if len(found) > 1:
+        if len(found) >= MANY and all(pair[3] is found[0][3] for pair in found):
+            left = self._columns.left([pair[0] for pair in found], [pair[1] for pair in found], found[0][3])
+            found = [found[index] for index in left]
+        elif len(found) > 1:
             found = [pair for pair in found if not self._twins(pair[0], pair[1])]
         self._stack += reversed(found)
 
@@ -199,14 +208,17 @@ class _Walk:
             return True
         if self._luck < 0:
             return False
-        if self._imprint.same(a, b):
+        if same(a, b, self._until):
             self._luck = min(self._luck + 1, _TRIES)
             return True
         self._luck -= 1
         return False
 
     def _only_order(self, found: list[_Pair]) -> bool:
-        left, right = leftovers([pair[0] for pair in found], [pair[1] for pair in found], None)
+        a, b = [pair[0] for pair in found], [pair[1] for pair in found]
+        if not (_PLAIN.issuperset(map(type, a)) and _PLAIN.issuperset(map(type, b))):
+            return False
+        left, right = leftovers(a, b, None)
         return not left and not right
 
     def _unordered(self, a: Any, b: Any, path: Path, state: State) -> None:
@@ -215,8 +227,7 @@ class _Walk:
         self._use(state, "unordered")
         tolerant = inside is not None and bool(inside.rules.keys() & {"tolerance", "within", "opaque", "normalize"})
         if len(left) == len(right) and (tolerant or len(left) == 1):
-            left, right = pairs(left, right)
-            self._stack.extend((x, y, below, inside) for x, y in zip(left, right, strict=True))
+            self._descend([(x, y, below, inside) for x, y in zip(*pairs(left, right), strict=True)])
             return
         for value in left:
             self._differ(below, "missing", value, None)
@@ -228,10 +239,9 @@ class _Walk:
         below, inside = (path, INDEX), state.step(INDEX)
         left, right = _keyed(a, keys), _keyed(b, keys)
         self._use(state, "by_key")
+        self._descend([(value, right[key], below, inside) for key, value in left.items() if key in right])
         for key, value in left.items():
-            if key in right:
-                self._stack.append((value, right[key], below, inside))
-            else:
+            if key not in right:
                 self._differ(below, "missing", value, None)
         for key, value in right.items():
             if key not in left:
@@ -281,11 +291,20 @@ class _Walk:
 
     def _set(self, a: Any, b: Any, path: Path, state: State | None) -> None:
         below = (path, INDEX)
+        for value, other in self._retyped(a, b):
+            self._differ(below, "type", value, other)
         for value in a - b:
             self._differ(below, "missing", value, None)
         if not (b <= a) and not (state is not None and self._use(state, "subset")):
             for value in b - a:
                 self._differ(below, "extra", None, value)
+
+    def _retyped(self, a: Collection[Any], b: Collection[Any]) -> list[tuple[Any, Any]]:
+        """Keys that are equal and of two classes: 1 and True are one key to a dict, and two values."""
+        if not self._strict or _TEXT.issuperset(map(type, a)):
+            return []
+        others = {key: key for key in b}
+        return [(key, others[key]) for key in a if type(others.get(key, key)) is not type(key)]
 
     def _other_type(self, a: Any, b: Any, path: Path, state: State | None) -> None:
         if not self._strict:
@@ -329,15 +348,11 @@ class _Walk:
         return a, b, state
 
     def _close(self, a: Any, b: Any, state: State) -> bool:
-        """The common case of `allowed`, without its calls: a table of prices is thousands of these."""
         near = state.near
-        if near is None or type(a) is not float or type(b) is not float:
+        if near is None or not close(a, b, near):
             return False
-        size = max(abs(a), abs(b))
-        if abs(a - b) <= max(near[0], near[1] * size) * HAIR + ULP * size < _INFINITE:
-            self._used.add(near[2])
-            return True
-        return False
+        self._used.add(near[2])
+        return True
 
     def _ignored(self, state: State | None, key: Any) -> bool:
         below = None if state is None else state.step(key)

@@ -77,7 +77,7 @@ class Experiment:
         self.raises = raises
         self.runner: Callable[[Callable[..., Any], float], Callable[..., Any]] = _as_it_is
         self.isolator = Isolator(options.get("isolate", "auto"), options.get("share", ()))
-        self._reduce = options.get("reduce")
+        self.reduce = options.get("reduce")
         self._clock: Clock = SYSTEM if client is None else client.clock
         self.record = Record(Redactor(options.get("reveal", ()), options.get("redact", ())), self._clock)
         self.comparer = Comparer(
@@ -100,7 +100,8 @@ class Experiment:
         self.noise = Noise()
         self._aa_rate = options.get("aa_rate", 0.0)
         self._learns = options.get("learn", "propose") == "apply"
-        self._teller = Teller(flag, options.get("record"), capture=options.get("capture", False), redactor=self.record.redactor)
+        self.captures = options.get("capture", False)  # a call's arguments are told as well
+        self._teller = Teller(flag, options.get("record"), capture=self.captures, redactor=self.record.redactor)
         self._most = options.get("max_inflight", 4096)
         self._live: dict[int, Call] = {}
         self._ending: set[object] = set()
@@ -143,8 +144,8 @@ class Experiment:
             if refused is not None:
                 self.record.shed(refused)
                 return None
-            own_args, own_kwargs, size = self.isolator.arguments(args, kwargs)
-            call = Call(self, candidate(), own_args, own_kwargs, contextvars.copy_context(), size)
+            given, size = self.isolator.given(args, kwargs)
+            call = Call(self, candidate(), given, contextvars.copy_context(), size)
             if again is not None and self._aa_rate and random.random() < self._aa_rate:
                 call.again = again
         except NotIsolated as refusal:
@@ -175,9 +176,13 @@ class Experiment:
 
     def keep(self, value: Any) -> tuple[Any, int]:
         """What of the control's answer the shadow may read later, and its size. Raises NotIsolated, or what `reduce` raises."""
-        if self._reduce is not None:
-            value = self._reduce(value)
-        return (value, 0) if self.inline else self.isolator.sized(value)
+        if self.reduce is not None:
+            value = self.reduce(value)
+        return (value, 0) if self.inline else self.isolator.kept(value)
+
+    def keep_item(self, value: Any) -> tuple[Any, int]:
+        """As `keep`, for one item of a generator: its consumer may edit it long before the answer is whole."""
+        return self.isolator.copied(value if self.reduce is None else self.reduce(value))
 
     def timed(self, seconds: float) -> None:
         """The control took so long: what the self-harm monitor is about."""
@@ -244,8 +249,8 @@ class Experiment:
         if candidate.seconds > self.deadline or isinstance(candidate.error, Expired):
             self.conclude(call, Outcome.TIMEOUT, candidate.seconds)
             return
-        if self._reduce is not None and candidate.error is None:
-            candidate = Observation(self._reduce(candidate.value), None, candidate.seconds)
+        if call.reduce is not None and candidate.error is None:
+            candidate = Observation(call.reduce(candidate.value), None, candidate.seconds)
         sides = (candidate, call.control) if call.swapped else (call.control, candidate)
         conclusion = self.comparer.conclude(*sides)
         self._learn(call, conclusion, repeat or call.repeat())
@@ -257,7 +262,7 @@ class Experiment:
         if repeat is None or repeat.error is not None or call.control.error is not None:
             return
         self.record.repeated(repeat.seconds)
-        again = self._reduce(repeat.value) if self._reduce is not None else repeat.value
+        again = call.reduce(repeat.value) if call.reduce is not None else repeat.value
         self.noise.note(conclusion.differences, self.comparer.conclude(call.control, Observation(again)).differences)
         if self._learns:
             self.approve(*(proposal.path for proposal in self.noise.proposals()))

@@ -1,13 +1,14 @@
 """
 The copy of arguments and result that a shadow may touch.
 
-Immutable values go as they are. Containers, dataclasses, attrs and pydantic models and plain Python objects are copied
-field by field; aliases and cycles stay what they were. What has no honest copy (a lock, a file, a session, an iterator)
-is refused: the call is left out and counted, for a shadow that shares such a thing could change the control's answer,
-and a comparison of a value its owner goes on editing is a wrong mismatch. `share` names classes to hand over as they are.
+Immutable values go as they are. A tree of builtins, the common case, is kept as its imprint: the caller pays for writing it
+out at C speed, and a copy is made where the shadow runs, if it is needed at all. Other containers, dataclasses, attrs and
+pydantic models and plain Python objects are copied field by field. Aliases and cycles stay what they were. What has no
+honest copy (a lock, a file, a session, an iterator) is refused: the call is left out and counted, for a shadow that shares
+such a thing could change the control's answer, and a comparison of a value its owner goes on editing is a wrong mismatch.
+`share` names classes to hand over as they are.
 
-A tree of builtins costs about a fifth of copy.deepcopy. Everything counts against a number of nodes, so a large argument
-costs the caller a bounded time and no more.
+Everything counts against a number of nodes or bytes, so a large argument costs the caller a bounded time and no more.
 """
 
 from __future__ import annotations
@@ -19,11 +20,13 @@ from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
+from progflags.darklaunch._imprint import Imprint
 from progflags.darklaunch._views import is_atom
 
-__all__ = ["Isolator", "NotIsolated"]
+__all__ = ["Given", "Isolator", "NotIsolated"]
 
 NODES: Final = 10_000
+PRINTED: Final = 512 << 10  # bytes of one imprint; they take the caller about as long as so many nodes
 TEXT: Final = 8 << 20  # characters and bytes reachable from one call's copies: what waiting calls may keep alive
 
 
@@ -42,10 +45,14 @@ _CODE: Final = frozenset(
 _OBJECT_REDUCE: Final = (object.__reduce_ex__, object.__reduce__)
 
 
+#: Arguments, isolated: (args, kwargs), or an imprint of them.
+Given = tuple[tuple[Any, ...], dict[str, Any]] | Imprint
+
+
 class Isolator:
     """How one experiment copies. `mode`: "auto" as described; "share" hands everything over; a function copies by itself."""
 
-    __slots__ = ("_custom", "_share", "_shares_all")
+    __slots__ = ("_custom", "_prints", "_share", "_shares_all")
 
     def __init__(self, mode: str | Callable[[Any], Any] = "auto", share: Iterable[type] = ()) -> None:
         if not callable(mode) and mode not in {"auto", "share"}:
@@ -53,6 +60,7 @@ class Isolator:
         self._custom = mode if callable(mode) else None
         self._shares_all = mode == "share"
         self._share = tuple(share)
+        self._prints = mode == "auto" and not any(kind.__module__ == "builtins" for kind in self._share)
 
     def copy(self, value: Any) -> Any:
         """
@@ -61,9 +69,17 @@ class Isolator:
         Raises:
             NotIsolated: there is none, or it is too large.
         """
-        return self.sized(value)[0]
+        return self.copied(value)[0]
 
-    def sized(self, value: Any) -> tuple[Any, int]:
+    def kept(self, value: Any) -> tuple[Any, int]:
+        """What a comparison needs of `value`: an Imprint of it, or as `copied`."""
+        if self._prints and type(value) not in _ATOMS:
+            imprint = Imprint.of(value, PRINTED)
+            if imprint is not None:
+                return imprint, imprint.size
+        return self.copied(value)
+
+    def copied(self, value: Any) -> tuple[Any, int]:
         """The copy and roughly how many bytes it keeps alive. Raises as `copy` does."""
         if self._shares_all or type(value) in _SMALL:
             return value, 0
@@ -72,15 +88,27 @@ class Isolator:
         copier = _Copier(self._share)
         return copier.copy(value), copier.text + 64 * copier.nodes
 
-    def arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any], int]:
-        """Both copied as one, so that a list given twice stays one list; and their size. Raises as `copy` does."""
+    def given(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Given, int]:
+        """Both isolated as one, so that a list given twice stays one list; and their size. Raises as `copy` does."""
         if not kwargs and _SMALL.issuperset(map(type, args)):
-            return args, kwargs, 64
-        (own_args, own_kwargs), size = self.sized((args, kwargs))
-        return own_args, own_kwargs, size
+            return (args, kwargs), 64
+        if self._prints:
+            imprint = Imprint.of((args, kwargs), PRINTED, aliases=True)
+            if imprint is not None:
+                return imprint, imprint.size
+        return self.copied((args, kwargs))
+
+    def fresh(self, given: Given, *, last: bool) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """The arguments for one run. `last`: nobody will read them as they were after it."""
+        if isinstance(given, Imprint):
+            args, kwargs = given.value()
+        else:
+            args, kwargs = given if last else self.copy(given)
+        return args, kwargs
 
 
 _SMALL: Final = frozenset({int, float, bool, type(None)})
+_ATOMS: Final = _SMALL | {str, bytes}
 
 
 class _Copier:
@@ -102,6 +130,8 @@ class _Copier:
         known = self.memo.get(id(value), self)
         if known is not self:
             return known
+        if self.share and isinstance(value, self.share):
+            return value
         how = _HOW.get(kind)
         if how is not None:
             return how(self, value)
@@ -120,7 +150,7 @@ class _Copier:
             raise NotIsolated("too many nodes")
 
     def _other(self, value: Any, kind: type) -> Any:
-        if isinstance(value, (type, *self.share)):
+        if isinstance(value, type):
             return value
         name = f"{kind.__module__}.{kind.__qualname__}"
         if name in _ARRAYS:

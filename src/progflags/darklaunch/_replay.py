@@ -48,7 +48,8 @@ def replay(function: DarkLaunched, args: list[Any], kwargs: dict[str, Any]) -> C
     candidate = bound(function.candidate, control, None, lambda: experiment.gate.client)
 
     def side(run: Callable[..., Any]) -> Observation:
-        own_args, own_kwargs, _ = experiment.isolator.arguments(tuple(args), kwargs)
+        given, _ = experiment.isolator.given(tuple(args), kwargs)
+        own_args, own_kwargs = experiment.isolator.fresh(given, last=True)
         with shadowed(Shadow(experiment.flag, "replay"), experiment.guards, current()):
             return observe(lambda: _finished(run(*own_args, **own_kwargs)))
 

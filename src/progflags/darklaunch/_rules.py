@@ -15,7 +15,20 @@ from typing import Any, Final
 
 from progflags.darklaunch._paths import ANY, DEEP, INDEX, parse
 
-__all__ = ["Rule", "State", "by_key", "compile_rules", "ignore", "normalize", "opaque", "subset", "tolerance", "unordered", "within"]
+__all__ = [
+    "Near",
+    "Rule",
+    "State",
+    "by_key",
+    "compile_rules",
+    "ignore",
+    "normalize",
+    "opaque",
+    "subset",
+    "tolerance",
+    "unordered",
+    "within",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +115,9 @@ def _made(path: str, kind: str, value: Any = None) -> Rule:
 
 # These go on applying below the path they are written at; the nearest one wins.
 _INHERITED: Final = frozenset({"tolerance", "within", "opaque"})
-_REMEMBERED: Final = 1024  # steps cached per state; keys that are data must not grow it for ever
+
+#: A tolerance ready for two floats: absolute, relative, the rule's text.
+Near = tuple[float, float, str]
 
 
 class _Node:
@@ -117,38 +132,40 @@ class _Node:
 class State:
     """Which rules speak at this path, and where a further step leads. None instead of a State: no rule here or below."""
 
-    __slots__ = ("_nodes", "_steps", "indexed", "near", "rules")
+    __slots__ = ("_named", "_nodes", "_steps", "indexed", "near", "rules")
 
     def __init__(self, nodes: tuple[_Node, ...], inherited: dict[str, Rule]) -> None:
         self._nodes = nodes
         self.rules: dict[str, Rule] = {**inherited, **{rule.kind: rule for node in nodes for rule in node.rules}}
         self._steps: dict[Hashable, State | None] = {}
-        #: (absolute, relative, the rule's text): the tolerance that applies here, ready for two floats.
-        self.near: tuple[float, float, str] | None = None
+        #: The tolerance that applies here, where nothing but a tolerance does.
+        self.near: Near | None = None
         if self.rules.keys() & {"tolerance", "ignore", "normalize"} == {"tolerance"}:
             rule = self.rules["tolerance"]
             self.near = (float(rule.value[0]), rule.value[1], str(rule))
-        self.indexed = any(isinstance(key, int) for node in nodes for key in node.children)
+        self._named = frozenset(key for node in nodes for key in node.children)
+        self.indexed = any(isinstance(key, int) for key in self._named)
 
     def step(self, key: Hashable) -> State | None:
-        """The state below `key`: a mapping's key, a list's position, or INDEX for any position."""
+        """The state below `key`: a mapping's key, a list's position, or INDEX for any position. Keys no rule names share one."""
+        if key not in self._named:
+            key = INDEX if isinstance(key, int) else ANY
         try:
             return self._steps[key]
         except KeyError:
-            found = self._step(key)
-            if len(self._steps) < _REMEMBERED:
-                self._steps[key] = found
+            found = self._steps[key] = self._step(key)
             return found
 
     def _step(self, key: Hashable) -> State | None:
         nodes: dict[int, _Node] = {}
-        for node in self._nodes:
-            names: tuple[Hashable, ...] = (key, ANY, INDEX) if isinstance(key, int) else (key, ANY)
-            reached = [node.children[name] for name in names if name in node.children]
-            if node.deep:
-                reached.append(node)
-            for one in reached:
-                nodes.update({id(each): each for each in _closure(one)})
+        wild = (ANY, INDEX) if isinstance(key, int) else (ANY,)
+        # What is written more narrowly comes later, and so wins: `..price`, then `.*.price`, then `.book.price`.
+        reached = [node for node in self._nodes if node.deep]
+        for name in (*wild, key):
+            reached += [node.children[name] for node in self._nodes if name in node.children]
+        for one in reached:
+            for each in _closure(one):
+                nodes.setdefault(id(each), each)
         inherited = {kind: rule for kind, rule in self.rules.items() if kind in _INHERITED}
         return State(tuple(nodes.values()), inherited) if nodes or inherited else None
 

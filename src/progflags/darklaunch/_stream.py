@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterable
 from dataclasses import dataclass
+from functools import partial
 from time import perf_counter
 from typing import Any, Final
 
 from progflags.darklaunch._call import Call
-from progflags.darklaunch._isolate import NotIsolated
+from progflags.darklaunch._interrupt import is_delivered
+from progflags.darklaunch._isolate import TEXT, NotIsolated
 from progflags.darklaunch._outcome import Outcome, Shed
+from progflags.darklaunch._redact import mute
 
 __all__ = ["async_stream", "stream"]
 
@@ -19,46 +22,68 @@ ITEMS: Final = 1000
 class _Noted:
     """What a control's generator has yielded so far, as far as it can be compared."""
 
-    __slots__ = ("_call", "_items", "_size", "conversed", "refused", "seconds")
+    __slots__ = ("_call", "_items", "_refused", "_size", "conversed", "seconds")
 
     def __init__(self, call: Call) -> None:
         self._call = call
         self._items: list[Any] = []
         self._size = 0
         self.seconds = 0.0
-        self.refused = ""
+        self._refused: tuple[Shed, str] | None = None
         self.conversed = False
 
     def item(self, value: Any, began: float) -> None:
         self.seconds += perf_counter() - began
-        if self.refused:
-            return
+        if self._refused is None:
+            self._items.append(self._kept(value))
+            if len(self._items) > ITEMS:
+                self._refused = Shed.RESULT_ISOLATION, "too many items"
+            if self._refused is not None:
+                self._items.clear()
+
+    def _kept(self, value: Any) -> Any:
+        experiment = self._call.experiment
         try:
-            kept, size = self._call.experiment.keep(value)
+            kept, size = experiment.keep_item(value)
         except NotIsolated as refusal:
-            self.refused = str(refusal)
-            return
-        self._items.append(kept)
-        self._size += size
-        if len(self._items) > ITEMS:
-            self.refused = "too many items"
+            self._refused = Shed.RESULT_ISOLATION, str(refusal)
+        except BaseException as error:  # a hook of the user's; the consumer of the control's items must not meet it
+            if is_delivered(error):
+                raise
+            mute(f"dark launch {experiment.flag}", error)
+            self._refused = Shed.HOOK, ""
+        else:
+            self._size += size
+            if self._size > TEXT:
+                self._refused = Shed.RESULT_ISOLATION, "too much text"
+            return kept
+        return None
 
     def ended(self, returned: Any, drawn: Callable[[Any, int], Any], *, early: bool = False) -> None:
         """The caller has what it wanted: all of it, or only the first items (`early`)."""
         call = self._call
         if self.conversed:
             call.experiment.conclude(call, Outcome.INCOMPLETE)
-        elif self.refused:
-            call.experiment.drop(call, Shed.RESULT_ISOLATION, self.refused)
+            return
+        if returned is not None:
+            returned = self._kept(returned)
+        if self._refused is not None:
+            call.experiment.drop(call, *self._refused)
         else:
             wanted = len(self._items) if early else ITEMS + 1
-            call.take = lambda made: drawn(made, wanted)
+            self._will_draw(drawn, wanted)
             call.size += self._size
-            call.returned(self._items if early else _whole(self._items, returned), self.seconds)
+            call.returned(self._items if early else _whole(self._items, returned), self.seconds, isolated=True)
 
     def failed(self, error: BaseException, drawn: Callable[[Any, int], Any]) -> None:
-        self._call.take = lambda made: drawn(made, ITEMS + 1)
+        self._will_draw(drawn, ITEMS + 1)
         self._call.raised(error, self.seconds)
+
+    def _will_draw(self, drawn: Callable[[Any, int], Any], wanted: int) -> None:
+        call = self._call
+        call.take = lambda made: drawn(made, wanted)
+        if call.reduce is not None:
+            call.reduce = partial(_each, call.reduce)
 
     async def finish(self) -> None:
         if self._call.experiment.inline:
@@ -161,6 +186,10 @@ class Returned:
     """What a generator returned, as one more item of what it yielded."""
 
     value: Any
+
+
+def _each(reduce: Callable[[Any], Any], items: list[Any]) -> list[Any]:
+    return [Returned(reduce(item.value)) if isinstance(item, Returned) else reduce(item) for item in items]
 
 
 def _whole(items: list[Any], returned: Any) -> list[Any]:

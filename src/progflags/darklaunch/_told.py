@@ -75,7 +75,8 @@ class Teller:
 
 def _input(call: Call) -> dict[str, Any] | None:
     """The arguments, if they are JSON through and through: what is read back must be what was written."""
-    given = {"args": list(call.args), "kwargs": call.kwargs}
+    args, kwargs = call.experiment.isolator.fresh(call.given, last=True)
+    given = {"args": list(args), "kwargs": kwargs}
     try:
         text = json.dumps(given, allow_nan=False)
     except (TypeError, ValueError, RecursionError):
