@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -172,3 +173,72 @@ def test_help_loads_nothing_heavy():
     )
 
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("question", ["history", "verify", "status"])
+def test_a_rollout_of_no_flag_is_refused_and_never_called_good(file, store, question, capsys):
+    """A misspelt name is no flag with an untouched history."""
+    assert main(["--flags", file, "--store", store, "rollout", question, "new-chekcout"]) == 2
+    said = capsys.readouterr()
+    assert (said.out, "did you mean 'new-checkout'" in said.err) == ("", True)
+
+    assert main(["--flags", file, "--store", store, "rollout", question, "new-checkout"]) == 0
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["rollout", "watch", "new-checkout", "--every", "-1"],
+        ["rollout", "watch", "new-checkout", "--every", "nan"],
+        ["rollout", "status", "-w", "new-checkout", "--every", "0"],
+        ["rollout", "plan", "new-checkout", "--rps", "-5"],
+        ["rollout", "plan", "new-checkout", "--rps", "inf"],
+        ["rollout", "plan", "new-checkout", "--error-rate", "7"],
+        ["rollout", "plan", "new-checkout", "--error-rate", "much"],
+    ],
+)
+def test_a_number_that_means_nothing_is_usage(file, store, words, capsys):
+    """Said before anything is looked at."""
+    assert main(["--flags", file, "--store", store, *words]) == 2
+    said = capsys.readouterr()
+    assert (said.out, f"argument {words[-2]}" in said.err) == ("", True)
+
+
+def test_a_file_that_cannot_be_written_is_a_sentence(file, store, capsys):
+    """Not a folder, a folder, no such folder: named, with no traceback."""
+    common = ["--flags", file, "--store", store]
+    assert main([*common, "rollout", "start", "new-checkout"]) == 0
+    for words in (["report", "new-checkout", "--html"], ["codegen", "-o"]):
+        for place in (f"{file}/x", str(Path(file).parent), f"{file}.none/x"):
+            capsys.readouterr()
+            assert main([*common, *words, place]) == 2, (words, place)
+            assert capsys.readouterr().err.startswith(f"progflags: {place}: ")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize("words", [["schema"], ["evaluate", "new-search", "--key", "u", "--json"], ["codegen"]])
+def test_an_output_that_is_full_is_said_and_no_success(file, words):
+    """Half a schema is worse than none."""
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([sys.executable, "-m", "progflags", "--flags", file, *words], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr) == (2, "progflags: No space left on device\n")
+
+
+def test_a_reader_that_leaves_is_no_error(file):
+    """`progflags schema | head -1`"""
+    with subprocess.Popen([sys.executable, "-m", "progflags", "schema"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as one:
+        one.stdout.close()
+        assert (one.stderr.read(), one.wait(60)) == ("", 0)
+
+
+@pytest.mark.parametrize("unknown", [KeyError, OSError], ids=["before 3.13", "since"])
+def test_definitions_are_pushed_by_somebody_without_a_name_too(file, store, unknown, monkeypatch, capsys):
+    """A container's user that the system does not know: Python says so in one way or the other."""
+
+    def nobody():
+        raise unknown("no such user")
+
+    monkeypatch.setattr("getpass.getuser", nobody)
+
+    assert main(["--flags", file, "--store", store, "push"]) == 0
+    assert "3 flags pushed" in capsys.readouterr().out

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from progflags.cli import _codegen, _diff, _flagtests, _lint
-from progflags.errors import DefinitionError
+from progflags.errors import DefinitionError, ProgflagsError
 
 
 def run(module: ModuleType, *words: str, as_json: bool = False) -> int:
@@ -319,6 +319,38 @@ def test_the_generated_module_is_typed_python(write: Any, capsys: pytest.Capture
     assert "error" not in checked.stdout
 
 
+def test_no_module_is_made_without_a_flag_that_is_wrong(write: Any, tmp_path: Path) -> None:
+    """It would be a type error far from its cause; the old module stays as it is."""
+    made = tmp_path / "our_flags.py"
+    made.write_text("old")
+    with pytest.raises(DefinitionError, match="flags.bad"):
+        run(_codegen, "codegen", write(TYPED + "[flags.bad]\npecent = 3\n"), "-o", str(made))
+
+    assert made.read_text() == "old"
+
+
+def test_a_generated_module_is_written_whole_or_not_at_all(write: Any, tmp_path: Path) -> None:
+    """On a disk that takes no more, the old one stays and nothing lies beside it. Its mode is kept, and a link stays a link."""
+    made, link = tmp_path / "our_flags.py", tmp_path / "linked.py"
+    made.write_text("old")
+    made.chmod(0o600)
+    link.symlink_to(made)
+    file = write(TYPED)
+    limited = (
+        "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (64, 64)); import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)"
+    )
+    script = f"{limited}; from progflags.cli import main; raise SystemExit(main(['codegen', {file!r}, '-o', {str(made)!r}]))"
+    done = subprocess.run([sys.executable, "-B", "-c", script], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (2, f"progflags: {made}: File too large\n")
+    assert made.read_text() == "old"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["flags.toml", "linked.py", "our_flags.py"]
+
+    assert run(_codegen, "codegen", file, "-o", str(link)) == 0
+    assert link.is_symlink()
+    assert "NEW_SEARCH" in made.read_text()
+    assert made.stat().st_mode & 0o777 == 0o600
+
+
 # ── diff ───────────────────────────────────────────────────────────────────
 
 OLD = '[flags.a]\npercent = 10\n[flags.b]\npercent = 50\n[flags.gone]\n[flags.same]\npercent = 3\n[flags.needs]\npercent = 100\nrequires = [{ flag = "a" }]\n'
@@ -349,3 +381,26 @@ def test_diff_takes_real_keys(write: Any, capsys: pytest.CaptureFixture[str]) ->
     keys = write("u1\nu2\n", "keys.txt")
     assert run(_diff, "diff", write(OLD, "old.toml"), write(OLD, "new.toml"), "--keys", keys) == 0
     assert capsys.readouterr().out == "0 flags differ, by 2 keys\n"
+
+
+def test_no_key_to_look_at_is_said(write: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    """Else an empty file would say that nobody moves."""
+    with pytest.raises(ProgflagsError, match="no key in it"):
+        run(_diff, "diff", write(OLD, "old.toml"), write(NEW, "new.toml"), "--keys", write("", "keys.txt"))
+
+
+def test_code_that_is_not_there_is_said(write: Any) -> None:
+    """Else every flag would be one that no code asks for."""
+    with pytest.raises(ProgflagsError, match="nowhere: there is no such file"):
+        run(_lint, "lint", write(OLD), "--code", "nowhere")
+
+
+def test_a_live_store_changes_no_flag_test(write: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are about the file: a kill in production makes no build fail."""
+    from progflags.cli import main
+
+    file = write('[flags.a]\npercent = 100\n[[flags.a.tests]]\nkey = "u"\nexpect = "on"\n')
+    monkeypatch.setenv("PROGFLAGS_STORE", f"sqlite:///{tmp_path}/state.db")
+    assert main(["--flags", file, "kill", "a"]) == 0
+
+    assert main(["test", file]) == 0

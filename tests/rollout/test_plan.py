@@ -126,14 +126,21 @@ def test_a_look_fits_ten_times_into_the_shortest_bake():
         ({"profile": "yolo"}, "profile", "it is one of low, standard"),
         ({"windows": [{"days": ["funday"]}]}, "windows", "days are some of"),
         ({"windows": [{"timezone": "Mars/Base"}]}, "windows", "no time zone"),
+        ({"windows": [{"from": "09:00+02:00", "to": "17:00+02:00"}]}, "windows", "under `timezone`"),
+        ({"windows": [{"from": "09:00Z"}]}, "windows", "under `timezone`"),
+        ({"windows": [{"from": "09:00", "to": "09:00"}]}, "windows", "is never"),
         ({"freeze": [{"from": "2027-01-02", "to": "2027-01-01"}]}, "freeze", "before it begins"),
+        ({"approval": {"two_person": "no"}}, "approval.two_person", "neither true nor false"),
+        ({"approval": True}, "approval", "no table"),
+        ({"needs": ["other", "x"]}, "needs", "wait for itself"),
+        ({"conflicts": ["x"]}, "conflicts", "wait for itself"),
         ({"approval": {"after": [3]}}, "approval.after", "unknown key"),
         ({"on_insufficient": "hope"}, "stages.0.on_insufficient", '"hold" or "rollback"'),
     ],
 )
 def test_a_plan_that_cannot_be_carried_out_is_refused_where_it_is_wrong(table, key, says):
     with pytest.raises(PlanError, match=says) as refused:
-        Plan.of({"stages": [{"percent": 10, "bake": "1m"}], **table})
+        Plan.of({"stages": [{"percent": 10, "bake": "1m"}], **table}, key="x")
 
     assert refused.value.key == key
 

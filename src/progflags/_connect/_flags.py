@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from progflags.flags import Snapshot
     from progflags.rollout import Rollouts
 
-__all__ = ["Flags"]
+__all__ = ["Flags", "login"]
 
 _STORE_POLL: Final = 0.1  # seconds between looks at the store; 2.7 µs each on SQLite, so a share change is everywhere in about 0.1 s
 _DELIVER: Final = 1.0  # seconds between two rounds of notifications
@@ -171,7 +171,7 @@ class Flags(Client):
                 from progflags.rollout import Rollouts
 
                 recorder = Recorder(self.bus, self.clock)
-                who = f"{_login()}@{socket.gethostname()}"
+                who = f"{login()}@{socket.gethostname()}"
                 rollouts = Rollouts(
                     self,
                     self._store,
@@ -321,7 +321,8 @@ def _thread(seconds: float, job: Any) -> Refresher:
     return thread
 
 
-def _login() -> str:
+def login() -> str:
+    """Who runs this process, by name where the system knows one."""
     try:
         return getpass.getuser()
     except (OSError, KeyError, ImportError):  # a container's user without a name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
@@ -13,7 +14,7 @@ from progflags.errors import ProgflagsError
 if TYPE_CHECKING:
     from progflags._connect import Flags
 
-__all__ = ["attributes", "connect", "context", "inspect"]
+__all__ = ["attributes", "connect", "context", "inspect", "positive", "rate"]
 
 _WHICH: Final = "which flag file? say --flags FILE, or set PROGFLAGS_FILE"
 
@@ -84,3 +85,19 @@ def attributes(pairs: list[str]) -> dict[str, Any]:
         except ValueError:
             found[name] = text
     return found
+
+
+def positive(text: str) -> float:
+    """An option's number above zero; argparse says the rest."""
+    number = float(text)
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"a number above 0 is wanted here, not {text!r}")
+    return number
+
+
+def rate(text: str) -> float:
+    """An option's share of all, above 0 and below 1."""
+    number = float(text)
+    if not 0 < number < 1:
+        raise argparse.ArgumentTypeError(f"a rate is above 0 and below 1, not {text!r}")
+    return number

@@ -11,7 +11,9 @@ from pathlib import Path
 from pprint import pformat
 from typing import Any
 
-from progflags.cli._client import connect
+from progflags.cli._client import inspect
+from progflags.cli._whole import write
+from progflags.errors import DefinitionError
 from progflags.flags import FlagModel, Snapshot
 from progflags.flags._freeze import thaw
 
@@ -29,7 +31,9 @@ def add_parser(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print or write the module. With --check: exit 0 when the file is what would be written, 1 when it is not."""
     arguments.flags = arguments.file or arguments.flags
-    with connect(arguments) as flags:
+    with inspect(arguments.flags) as flags:
+        if rejected := flags.status().rejected:
+            raise DefinitionError(rejected)  # a module without one of them would be a type error far from its cause
         source = module(flags.definitions) if flags.definitions else ""
     if arguments.output is None:
         print(source, end="")
@@ -40,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
         if not current:
             print(f"{path} is not up to date: run progflags codegen -o {path}", file=sys.stderr)
         return 0 if current else 1
-    path.write_text(source, encoding="utf-8")
+    write(path, source)
     return 0
 
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 from progflags.cli._client import attributes as attributes_of
 from progflags.cli._client import inspect
 from progflags.context import Context
+from progflags.errors import ProgflagsError
 from progflags.events import Bus
 from progflags.flags import Client, Evaluation, FlagModel, Snapshot
 
@@ -53,6 +54,8 @@ class Change:
 def run(arguments: argparse.Namespace) -> int:
     """Print every change and whom it moves. Exit 0; 2 when a file can't be loaded whole."""
     keys = Path(arguments.keys).read_text(encoding="utf-8").split() if arguments.keys else [f"unit-{i}" for i in range(_SAMPLE)]
+    if not keys:
+        raise ProgflagsError(f"{arguments.keys}: there is no key in it, so nobody could be seen to move")
     made = attributes_of(arguments.attr)
     contexts = [Context(key, made) for key in keys]
     changes = compare(_load(arguments.old), _load(arguments.new), contexts)

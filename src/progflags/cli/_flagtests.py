@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from progflags.cli._client import connect
+from progflags.cli._client import inspect
 from progflags.cli._units import context_at
 from progflags.context import Context
 from progflags.errors import DefinitionError, Problem
@@ -45,7 +45,7 @@ class Outcome:
 def run(arguments: argparse.Namespace) -> int:
     """Exit 0 when every test passes, 1 when one fails, 2 for a file that can't be loaded, 3 when there is no test at all."""
     arguments.flags = arguments.file or arguments.flags
-    with connect(arguments) as flags:
+    with inspect(arguments.flags) as flags:  # the file alone: no kill or share of a live store changes what it promises
         rejected = flags.status().rejected
         if rejected:
             raise DefinitionError(rejected)

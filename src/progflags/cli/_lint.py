@@ -15,7 +15,7 @@ from typing import Any
 from progflags.cli._advice import advice
 from progflags.cli._client import inspect
 from progflags.cli._scan import scan
-from progflags.errors import Problem
+from progflags.errors import Problem, ProgflagsError
 from progflags.flags import Snapshot, decode, dotted
 
 __all__ = ["add_parser", "run"]
@@ -71,6 +71,9 @@ def _found(snapshot: Snapshot, arguments: argparse.Namespace) -> Iterator[tuple[
 
 
 def _code(snapshot: Snapshot, paths: list[str], problem: Callable[[_KeyPath, str], Problem]) -> Iterator[tuple[str, Problem]]:
+    missing = next((path for path in paths if not Path(path).exists()), None)
+    if missing is not None:
+        raise ProgflagsError(f"--code {missing}: there is no such file or folder")
     uses = scan(paths)
     known = snapshot.flags.keys() | snapshot.broken
     for use in uses:

@@ -45,21 +45,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as stop:  # argparse has printed its say
         return stop.code if isinstance(stop.code, int) else 2
     try:
-        return int(arguments.run(arguments))
+        code = int(arguments.run(arguments))
+        sys.stdout.flush()  # here, where a disk that is full can still be said
     except DefinitionError as error:
         return _bad_definition(error, as_json=arguments.json)
     except ProgflagsError as error:
         return _failed(str(error), as_json=arguments.json)
     except ValueError as error:  # an option's value that only the room behind it can judge, as a store's address
         return _failed(str(error), as_json=arguments.json)
-    except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
-        return _failed(f"{error.filename}: {error.strerror}", as_json=arguments.json)
-    except BrokenPipeError:
-        # The reader left (`progflags … | head`). Point stdout at nothing, so that the interpreter's last flush is quiet.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # the reader left (`progflags … | head`)
+        _hush()
         return 0
+    except OSError as error:  # a file that is missing, forbidden, a folder, on a full disk
+        return _unwritten(error, as_json=arguments.json)
     except KeyboardInterrupt:
         return 130
+    return code
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -112,6 +113,23 @@ def _bad_definition(error: DefinitionError, *, as_json: bool) -> int:
         for problem in error.problems:
             print(problem, file=sys.stderr)
     return 2
+
+
+def _unwritten(error: OSError, *, as_json: bool) -> int:
+    said = error.strerror or str(error)
+    message = said if error.filename is None else f"{error.filename}: {said}"
+    try:
+        code = _failed(message, as_json=as_json)
+        sys.stdout.flush()
+    except OSError:  # it is the output itself: what is left in its buffer is lost, and standard error may be whole
+        _hush()
+        return _failed(message, as_json=False)
+    return code
+
+
+def _hush() -> None:
+    """Point stdout at nothing, so that the interpreter's last flush is quiet."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _failed(message: str, *, as_json: bool) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import getpass
 import json
 from typing import Any
 
@@ -21,6 +20,7 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Push the file if every flag in it is good; processes connected with `pf.connect(store=…)` alone serve it."""
+    from progflags._connect._flags import login
     from progflags.sources import push, source_of
     from progflags.store import open_store
 
@@ -28,7 +28,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise ProgflagsError("say which file and which store: progflags --flags FILE --store URL push")
     store = open_store(arguments.store)
     try:
-        revision, snapshot = push(store, source_of(arguments.flags).read(), by=arguments.by or getpass.getuser(), force=arguments.force)
+        revision, snapshot = push(store, source_of(arguments.flags).read(), by=arguments.by or login(), force=arguments.force)
     finally:
         store.close()
     if arguments.json:

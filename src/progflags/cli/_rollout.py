@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from progflags._trouble import printable
-from progflags.cli._client import connect
+from progflags.cli._client import connect, positive, rate
 from progflags.errors import TransitionRefused
 
 if TYPE_CHECKING:
@@ -47,13 +47,13 @@ def add_parser(commands: Any) -> None:
         for option in _OPTIONS.get(verb, ()):
             one.add_argument(f"--{option}", action="store_true", help=_HELP[option])
     plan = _flag(verbs, "plan", "what the climb will be: stages, times, what each can detect, what looks unwise")
-    plan.add_argument("--rps", type=float, default=None, help="requests per second of the whole application")
-    plan.add_argument("--error-rate", type=float, default=0.01, help="the control's error rate (default 0.01)")
+    plan.add_argument("--rps", type=positive, default=None, help="requests per second of the whole application")
+    plan.add_argument("--error-rate", type=rate, default=0.01, help="the control's error rate (default 0.01)")
     status = _flag(verbs, "status", "where it stands")
     status.add_argument("-w", "--watch", action="store_true", help="stay, and follow it")
-    status.add_argument("--every", type=float, default=1.0, help=argparse.SUPPRESS)
+    status.add_argument("--every", type=positive, default=1.0, help=argparse.SUPPRESS)
     watch = _flag(verbs, "watch", "follow it on one screen until it ends")
-    watch.add_argument("--every", type=float, default=1.0, metavar="SECONDS", help="between two looks (default 1)")
+    watch.add_argument("--every", type=positive, default=1.0, metavar="SECONDS", help="between two looks (default 1)")
     _flag(verbs, "history", "every step it took")
     _flag(verbs, "verify", "check that nobody has edited its history")
 

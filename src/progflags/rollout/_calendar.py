@@ -25,9 +25,12 @@ def _zone(name: str) -> tzinfo:
 
 def _time(text: object) -> time:
     try:
-        return time.fromisoformat(str(text))
+        found = time.fromisoformat(str(text))
     except ValueError:
         raise ValueError(f'{text!r} is no time of day: write "09:00"') from None
+    if found.tzinfo is not None:
+        raise ValueError(f"{text!r} has a zone of its own: write the time alone, and where it holds under `timezone`")
+    return found
 
 
 def _moment(value: object, *, end: bool) -> datetime:
@@ -57,6 +60,8 @@ class Hours:
         wrong = [day for day in self.days if day not in _DAYS]
         if wrong or not self.days:
             raise ValueError(f"days are some of {', '.join(_DAYS)}, not {', '.join(map(repr, wrong)) or 'none'}")
+        if self.opens == self.closes:
+            raise ValueError(f"open from {self.opens:%H:%M} to {self.closes:%H:%M} is never: leave both out for the whole day")
         _zone(self.timezone)
 
     def open(self, now: float) -> bool:

@@ -19,7 +19,7 @@ from progflags._json import digest
 from progflags.canary import Gate
 from progflags.rollout._calendar import Calendar, Freeze, Hours
 from progflags.rollout._profiles import choose, profile
-from progflags.rollout._table import PlanError, duration, only, percents, placed, ppm, reading, spelled, whole
+from progflags.rollout._table import PlanError, duration, mapping, only, percents, placed, ppm, reading, spelled, truth, whole
 
 __all__ = ["FULL", "BrakeRule", "Plan", "PlanError", "Stage"]
 
@@ -234,15 +234,19 @@ class Plan:
         only(data, _KEYS)
         with placed("profile"):
             name, base = profile(choose(data.get("profile"), tags, key, file, rules))
+        for word in ("needs", "conflicts"):
+            if key and key in data.get(word, ()):
+                raise PlanError(word, f"{key} can't wait for itself: it would never begin, or never go on")
         return cls.thaw({**base, **{k: v for k, v in data.items() if v is not None}, "profile": name})
 
     @classmethod
     def thaw(cls, table: Mapping[str, Any]) -> Plan:
         """A plan from `to_dict`, or any table that leaves nothing to a profile: what was frozen at the start of a rollout."""
-        approval = table.get("approval") or {}
         with placed("approval"):
+            approval = mapping(table.get("approval") or {})
             only(approval, ("before", "two_person"))
             asked = percents(approval.get("before", ()))
+            two_person = reading(approval.get("two_person", False), truth, "two_person")
         stages, full = _stages(table, asked)
         return cls(
             stages=stages,
@@ -261,7 +265,7 @@ class Plan:
             calendar=_calendar(table),
             needs=tuple(table.get("needs", ())),
             conflicts=tuple(table.get("conflicts", ())),
-            two_person=bool(approval.get("two_person", False)),
+            two_person=two_person,
             profile=str(table.get("profile", "")),
             variant=str(table.get("variant") or ""),
         )

@@ -279,8 +279,11 @@ class Rollouts:
         return self._status(page, history)
 
     def history(self, flag: str) -> tuple[Transition, ...]:
-        """Every step of the flag's rollouts, oldest first."""
-        return self._ledger.history(flag)
+        """Every step of the flag's rollouts, oldest first. Raises TransitionRefused where there is no such flag."""
+        steps = self._ledger.history(flag)
+        if not steps:
+            self._plans.known(flag)
+        return steps
 
     def report(self, flag: str) -> CanaryReport:
         """
@@ -300,6 +303,7 @@ class Rollouts:
 
     def verify(self, flag: str) -> tuple[str, ...]:
         """Check the hash chain of a flag's history: what is wrong, as sentences; empty when every line is as it was written."""
+        self.history(flag)  # of a flag that does not exist nothing was written, and nothing is said
         return self._ledger.verify(flag)
 
     def plan(self, flag: str) -> Plan:

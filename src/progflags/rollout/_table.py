@@ -7,7 +7,7 @@ from typing import Any
 
 from progflags._clock import seconds
 
-__all__ = ["PlanError", "duration", "only", "percents", "placed", "ppm", "reading", "spelled", "whole"]
+__all__ = ["PlanError", "duration", "mapping", "only", "percents", "placed", "ppm", "reading", "spelled", "truth", "whole"]
 
 
 class PlanError(ValueError):
@@ -51,6 +51,20 @@ def ppm(value: Any) -> int:
 def percents(values: Any) -> tuple[int, ...]:
     """One percent or a list of them, in ppm."""
     return tuple(ppm(value) for value in (values if isinstance(values, (list, tuple)) else [values]))
+
+
+def mapping(value: Any) -> Mapping[str, Any]:
+    """A table."""
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{value!r} is no table")  # noqa: TRY004 - a bad value in a file, not a bad argument
+    return value
+
+
+def truth(value: Any) -> bool:
+    """True or false, said so."""
+    if not isinstance(value, bool):
+        raise ValueError(f"{value!r} is neither true nor false")  # noqa: TRY004 - as above
+    return value
 
 
 def whole(value: Any) -> int:
