@@ -9,7 +9,7 @@ import pytest
 
 from progflags.errors import MissingExtraError, StoreError
 from progflags.store import Commit, open_store
-from progflags.testing._store_contract import _increment
+from progflags.testing._counting import increment
 from support import servers
 from support.proxy import Proxy
 
@@ -234,7 +234,7 @@ def test_the_loser_of_a_race_meets_a_conflict_whatever_the_databases_default_iso
     def count(store):
         try:
             for _ in range(30):
-                while not _increment(store):
+                while not increment(store):
                     pass
         except StoreError as error:
             errors.append(error)

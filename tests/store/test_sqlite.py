@@ -361,7 +361,7 @@ def test_a_rows_age_does_not_follow_the_wall_clock(path):
 BUSY_FORKS = """
 import os, signal, sys, threading, time
 from progflags.store import Commit, SQLiteStore, _sqlite_file
-from progflags.testing._store_contract import _count
+from progflags.testing._counting import count
 
 _sqlite_file._FORK = 60.0  # after it a fork goes ahead and the child is refused the file: what a slow disk does is not tried here
 store = SQLiteStore(sys.argv[1], busy=60)
@@ -382,7 +382,7 @@ for _ in range(int(sys.argv[2])):
     child = os.fork()
     if not child:
         signal.alarm(100)
-        _count(store, 1)
+        count(store, 1)
         os._exit(0)
     stuck += os.waitpid(child, 0)[1] != 0
 stop.set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from progflags.testing._capture import capture
@@ -9,14 +10,16 @@ from progflags.testing._clock import ManualClock
 from progflags.testing._override import override
 
 if TYPE_CHECKING:
-    from progflags.testing._store_contract import SharedStoreContract, StoreContract
+    from progflags.testing._shared_contract import SharedStoreContract
+    from progflags.testing._store_contract import StoreContract
 
 __all__ = ["ManualClock", "SharedStoreContract", "StoreContract", "capture", "override"]
 
 
-def __getattr__(name: str) -> object:
-    if name not in ("SharedStoreContract", "StoreContract"):
-        raise AttributeError(f"module 'progflags.testing' has no attribute {name!r}")
-    from progflags.testing import _store_contract  # needs pytest, which an application does not have
+_CONTRACTS = {"StoreContract": "_store_contract", "SharedStoreContract": "_shared_contract"}  # they need pytest, an application does not
 
-    return getattr(_store_contract, name)
+
+def __getattr__(name: str) -> object:
+    if name not in _CONTRACTS:
+        raise AttributeError(f"module 'progflags.testing' has no attribute {name!r}")
+    return getattr(import_module(f"progflags.testing.{_CONTRACTS[name]}"), name)
