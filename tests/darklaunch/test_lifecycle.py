@@ -255,7 +255,7 @@ def test_overload_sheds_counts_and_stays_small(flags, monkeypatch, release):
     grown, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
 
-    assert len(control.dark_launch._live) == 51  # one is running, fifty wait
+    assert len(control.dark_launch.flight.all()) == 51  # one is running, fifty wait
     assert grown < 256 << 10
     release.set()
     assert control.dark_launch.drain()

@@ -1,4 +1,4 @@
-"""Lists as bags: what is left of two when the elements they share are taken away. Linear; never every pair against every pair."""
+"""Which elements of two lists belong together, where position does not say it. Linear; never every pair against every pair."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from progflags.darklaunch._paths import INDEX
 from progflags.darklaunch._rules import State
 from progflags.darklaunch._views import is_atom, opened
 
-__all__ = ["leftovers", "pairs"]
+__all__ = ["keyed", "leftovers", "pairs"]
 
 _MOST: Final = 50_000  # nodes frozen per bag
 _DEEPEST: Final = 64
@@ -39,6 +39,21 @@ def pairs(a: list[Any], b: list[Any]) -> tuple[list[Any], list[Any]]:
         return sorted(a), sorted(b)
     except Exception:  # mixed or unordered types: positions are as good as any
         return a, b
+
+
+def keyed(items: Any, keys: tuple[str, ...]) -> dict[Any, Any]:
+    """Elements by key; the second element of one key gets its number, so that none hides another."""
+    found: dict[Any, Any] = {}
+    times: dict[Any, int] = {}
+    for item in items:
+        key = tuple(_part(item, name) for name in keys)
+        times[key] = times.get(key, 0) + 1
+        found[(key, times[key])] = item
+    return found
+
+
+def _part(item: Any, name: str) -> Any:
+    return item[name] if isinstance(item, dict) else getattr(item, name)
 
 
 def _without(items: list[tuple[Hashable, Any]], others: Counter[Hashable]) -> list[Any]:

@@ -112,7 +112,7 @@ class Call:
 
     async def finish(self) -> None:
         """Inline on an event loop: run the shadow now, in a task of its own, so that a cancellation here is the caller's."""
-        if self.at and self.number in self.experiment._live:
+        if self.at and self in self.experiment.flight:
             task = start(asyncio.get_running_loop(), self.walk(), self.context)
             await asyncio.wait({task})
             error = None if task.cancelled() else task.exception()

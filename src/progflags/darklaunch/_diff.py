@@ -17,7 +17,7 @@ from collections.abc import Callable, Collection
 from typing import Any, Final
 
 from progflags.darklaunch._allow import allowed, close
-from progflags.darklaunch._bag import leftovers, pairs
+from progflags.darklaunch._bag import keyed, leftovers, pairs
 from progflags.darklaunch._columns import MANY, Columns
 from progflags.darklaunch._comparison import Budget, Comparison, Difference
 from progflags.darklaunch._imprint import same, value_of
@@ -237,7 +237,7 @@ class _Walk:
     def _by_key(self, a: Any, b: Any, path: Path, state: State) -> None:
         keys = state.rules["by_key"].value
         below, inside = (path, INDEX), state.step(INDEX)
-        left, right = _keyed(a, keys), _keyed(b, keys)
+        left, right = keyed(a, keys), keyed(b, keys)
         self._use(state, "by_key")
         self._descend([(value, right[key], below, inside) for key, value in left.items() if key in right])
         for key, value in left.items():
@@ -393,18 +393,3 @@ class _Walk:
         self._uncomparable.append((render(path), left if left == right else f"{left}, {right}"))
         if len(self._uncomparable) >= self._budget.differences:
             raise _Stop
-
-
-def _keyed(items: Any, keys: tuple[str, ...]) -> dict[Any, Any]:
-    """Elements by key; the second element of one key gets its number, so that none hides another."""
-    found: dict[Any, Any] = {}
-    times: dict[Any, int] = {}
-    for item in items:
-        key = tuple(_part(item, name) for name in keys)
-        times[key] = times.get(key, 0) + 1
-        found[(key, times[key])] = item
-    return found
-
-
-def _part(item: Any, name: str) -> Any:
-    return item[name] if isinstance(item, dict) else getattr(item, name)

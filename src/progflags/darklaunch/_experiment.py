@@ -2,16 +2,14 @@
 Experiment: one dark launch, from admission to verdict.
 
 The caller's side of a call is `gate.passes`, `admit`, and `returned` or `raised` on the Call; the shadow's side ends in
-exactly one `conclude`. Whoever takes a call out of `_live` concludes it, so a candidate that comes back after it was
+exactly one `conclude`. Whoever takes a call out of `flight` concludes it, so a candidate that comes back after it was
 given up is not counted twice.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextvars
 import random
-import sys
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Unpack
@@ -27,6 +25,7 @@ from progflags.darklaunch._conclude import Comparer, Conclusion
 from progflags.darklaunch._engine import Engine, engine
 from progflags.darklaunch._gate import Gate
 from progflags.darklaunch._harm import HarmMonitor
+from progflags.darklaunch._inflight import InFlight
 from progflags.darklaunch._interrupt import is_delivered
 from progflags.darklaunch._isolate import Isolator, NotIsolated
 from progflags.darklaunch._lane import Here, Lane
@@ -102,9 +101,7 @@ class Experiment:
         self._learns = options.get("learn", "propose") == "apply"
         self.captures = options.get("capture", False)  # a call's arguments are told as well
         self._teller = Teller(flag, options.get("record"), capture=self.captures, redactor=self.record.redactor)
-        self._most = options.get("max_inflight", 4096)
-        self._live: dict[int, Call] = {}
-        self._ending: set[object] = set()
+        self.flight = InFlight(options.get("max_inflight", 4096), lambda call: self.conclude(call, Outcome.CANCELLED_SHUTDOWN))
         self._closed = False
         self._limits()
         in_child(self)
@@ -117,7 +114,7 @@ class Experiment:
 
     def after_fork(self) -> None:
         """A child counts its own calls; its parent's shadows are its parent's."""
-        self._live, self._ending = {}, set()
+        self.flight.clear()
         self.record.clear()
         self.gate.off, self.gate.not_sampled = self.record.off.bump, self.record.not_sampled.bump
         self.noise.clear()
@@ -158,7 +155,7 @@ class Experiment:
             mute(f"dark launch {self.flag}", error)
             self.record.shed(Shed.HOOK)
             return None
-        self._live[call.number] = call
+        self.flight.add(call)
         return call
 
     def _no_room(self) -> Shed | None:
@@ -170,7 +167,7 @@ class Experiment:
             return Shed.ADAPTIVE
         if self.harm.pausing():
             return Shed.PROBE
-        full = Shed.INFLIGHT if len(self._live) >= self._most else self.lane.room() or self.engine.room()
+        full = Shed.INFLIGHT if self.flight.full else self.lane.room() or self.engine.room()
         self.rate.note(full is not None)
         return full
 
@@ -209,29 +206,21 @@ class Experiment:
 
     def drop(self, call: Call, reason: Shed, culprit: str = "", *, quiet: bool = False) -> None:
         """Leave out a call that had been admitted."""
-        mark = self._end_begins()
+        mark = self.flight.begin_end(call)
+        if mark is None:
+            return
         try:
-            if not self._taken(call):
-                return
+            self._release(call)
             self.record.shed(reason, culprit)
         finally:
-            self._ending.discard(mark)
+            self.flight.ended(mark)
         if culprit and not quiet:
             say(f"dark launch {self.flag}", f"not compared: the result holds {culprit}; see reduce= and isolate=", cause=culprit)
 
-    def _end_begins(self) -> object:
-        """Pending until `_ending` is rid of this mark: set before a call leaves the living, or a drain could miss it in between."""
-        mark = object()
-        self._ending.add(mark)
-        return mark
-
-    def _taken(self, call: Call) -> bool:
-        """Whether we are the first to end this call, and so the one who does."""
-        if self._live.pop(call.number, None) is None:
-            return False
+    def _release(self, call: Call) -> None:
+        """Give back what a call held that had been handed over."""
         if call.at:
             self.engine.release(call.size)
-        return True
 
     def is_ours(self, error: BaseException) -> bool:
         """Whether the caller asked for this exception by `raise_on_mismatch`."""
@@ -241,7 +230,7 @@ class Experiment:
 
     def settle(self, call: Call, candidate: Observation, repeat: Observation | None = None) -> None:
         """Compare what both sides said, and conclude."""
-        if call.number not in self._live:
+        if call not in self.flight:
             return
         if call.shadow is not None and call.shadow.blocked:
             self.conclude(call, Outcome.GUARD_BLOCKED, candidate.seconds, error=call.shadow.blocked[0])
@@ -276,14 +265,15 @@ class Experiment:
         error: str | None = None,
     ) -> bool:
         """The end of a call: count it, tell it. False when it had ended already."""
-        mark = self._end_begins()
+        mark = self.flight.begin_end(call)
+        if mark is None:
+            return False
         try:
-            if not self._taken(call):
-                return False
+            self._release(call)
             self._conclude(call, outcome, candidate, differences, error)
-            return True
         finally:
-            self._ending.discard(mark)
+            self.flight.ended(mark)
+        return True
 
     def _conclude(
         self, call: Call, outcome: Outcome, candidate: float | None, differences: tuple[Difference, ...], error: str | None
@@ -368,11 +358,7 @@ class Experiment:
     @property
     def pending(self) -> int:
         """How many shadows have been handed over and have not been concluded: counted and told."""
-        calls = tuple(self._live.values())  # before _ending is looked at: that is the way a call goes
-        for call in calls:
-            if call.loop is not None and call.loop.is_closed():
-                self.conclude(call, Outcome.CANCELLED_SHUTDOWN)
-        return sum(1 for call in calls if call.at and call.number in self._live) + len(self._ending)
+        return self.flight.pending
 
     def drain(self, timeout: float = 2.0) -> bool:
         """
@@ -381,31 +367,17 @@ class Experiment:
         Raises:
             RuntimeError: called on a running event loop, where waiting would stop the shadows too: use `adrain`.
         """
-        if "asyncio" in sys.modules and asyncio._get_running_loop() is not None:
-            raise RuntimeError("drain() would block the event loop its shadows run on: await adrain() instead")
-        until = time.monotonic() + timeout
-        while self.pending:
-            if time.monotonic() >= until:
-                return False
-            time.sleep(0.001)
-        return True
+        return self.flight.drain(timeout)
 
     async def adrain(self, timeout: float = 2.0) -> bool:  # noqa: ASYNC109 - the same word as in drain
         """As `drain`, on an event loop."""
-        until = time.monotonic() + timeout
-        while self.pending:
-            if time.monotonic() >= until:
-                return False
-            await asyncio.sleep(0.001)
-        return True
+        return await self.flight.adrain(timeout)
 
     def close(self, timeout: float = 2.0) -> bool:
         """Take nothing more in, wait for what runs, count the rest as lost to the shutdown. True when nothing was lost."""
         self._closed = True
-        until = time.monotonic() + timeout
-        while self.pending and time.monotonic() < until:
-            time.sleep(0.001)
-        left = tuple(self._live.values())
+        self.flight.wait(timeout)
+        left = self.flight.all()
         for call in left:
             self.conclude(call, Outcome.CANCELLED_SHUTDOWN)
         return not left
