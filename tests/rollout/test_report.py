@@ -50,6 +50,27 @@ def test_another_process_reports_what_the_run_was_decided_on(rolled_back, capsys
     assert "ROLLBACK: error_rate is 33" in out
 
 
+def test_it_tells_of_one_run_and_does_not_grow_with_those_before_it(rolled_back, capsys):
+    """A flag that is rolled out every week for years has a page as long as in its first week."""
+    where, _ = rolled_back
+    clock = ManualClock()
+    with pf.connect(where[1], store=where[3], poll=None, clock=clock) as flags:
+        for _ in range(3):
+            flags.rollouts.retry("checkout", by="bob", force=True)
+            flags.rollouts.rollback("checkout", reason="not yet")
+        steps = flags.rollouts.history("checkout")
+    assert main([*where, "report", "checkout", "--json"]) == 1
+    told = json.loads(capsys.readouterr().out)["steps"]
+
+    assert [(step["from"], step["to"], step["actor"]) for step in told] == [
+        ("rolled_back", "scheduled", "bob"),
+        ("scheduled", "ramping", "bob"),
+        ("ramping", "rolling_back", steps[-1].actor),
+        ("rolling_back", "rolled_back", steps[-1].actor),
+    ]
+    assert len(steps) > 3 * len(told)
+
+
 def test_the_page_holds_findings_plots_and_steps_and_nothing_from_elsewhere(rolled_back, tmp_path, capsys):
     where, _ = rolled_back
     page = tmp_path / "report.html"

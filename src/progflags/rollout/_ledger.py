@@ -179,9 +179,10 @@ class Ledger:
         key = _FLAG + page.flag
         self.commit(Commit({key: document}, {key: page.live.revision}, ((key, body),), uuid4().hex))
 
-    def history(self, flag: str, *, after: int = 0) -> tuple[Transition, ...]:
-        """The steps of a flag's rollouts above number `after`, oldest first."""
-        return tuple(Transition.of(flag, body) for body in self._lines(_ROLLOUT + flag, after))
+    def history(self, flag: str, *, after: int = 0, run: int | None = None) -> tuple[Transition, ...]:
+        """The steps of a flag's rollouts above number `after`, oldest first; of one `run` alone if that is said."""
+        lines = self._lines(_ROLLOUT + flag, after)
+        return tuple(Transition.of(flag, body) for body in lines if run is None or body.get("run") == run)
 
     def _lines(self, subject: str, after: int = 0) -> Iterator[Mapping[str, Any]]:
         while entries := self._store.history(subject, after=after):

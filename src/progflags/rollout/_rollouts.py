@@ -289,7 +289,7 @@ class Rollouts:
         """
         What the evidence in the store says of the flag's run, or of its last one: print it, `to_html(path)`, `to_dict()`.
 
-        The judgement is made again from the stored totals; `extra` has the status and every step of the history.
+        The judgement is made again from the stored totals; `extra` has the status and every step of that run.
 
         Raises:
             TransitionRefused: no such flag, or nothing was gathered yet.
@@ -299,7 +299,7 @@ class Rollouts:
         if record is None or record.evidence is None:
             self._plans.model(flag)
             raise TransitionRefused(f"{flag!r} has no evidence yet: start it, and let some traffic pass")
-        return report(record, self.status(flag), self._ledger.history(flag))
+        return report(record, self.status(flag), self._ledger.history(flag, run=record.run))
 
     def verify(self, flag: str) -> tuple[str, ...]:
         """Check the hash chain of a flag's history: what is wrong, as sentences; empty when every line is as it was written."""
