@@ -81,7 +81,7 @@ class CanaryAnalyzer:
     def _sequential(self, gates: tuple[Gate, ...], baseline: Mapping[str, Any], canary: Mapping[str, Any]) -> CanaryReport:
         pairs: dict[str, tuple[Gate, Series | None, Series | None]] = {}
         for gate in gates:
-            pairs.setdefault(_key(gate), (gate, *_matched(series_for(gate, baseline), series_for(gate, canary))))
+            pairs.setdefault(_key(gate), (gate, *_matched(*(_outcomes(gate, series_for(gate, side)) for side in (baseline, canary)))))
         modes = {gate.metric: "ratio" if _single(b) and _single(c) else "bet" for gate, b, c in pairs.values() if _rates(b) or _rates(c)}
         warm = min((_warm(b) for _, b, _ in pairs.values() if b is not None and b.values and b.whole), default=_WARM)
         evidence = Evidence.start(gates, self.config.alpha, modes=modes, restarts=False, warm=warm, looks=int(self.config.look))
@@ -129,6 +129,13 @@ def _matched(b: Series | None, c: Series | None) -> tuple[Series | None, Series 
     if b is not None and c is not None and b.rates and c.rates and 1 in {len(b.rates), len(c.rates)} and len(b.rates) != len(c.rates):
         return replace(b, rates=(b.pooled,), whole=True), replace(c, rates=(c.pooled,), whole=True)
     return b, c
+
+
+def _outcomes(gate: Gate, series: Series | None) -> Series | None:
+    """Where a rate is asked for, an array of 0 and 1 is one: each request's outcome."""
+    if gate.kind != Kind.RATE or series is None or not set(series.flat) <= {0.0, 1.0} or not series.flat:
+        return series
+    return replace(series, values=(), rates=tuple(Rate(sum(batch), len(batch)) for batch in series.values))
 
 
 def _rates(series: Series | None) -> bool:
@@ -207,6 +214,10 @@ def _enough(finding: MetricResult, b: Series | None, c: Series | None, least: in
     for name, series, n in (("baseline", b, finding.n_baseline), ("canary", c, finding.n_canary)):
         if series is not None and series.spoiled:
             return _held(finding, f"{finding.metric}: {series.dropped} values of the {name} are not finite or negative, more than 1 %")
+        if finding.kind == Kind.RATE and series is not None and series.values:
+            return _held(
+                finding, f"{finding.metric}: numbers are no rate: give pf.Rate, or 0 and 1; of other numbers gate the mean or a quantile"
+            )
         needed = name == "canary" or " max_" in finding.gate or "anomaly" in finding.gate
         if needed and finding.decision == Decision.PASS and series is not None and not _exposed(series) and n < least:
             return _held(finding, f"{finding.metric}: {n} of {least} samples in the {name}")

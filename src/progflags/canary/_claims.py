@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -11,7 +11,7 @@ from typing import Final
 from progflags.canary._gate import ANY, Gate
 from progflags.canary._sketch import OVERFLOW, Sample
 from progflags.canary._tallies import LATENCY
-from progflags.canary._totals import Moments, Totals
+from progflags.canary._totals import CLUSTERED, Moments, Totals, dispersion
 from progflags.canary._window import Window
 from progflags.canary._words import Kind, Severity
 
@@ -24,6 +24,7 @@ __all__ = [
     "margin",
     "moments_of",
     "rate_of",
+    "scatters",
     "seen",
     "shift",
     "stretched",
@@ -112,15 +113,20 @@ def seen(window: Window) -> tuple[Gate, ...]:
     for totals in window.arms.values():
         if totals.trials:
             names["error_rate"] = Gate("error_rate", anomaly=False, direction="lower_is_better")
-        for name in totals.samples:
+        for name in filter(None, totals.samples):
             for level in ("p50", "p99"):
                 names[f"{level}_{name}"] = Gate(f"{level}_{name}", anomaly=False, direction="lower_is_better" if name == LATENCY else None)
-        for name in (*totals.events, *totals.rates):
+        for name in _named((*totals.events, *totals.rates)):
             names.setdefault(name, Gate(name, anomaly=False, kind=Kind.RATE))
-    for name in window.gauges:
+    for name in _named(name for name, gauge in window.gauges.items() if gauge.n):
         if name not in _OF_THE_PROCESS:
             names.setdefault(name, Gate(name, anomaly=False, kind=Kind.GAUGE, severity=Severity.WARNING))
-    return tuple(names[name] for name in sorted(names) if name != ANY)
+    return tuple(names[name] for name in sorted(names))
+
+
+def _named(names: Iterable[str]) -> Iterable[str]:
+    """Those that a gate can be on: whoever tracks an event may call it anything."""
+    return (name for name in names if name not in {"", ANY})
 
 
 # -- what a window says about a claim ---------------------------------------------------------------------------------
@@ -170,6 +176,11 @@ def clustered(modes: Mapping[str, str], gate: Gate) -> bool:
     return modes.get(gate.metric, "bet" if gate.metric.endswith("_rate") else "ratio") == "bet"
 
 
+def scatters(control: Totals) -> bool:
+    """Whether the control's errors were seen to come in clusters."""
+    return (dispersion(control) or 0.0) > CLUSTERED
+
+
 def levels(quantile: float) -> tuple[float, ...]:
     """The quantiles a latency gate listens at: its own, and for a tail its neighbours, where a shift shows much sooner."""
     return tuple(sorted({0.90, 0.95, 0.99, quantile})) if quantile >= 0.90 else (quantile,)
@@ -188,9 +199,14 @@ def margin(claim: Claim) -> int:
     return shift(claim.null)
 
 
-def stretched(sample: Sample, place: int, buckets: int) -> int:
-    """How many observations are above EDGES[place + buckets]; -1 where that is beyond the histogram's range."""
-    there = sample.snapped(place + buckets)
+def stretched(sample: Sample, place: int, buckets: int = 0, *, few: bool = True) -> int:
+    """
+    How many observations are above EDGES[place + buckets]; -1 where that is beyond the histogram's range.
+
+    Where a coarser producer's counts are not exact there, the nearest edge at which they are decides: the next one up if too
+    `few` are harmless to the test that asks, else the next one down.
+    """
+    there = sample.snapped(place + buckets, up=few)
     return sample.above(there) if 0 < there < OVERFLOW else -1
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from progflags.canary._claims import Claim, clustered, levels, margin, moments_of, rate_of, shift, stretched
+from progflags.canary._claims import Claim, clustered, levels, margin, moments_of, rate_of, scatters, shift, stretched
 from progflags.canary._evidence import Evidence
 from progflags.canary._means import Strata, radius, tuning
 from progflags.canary._quantiles import ratio_interval
@@ -82,7 +82,7 @@ def _quantile(claim: Claim, control: Totals, candidate: Totals) -> Estimate:
     values = [sample.quantile(q) if sample.n else None for sample in (b, c)]
     place_c, place_b = c.place_of(q), b.place_of(q)
     if not claim.relative:
-        over, allowed = c.more_than(claim.limit), (1 - q) * c.n
+        over, allowed = c.more_than(claim.limit, few=not claim.up), (1 - q) * c.n
         return Estimate(values[0], values[1], b.n, c.n, bool(c.n) and (over <= allowed + 1e-9 if claim.up else over >= allowed - 1e-9))
     refused = ""
     if b.n and c.n and (place_b in {0, OVERFLOW} or place_c in {0, OVERFLOW}):
@@ -155,7 +155,7 @@ def caught(evidence: Evidence, claim: Claim, regression: float, scale: float = 1
     """
     bar = -math.log(evidence.alpha_of(claim)) - (math.log(FIRST) if evidence.restarts and claim.kind != Kind.MEAN else 0.0)
     totals = evidence.totals
-    if claim.kind == Kind.GAUGE or claim.gate.metric in totals.gauges:
+    if claim.kind == Kind.GAUGE or (claim.gate.metric in totals.gauges and not claim.relative):
         return True
     if claim.kind == Kind.MEAN:
         return _mean_caught(evidence, claim, regression, scale)
@@ -177,7 +177,7 @@ def caught(evidence: Evidence, claim: Claim, regression: float, scale: float = 1
     least = claim.gate.min_absolute
     p = min(1.0, max(p, rate + least) if claim.up else max(0.0, min(p, rate - least)))
     counts = (_unlucky(n_c, p, claim.up), n_c, rate * n_b, n_b)
-    if clustered(evidence.modes, claim.gate):
+    if clustered(evidence.modes, claim.gate) or (claim.gate.metric == "error_rate" and scatters(totals.control)):
         return _bets(claim, counts, max(1.0, evidence.batches * scale)) >= bar
     return log_mean(ratio(fresh(RATIO), claim.null, claim.up, *counts)) >= bar
 
@@ -205,13 +205,13 @@ def _quantile_evidence(claim: Claim, control: Totals, candidate: Totals, regress
     stretch = 1 + regression if claim.up else 1 - regression
     if not claim.relative:
         # The candidate as it is, stretched until its quantile lies that far beyond the bound.
-        place = position(claim.limit * (c.quantile(q) / (claim.limit * stretch))) if 0 < c.quantile(q) < math.inf else -1
+        place = position(c.quantile(q) / stretch) if 0 < c.quantile(q) < math.inf else -1
         p = min(1.0, c.above(min(place, len(EDGES) - 1)) / c.n) if place > 0 else 0.0
         return log_mean(level(fresh(LEVEL), 1 - q, claim.up, _unlucky(c.n * scale, p, claim.up), c.n * scale))
-    moved = margin(claim) - shift(stretch)
     logs: Logs = ()
     for place in b.places_of(levels(q)):
-        beyond = stretched(b, place, moved)
+        bar = b.snapped(place + margin(claim), up=claim.up)  # where the test would count the candidate
+        beyond = stretched(b, bar, -shift(stretch), few=claim.up) if 0 < bar < OVERFLOW else -1
         p = max(beyond, 0) / b.n
         x_b = b.above(place) * scale
         logs += ratio(fresh(RATIO), 1.0, claim.up, _unlucky(c.n * scale, p, claim.up), c.n * scale, x_b, b.n * scale)

@@ -31,18 +31,28 @@ def read(path: str | Path) -> dict[str, Any]:
     if {"metric", "events"} <= set(rows[0]):
         return _rates(where, rows)
     columns: dict[str, list[Any]] = {}
-    for row in rows:
+    for number, row in enumerate(rows, 1):
+        if not _known_error(row.get("error")):
+            raise ValueError(f"{where}: request {number}: {_NO_ERROR.format(row['error'])}")
         for name, value in row.items():
             columns.setdefault(name, []).append(value)
     return from_columns(columns)
 
 
 def from_columns(columns: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
-    """Metrics of a table with one row per request. `seconds` becomes `latency`, `error` (0/1, true/false) `error_rate`."""
+    """
+    Metrics of a table with one row per request. `seconds` becomes `latency`, `error` (0/1, true/false) `error_rate`.
+
+    Raises:
+        ValueError: an `error` that is neither; leaving it out would make a failure that is spelled out look like none.
+    """
     metrics: dict[str, Any] = {}
     for name, values in columns.items():
         numbers = [_number(value) for value in values]
         if name == "error":
+            wrong = next((value for value in values if not _known_error(value)), None)
+            if wrong is not None:
+                raise ValueError(_NO_ERROR.format(wrong))
             known = [number for number in numbers if number in {0.0, 1.0}]
             metrics["error_rate"] = Rate(sum(known), len(known))
         elif any(not math.isnan(number) for number in numbers):
@@ -86,6 +96,17 @@ def _rates(path: Path, rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{path}: row {number}: {error}") from None
     return {metric: rates[0] if len(rates) == 1 else rates for metric, rates in found.items()}
+
+
+_NO_ERROR = "error is 0 or 1 (or true, false, or nothing where it is not known), not {!r}"
+
+
+def _known_error(value: Any) -> bool:
+    """Whether a row says if it failed, or says nothing."""
+    if value is None or (isinstance(value, str) and value.strip().lower() in {"", "nan"}):
+        return True
+    number = _number(value)
+    return number in {0.0, 1.0} or (math.isnan(number) and not isinstance(value, str))
 
 
 _WORDS = {"true": 1.0, "false": 0.0, "yes": 1.0, "no": 0.0}

@@ -85,6 +85,8 @@ class Gate:
         written = None if self.kind is None else _one_of(Kind, "kind", self.kind)
         match = _QUANTILE.fullmatch(self.metric)
         if self.quantile is None and match and written in {None, Kind.QUANTILE}:
+            if len(match[1]) > 2 and int(match[1]) == 10 ** (len(match[1]) - 1):
+                raise ValueError(f"{self.metric!r} would be the largest of all, which is no quantile: write p99_… or p999_…")
             _set(self, "quantile", int(match[1]) / 10 ** len(match[1]))
         if self.quantile is not None and written not in {None, Kind.QUANTILE}:
             raise ValueError(f"{self.metric!r} has a quantile, so its kind is 'quantile', not {written}")

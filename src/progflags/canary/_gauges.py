@@ -39,10 +39,11 @@ class Gauges:
             raise ValueError(f"the source of {name!r} is a function without arguments, not {fn!r}")  # noqa: TRY004 - one kind of error for a wrong source
         self._sources = {**self._sources, name: fn if kind == "gauge" else _Growth(fn)}
 
-    def read(self) -> dict[str, float]:
-        """Every source's reading now."""
-        readings: dict[str, float] = {}
+    def read(self) -> dict[str, float | None]:
+        """Every source's reading now; None for one that has none, for a gate on it must not take it for an event that never happened."""
+        readings: dict[str, float | None] = {}
         for name, fn in self._sources.items():
+            readings[name] = None
             try:
                 value = fn()
                 if value is None:

@@ -8,15 +8,17 @@ The judge: evidence in, verdict out. Pure: it reads no clock and keeps nothing.
     otherwise                                                  PASS
 
 No data is never good news, and a warning never rolls back. Because a gate is broken by the *most* wealth its test ever
-had, a verdict can't flap: what once was ROLLBACK stays ROLLBACK.
+had, a verdict can't flap: what once was ROLLBACK stays ROLLBACK. Only an absolute bound that the control comes to break as
+well holds from then on, unless the candidate is worse than the control.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
+from progflags._trouble import swallow
 from progflags.canary._claims import Claim
 from progflags.canary._estimates import Estimate, caught, estimate, interval, scale_to_catch, smallest_caught
 from progflags.canary._evidence import Evidence
@@ -30,6 +32,8 @@ from progflags.canary._verdict import MetricResult, Verdict, searched
 from progflags.canary._words import Decision, Kind, Policy, Severity
 
 __all__ = ["judge", "whole"]
+
+Found = TypeVar("Found")
 
 _SUSPECT = math.log(3.0)  # wealth at which a control is taken to break an absolute bound as well
 
@@ -130,10 +134,10 @@ def _findings(evidence: Evidence, gate: Gate, baked: float) -> tuple[MetricResul
     if not claims:
         return (_nothing_seen(gate),)
     if gate.metric != ANY:
-        return (_worst([_finding(evidence, claim, baked) for claim in claims]),)
+        return (_worst([_judged(evidence, claim, baked) for claim in claims]),)
     by_metric: dict[str, list[MetricResult]] = {}
     for claim in claims:
-        by_metric.setdefault(claim.gate.metric, []).append(_finding(evidence, claim, baked))
+        by_metric.setdefault(claim.gate.metric, []).append(_judged(evidence, claim, baked))
     return tuple(_worst(found) for found in by_metric.values())
 
 
@@ -146,11 +150,38 @@ def _worst(found: list[MetricResult]) -> MetricResult:
 
 
 def _nothing_seen(gate: Gate) -> MetricResult:
-    reason = "no metric has been seen yet, so there is nothing to find an anomaly in"
+    return _blank(gate, Kind.RATE, "no metric has been seen yet, so there is nothing to find an anomaly in", str(gate))
+
+
+def _blank(gate: Gate, kind: Kind, reason: str, label: str) -> MetricResult:
     severity = Severity(gate.severity)
-    return MetricResult(
-        gate.metric, Kind.RATE, False, Decision.HOLD, severity, None, None, None, None, None, None, None, 0, 0, reason, str(gate)
-    )
+    return MetricResult(gate.metric, kind, False, Decision.HOLD, severity, None, None, None, None, None, None, None, 0, 0, reason, label)
+
+
+def _judged(evidence: Evidence, claim: Claim, baked: float) -> MetricResult:
+    """The finding about a claim; one that can't be made holds, and delays nobody else's rollback."""
+    try:
+        return _finding(evidence, claim, baked)
+    except Exception as error:
+        swallow(f"canary metric {claim.gate.metric!r}", error)
+        return _blank(claim.gate, claim.kind, _unjudged(claim, f"{type(error).__name__}: {error}"), claim.label)
+
+
+def _unjudged(claim: Claim, why: str) -> str:
+    return f"{claim.gate.metric} could not be judged: {why}"
+
+
+def _unless_broken(claim: Claim, search: Callable[[], Found]) -> Callable[[], Found | None]:
+    """A search that finds nothing instead of raising: what a verdict tells besides must not keep it from being told."""
+
+    def searched() -> Found | None:
+        try:
+            return search()
+        except Exception as error:
+            swallow(f"canary metric {claim.gate.metric!r}", error)
+            return None
+
+    return searched
 
 
 def _finding(evidence: Evidence, claim: Claim, baked: float) -> MetricResult:
@@ -181,8 +212,8 @@ def _finding(evidence: Evidence, claim: Claim, baked: float) -> MetricResult:
         n_canary=seen.n_canary,
         proven=proven,
         eta=eta,
-        _interval=lambda: interval(evidence, claim),
-        _detectable=lambda: _detectable(evidence, claim, seen),
+        _interval=_unless_broken(claim, lambda: interval(evidence, claim)),
+        _detectable=_unless_broken(claim, lambda: _detectable(evidence, claim, seen)),
     )
 
 
@@ -218,11 +249,11 @@ def _decide(  # noqa: PLR0917 - one row of the table
     """One claim's decision, its reason, and the seconds a HOLD may take."""
     broken = evidence.broken.get(claim.name)
     if broken is not None:
-        return Decision.HOLD, f"{claim.gate.metric} could not be judged: {broken}", None
+        return Decision.HOLD, _unjudged(claim, broken), None
     p = evidence.looked.get(claim.name, 1.0)
     if p <= evidence.alpha_of_look(claim):
         return _alarmed(evidence, claim, seen, max(track.best, -math.log(max(p, 1e-300))), -math.log(evidence.alpha_of_look(claim)))
-    if track.best >= bar:
+    if track.best >= bar and not (track.now < bar and _shared(evidence, claim, seen, bar)):
         return _alarmed(evidence, claim, seen, track.best, bar)
     missing = _missing(claim, seen)
     if missing:
@@ -250,7 +281,7 @@ def _alarmed(evidence: Evidence, claim: Claim, seen: Estimate, best: float, bar:
     tiny = claim.gate.min_absolute
     if claim.relative and tiny and seen.baseline is not None and seen.canary is not None and abs(seen.canary - seen.baseline) < tiny:
         return Decision.PASS, f"{what}, which is less than the {tiny:g} that matters", None
-    if not claim.relative and _shared(evidence, claim, seen, bar):
+    if _shared(evidence, claim, seen, bar):
         return Decision.HOLD, f"{what}, but the control breaks the same bound: something both share is at fault", None
     if not claim.gate.critical:
         return Decision.HOLD, f"{what} ({proof}); a warning, so nothing is rolled back", None
@@ -258,12 +289,18 @@ def _alarmed(evidence: Evidence, claim: Claim, seen: Estimate, best: float, bar:
 
 
 def _shared(evidence: Evidence, claim: Claim, seen: Estimate, bar: float) -> bool:
-    """Whether the control is beyond the same absolute bound, and the candidate not shown to be worse than it."""
+    """
+    Whether the control is or was beyond the same absolute bound, and the candidate never shown to be worse than it.
+
+    The most the control's wealth ever was, as for the candidate: an incident of both that is over is held against neither.
+    """
+    if claim.relative:
+        return False
     peer, versus = evidence.track(claim, PEER), evidence.track(claim, VERSUS)
     if peer is None or versus is None or seen.baseline is None or versus.best >= bar:
         return False
     beyond = seen.baseline > claim.limit if claim.up else seen.baseline < claim.limit
-    return beyond or peer.now >= _SUSPECT
+    return beyond or peer.best >= _SUSPECT
 
 
 def _lenient(evidence: Evidence, claim: Claim, seen: Estimate, proven: bool, baked: float) -> Said:

@@ -124,8 +124,11 @@ def _sums(c: Moments, b: Moments, relative: bool) -> _Sums:
     if c.n < 2 or (relative and b.n < 2):
         return _NOTHING
     w = c.n * b.n / (c.n + b.n) if relative else float(c.n)
-    control = (w * b.mean, w * w * _variance(b) / b.n) if relative else (0.0, 0.0)
-    return (w, w * c.mean, control[0], w * w * _variance(c) / c.n, control[1], float(c.n + b.n if relative else c.n))
+    v_c, v_b = _variance(c), _variance(b) if relative else 0.0
+    if v_c < 0 or v_b < 0:  # sums without their squares, from a producer that has none: nothing is known of the noise
+        return _NOTHING
+    control = (w * b.mean, w * w * v_b / b.n) if relative else (0.0, 0.0)
+    return (w, w * c.mean, control[0], w * w * v_c / c.n, control[1], float(c.n + b.n if relative else c.n))
 
 
 def _variance(moments: Moments) -> float:

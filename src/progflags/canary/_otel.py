@@ -15,7 +15,8 @@ def exponential(scale: int, offset: int, counts: Sequence[int], *, zero: int = 0
     The sample behind an exponential histogram's positive buckets; `total` is its sum, in the histogram's unit.
 
     A finer scale than ours is folded exactly (indices halve: perfect subsetting). A coarser one keeps its counts where they
-    are exact, at its own edges, and thresholds between them move up to the next. Squares are not known and stay 0.
+    are exact, at its own edges, and thresholds between them move to the next. Squares are not known and taken as large as they
+    can be, so that a mean speaks later, not sooner.
 
     Source: OpenTelemetry data model, exponential histogram.
     """
@@ -63,4 +64,25 @@ def _made(rows: Sequence[tuple[int, int]], zero: int, total: float, edges: tuple
     if not found:
         return Sample(edges=edges)
     low, high = min(found), max(found)
-    return Sample(sum(found.values()), round(total * UNIT), 0, low, tuple(found.get(p, 0) for p in range(low, high + 1)), {}, edges)
+    counts = tuple(found.get(p, 0) for p in range(low, high + 1))
+    return Sample(sum(found.values()), round(total * UNIT), _squares(rows, zero, total), low, counts, {}, edges)
+
+
+def _squares(rows: Sequence[tuple[int, int]], zero: int, total: float) -> int:
+    """
+    The most that squares can add up to: all at the edge after their own, for a bound may have been taken for the one below it;
+    above the last, one observation with all that is left of the sum.
+    """
+    most, left, lower = zero * _unit(EDGES[0]) ** 2, total, 0.0
+    for place, count in rows:
+        if place < OVERFLOW:
+            most += count * _unit(EDGES[min(place + 1, OVERFLOW - 1)]) ** 2
+            left -= count * lower
+            lower = EDGES[place]
+        elif count:
+            most += max(_unit(left), 0) ** 2
+    return most
+
+
+def _unit(value: float) -> int:
+    return round(value * UNIT)

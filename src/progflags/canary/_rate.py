@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from progflags.canary._sketch import LARGEST
+
 __all__ = ["Rate"]
 
 
@@ -28,8 +30,8 @@ class Rate:
             value = getattr(self, name)
             if value is None and name != "events":
                 continue
-            if isinstance(value, (bool, str)) or value is None or not math.isfinite(value) or value < 0:
-                raise ValueError(f"{name} of a Rate is a finite number of 0 or more, not {value!r}")
+            if isinstance(value, (bool, str)) or value is None or not 0 <= value <= LARGEST:
+                raise ValueError(f"{name} of a Rate is a finite number from 0 to {LARGEST:g}, not {value!r}")
         if self.trials is not None and self.events > self.trials:
             raise ValueError(f"{self.events:g} events in {self.trials:g} trials are impossible: for counts per time give exposure=")
 

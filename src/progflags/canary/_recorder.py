@@ -22,6 +22,7 @@ from progflags.events import Bus, Called, Exposed, Served, Tracked
 
 __all__ = ["Recorder"]
 
+_MOST: Final = 10**12  # equal observations at once: nine million times that fit into the counters
 _FLAGS: Final = 10_000  # flags counted at once; beyond it new ones are refused, and said so
 
 
@@ -98,7 +99,7 @@ class Recorder:
         count = self._count_of(flag)
         if count is None:
             return
-        if isinstance(n, bool) or not isinstance(n, int) or n < 1 or not isinstance(arm, str) or not _truth(error):
+        if not _many(n) or not isinstance(arm, str) or not _truth(error):
             self._reject(count, arm)
             return
         who = unit if isinstance(unit, bytes) else unit_bytes(unit)
@@ -119,11 +120,8 @@ class Recorder:
             self._alarm(flag, count.revision)
 
     def _events(self, count: Count, arm: str, events: Mapping[str, float] | Iterable[str], n: int, unit: bytes | None) -> None:
-        named: Mapping[Any, Any] = (
-            events if isinstance(events, Mapping) else dict.fromkeys([events] if isinstance(events, str) else events, 1.0)
-        )
-        for name, value in named.items():
-            if not isinstance(name, str) or not isinstance(value, (int, float)) or not abs(value) <= LARGEST:
+        for name, value in _named(events):
+            if not _text(name) or not isinstance(value, (int, float)) or not abs(value) <= LARGEST:
                 count.arm(arm).rejected += n
             elif value and unit is not None:
                 count.credit(arm, name, unit, float(value))
@@ -133,8 +131,11 @@ class Recorder:
 
     def observe(self, flag: str, name: str, value: float, *, arm: str, n: int = 1, revision: int | None = None) -> None:
         """Add `value` to the sample `name` of an arm: what a gate with a `quantile` or `kind="mean"` on that name looks at."""
-        count = self._counts.get(flag) if revision is not None else self._count_of(flag)
+        count = self._count_of(flag) if revision is None else self._counts.get(flag)
         if count is None or (revision is not None and count.revision != revision):
+            return
+        if not _many(n) or not (_text(arm) and _text(name)):
+            self._reject(count, arm)
             return
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= LARGEST:
             self._reject(count, arm, n)
@@ -145,10 +146,12 @@ class Recorder:
         with count.lock:
             count.arm(arm if isinstance(arm, str) else CONTROL).rejected += n
 
-    def _count_of(self, flag: str) -> Count | None:
+    def _count_of(self, flag: object) -> Count | None:
         """What is being counted for `flag`; by hand one may record before any rollout began, which is revision 0."""
+        if not isinstance(flag, str):
+            return None
         count = self._counts.get(flag)
-        if count is None and isinstance(flag, str):
+        if count is None:
             self.count(flag, 0)
             count = self._counts.get(flag)
         return count
@@ -216,6 +219,27 @@ class Recorder:
     def _start_over(self) -> None:
         """In a forked child: new locks (one may have been held), no counts (the parent still reports them)."""
         self._counts = {flag: count.blank() for flag, count in self._counts.items()}
+
+
+def _text(name: object) -> bool:
+    return isinstance(name, str) and bool(name)
+
+
+def _many(n: object) -> bool:
+    return isinstance(n, int) and not isinstance(n, bool) and 1 <= n <= _MOST
+
+
+def _named(events: Mapping[str, float] | Iterable[str]) -> list[tuple[Any, Any]]:
+    """Events with their values; what is no collection of names is one name that can't be."""
+    if isinstance(events, Mapping):
+        return list(events.items())
+    if isinstance(events, str):
+        return [(events, 1.0)]
+    try:
+        names = list(events)
+    except TypeError:
+        return [(None, 1.0)]
+    return [(name, 1.0) for name in dict.fromkeys(name if isinstance(name, str) else None for name in names)]
 
 
 def _truth(error: object) -> bool:

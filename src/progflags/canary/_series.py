@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -107,8 +107,8 @@ def of_side(side: Any) -> Mapping[str, Any]:
         from progflags.canary._files import from_columns
 
         return from_columns({str(name): list(side[name]) for name in side.columns})
-    if isinstance(side, Mapping):
-        return side
+    if isinstance(side, Mapping):  # several gates may read what can be gone through only once
+        return {name: list(data) if isinstance(data, Iterator) else data for name, data in side.items()}
     raise TypeError(f"a side is a mapping of metrics, a DataFrame or the path of a file; not {type(side).__name__}")
 
 

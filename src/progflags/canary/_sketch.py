@@ -128,10 +128,22 @@ class Sample:
             return EDGES[0]
         return math.inf if place >= OVERFLOW else math.sqrt(EDGES[place - 1] * EDGES[place])
 
-    def more_than(self, threshold: float) -> int:
-        """How many were above `threshold`: exact where a gate asked for it before, else at the next bucket edge up."""
+    def more_than(self, threshold: float, *, few: bool = True) -> int:
+        """
+        How many were above `threshold`: exact where a gate asked for it before.
+
+        Else at the next edge up, which may be too `few`; or down, too many: whichever is no help to the test that asks.
+        """
         exact = self.over.get(threshold)
-        return self.above(min(position(threshold), OVERFLOW - 1)) if exact is None else exact
+        if exact is not None:
+            return exact
+        place = min(position(threshold), OVERFLOW - 1)
+        if not few and EDGES[place] > threshold:
+            place -= 1
+        if place < 0 or (not few and self.edges and place < self.edges[0]):
+            return self.n
+        place = self.snapped(place, up=few)
+        return self.above(place) if place < OVERFLOW else 0
 
     def merge(self, other: Sample) -> Sample:
         """Both samples as one. Exact, in any order; merging an empty one changes nothing."""
@@ -147,14 +159,18 @@ class Sample:
         low = min((s.base for s in (self, other) if s.counts), default=0)
         high = max((s.base + len(s.counts) for s in (self, other) if s.counts), default=0)
         base, counts = _trim(low, list(map(op, _spread(self, low, high), _spread(other, low, high))))
-        over = {t: op(self.over.get(t, 0), other.over.get(t, 0)) for t in {**self.over, **other.over}}
+        # Exact only where both were asked: a zero for the one that was not would call all of its own fast enough.
+        asked = [t for t in {**self.over, **other.over} if all(t in s.over or not s.n for s in (self, other))]
+        over = {t: op(self.over.get(t, 0), other.over.get(t, 0)) for t in asked}
         edges = _common(self, other)
         return Sample(op(self.n, other.n), op(self.total, other.total), op(self.squares, other.squares), base, counts, over, edges)
 
-    def snapped(self, place: int) -> int:
-        """The first position from `place` on at which counts are exact: a threshold is moved up, never interpolated."""
+    def snapped(self, place: int, *, up: bool = True) -> int:
+        """The first position from `place` on, up or down, at which counts are exact: a threshold is moved, never interpolated."""
         if not self.edges:
             return place
+        if not up:
+            return self.edges[at - 1] if (at := bisect_right(self.edges, place)) else 0
         at = bisect_left(self.edges, place)
         return self.edges[at] if at < len(self.edges) else OVERFLOW
 

@@ -267,13 +267,13 @@ class Count:
         after = self._had[key] = (before or 0) + worth
         self.arm(name).event(event, Moments(int(before is None), worth, after * after - (before or 0) ** 2))
 
-    def window(self, readings: Mapping[str, float]) -> Window:
-        """Everything so far as an immutable value, with one more reading of each gauge."""
+    def window(self, readings: Mapping[str, float | None]) -> Window:
+        """Everything so far as an immutable value, with one more reading of each gauge that has one."""
         with self.lock:
             self.fold()
             for name, reading in readings.items():
-                worth = exact(reading)
-                self.gauges[name] = self.gauges.get(name, _NO).merge(Moments(1, worth, worth * worth))
+                worth = exact(reading or 0.0)
+                self.gauges[name] = self.gauges.get(name, _NO).merge(_NO if reading is None else Moments(1, worth, worth * worth))
             return Window(self.flag, self.revision, {name: arm.totals() for name, arm in self.arms.items()}, dict(self.gauges))
 
 

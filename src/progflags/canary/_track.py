@@ -52,6 +52,10 @@ class Track:
         now = self._wealth(logs)
         return Track(logs, max(self.best, now), now, self.batches + 1, self.restarts, self.copies, self.cash)
 
+    def into(self, points: int) -> Track:
+        """The same wealth in the hands of another test, spread evenly over its bets; without restarts, for their stakes are in it."""
+        return replace(self, logs=(self.now,) * points, restarts=-1, copies=(), cash=0.0)
+
     def say(self, now: float) -> Track:
         """The track of a test that computes its evidence from totals: note where it stands."""
         return replace(self, now=now, best=max(self.best, now), batches=self.batches + 1)

@@ -17,7 +17,7 @@ CANDIDATE: Final = "candidate"
 @dataclass(frozen=True, slots=True)
 class Window:
     """
-    Both arms' totals since counting began at `revision` of `flag`, and the readings of gauges meanwhile.
+    Both arms' totals since counting began at `revision` of `flag`, and the readings of gauges meanwhile: none of a silent one.
 
     Cumulative: a batch is `later.minus(earlier)`. `workers` names the processes that are in it, so that a subtraction can
     tell a vanished worker from negative traffic. `merge` is exact, commutative and associative.
@@ -40,7 +40,7 @@ class Window:
     @property
     def empty(self) -> bool:
         """Whether nothing at all was observed."""
-        return not self.gauges and all(totals == NOTHING for totals in self.arms.values())
+        return not any(gauge.n for gauge in self.gauges.values()) and all(totals == NOTHING for totals in self.arms.values())
 
     def samples(self, arm: str) -> int:
         """How many observations `arm` has."""
@@ -77,7 +77,7 @@ class Window:
         whole = set(earlier.workers) <= set(self.workers)
         if not (whole and all(t.sound for t in arms.values()) and all(g.sound for g in gauges.values())):
             return Window(self.flag, self.revision, workers=self.workers)
-        return Window(self.flag, self.revision, arms, {name: g for name, g in gauges.items() if g.n}, self.workers)
+        return Window(self.flag, self.revision, arms, gauges, self.workers)
 
     def of(self, worker: str) -> Window:
         """The same window, said to come from `worker`."""
