@@ -67,7 +67,7 @@ def test_flipped_bytes_change_no_share_silently_and_stop_no_flag(tmp_path):
     flags._store._file._let_go()
     whole, kept, before = path.read_bytes(), documents(path), served(flags)
     noticed = 0
-    for _ in range(size(40, full=500)):
+    for _ in range(size(250, full=500)):
         torn = bytearray(whole)
         at = chance.randrange(len(torn))
         torn[at] ^= 1 << chance.randrange(8)
@@ -79,7 +79,7 @@ def test_flipped_bytes_change_no_share_silently_and_stop_no_flag(tmp_path):
             noticed += 1
             assert path.read_bytes() == torn  # neither repaired nor replaced
         assert served(flags) == before
-    assert noticed > size(40, full=500) / 10
+    assert noticed > size(250, full=500) / 10
     path.write_bytes(whole)
     flags.close()
 
