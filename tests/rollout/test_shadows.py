@@ -99,6 +99,23 @@ def test_a_row_that_cannot_be_read_is_left_out(fleet):
     assert [step.percent for step in fleet[0].rollouts.tick()] == [10]
 
 
+@pytest.mark.parametrize("stepped", [86_400, -86_400], ids=["forward", "back"])
+def test_a_clock_that_is_set_makes_no_shadow_shorter_and_none_endless(stepped):
+    """A day on the wall is no day of shadowing, and a day back none that was not; a restart goes on where the start was."""
+    house = House(tables={FLAG: rollout_table(dark_launch="24h")})
+    house.rollouts.shadow(FLAG, lambda: "SAFE")
+    house.rollouts.start(FLAG)
+    house.clock.advance("1h")
+    house.clock.step_wall(stepped)
+    assert house.rollouts.tick() == ()
+    house.clock.advance("22h")
+    assert house.rollouts.tick() == ()
+    house.clock.advance("1h")
+    house.rollouts.tick()
+
+    assert house.status().state is State.RAMPING
+
+
 def test_it_is_one_or_the_other(house):
     with pytest.raises(ValueError, match="say one of them"):
         house.rollouts.shadow(FLAG)

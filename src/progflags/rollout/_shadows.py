@@ -55,6 +55,7 @@ class Shadows:
         self._verdicts: dict[str, Callable[[], object]] = {}
         self._fleets: dict[str, _Fleet] = {}
         self._listening = False
+        self._met: dict[str, tuple[int, float, float, float]] = {}  # by flag: run and since, seconds waited then, and when that was
         self.after_fork()
         in_child(self)
 
@@ -139,6 +140,18 @@ class Shadows:
             bad, n = bad + one, n + of
         return bad, n
 
+    def _waited(self, record: Record) -> float:
+        """
+        Seconds since the start: by the wall clock when this process first met the run, on its own monotonic clock from there.
+
+        So a clock that is set forward makes no shadow of a day out of one of a minute, and a restart does not begin it anew.
+        """
+        run, since, waited, at = self._met.get(record.flag, (-1, 0.0, 0.0, 0.0))
+        if (run, since) != (record.run, record.since):
+            waited, at = max(0.0, self._clock.now() - record.since), self._clock.monotonic()
+            self._met[record.flag] = (record.run, record.since, waited, at)
+        return waited + self._clock.monotonic() - at
+
     def closed(self, record: Record) -> str:
         """Why a dark launch keeps the first stage from beginning; empty when it does not."""
         if record.plan.dark_launch is None or record.stage >= 0:
@@ -153,8 +166,7 @@ class Shadows:
         state = str(getattr(said, "state", said))
         if state != "SAFE":
             return f"its dark launch is {state}, not SAFE"
-        waited = self._clock.now() - record.since if record.state is State.SCHEDULED else 0.0
-        left = record.plan.dark_launch - waited
+        left = record.plan.dark_launch - (self._waited(record) if record.state is State.SCHEDULED else 0.0)
         return f"its dark launch goes on for another {span(left)}" if left > 0 else ""
 
 
