@@ -18,7 +18,8 @@ store yet is in `rolling_back` in the process that knows of it, which serves nob
 such a retry, asked for before its time: it begins by itself when the cool-down is over.
 
 *A pause stops the climb, not the watching.* Paused, held, or waiting for approval, evidence is still gathered and judged,
-for an approval asked on Friday must not blind us until Monday. Only the bake stands still.
+for an approval asked on Friday must not blind us until Monday. Only in a pause the
+bake stands still: what is held may still bake, and pass.
 
 *100 % is no stage.* With everybody on the candidate there is no control arm, and a comparison could never pass. Passing
 the last stage therefore sets the share to full and starts the watch, which ends by time, or by a rollback.
