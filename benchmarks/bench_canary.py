@@ -10,6 +10,7 @@ import time
 from progflags._clock import SYSTEM
 from progflags.canary import Evidence, Gate, Recorder, Window, judge
 from progflags.canary._sketch import Sample, Tally
+from progflags.canary._tallies import Count
 from progflags.canary._totals import Moments, Totals, exact
 from progflags.events import Bus, Called, Exposure, Served
 
@@ -73,6 +74,16 @@ def recording(n: int = 100_000) -> None:
         print(f"{name:<52}{1e9 * cost:>9.0f} ns   {cost / bare:>5.1f} × the floor")
 
 
+def meeting(n: int = 200_000) -> None:
+    count, units = Count("f", 1, {}), [b"%d" % unit for unit in range(n)]
+    for unit in units[: n // 2]:  # twice as many as are remembered
+        count.meet("control", unit)
+    start = time.process_time()
+    for unit in units[n // 2 :]:
+        count.meet("control", unit)
+    print(f"{'a new unit met where an old one is forgotten':<52}{2e9 * (time.process_time() - start) / n:>9.0f} ns")
+
+
 def batch(rng: random.Random, n: int) -> Window:
     arms = {}
     for name in ("control", "candidate"):
@@ -116,6 +127,7 @@ def memory() -> None:
 
 def main() -> None:
     recording()
+    meeting()
     judging()
     memory()
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from progflags.canary import CanaryAnalyzer, CanaryConfig, Decision, Evidence, Gate, Rate, Recorder, Window, explicit, exponential, judge
+from progflags.canary import Decision, Evidence, Gate, Recorder, Window, explicit, exponential, judge
 from progflags.canary._sketch import Sample, bucket_index
 from progflags.canary._totals import Moments, Totals, exact
 from progflags.events import Bus
@@ -284,98 +284,3 @@ def test_an_event_without_a_usable_name_stops_no_anomaly_gate(name):
     verdict = judged(Gate("*", anomaly=False), [Window("f", 1, {"control": odd, "candidate": arm(1000, 300)})] * 12)
 
     assert verdict.decision == Decision.ROLLBACK
-
-
-# -- what is recorded and handed over --------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "nonsense",
-    [
-        {"seconds": 0.1, "n": 10**19},
-        {"n": 10**400},
-        {"events": 5},
-        {"events": [["bought"]]},
-        {"events": [{}]},
-        {"events": {"": 1.0}},
-    ],
-    ids=str,
-)
-def test_whatever_is_recorded_nothing_is_raised(nonsense):
-    """Not by `record`, and not by the next look."""
-    recorder = Recorder(Bus(), ManualClock())
-
-    recorder.record("f", arm="candidate", **nonsense)
-
-    assert recorder.window("f").candidate.rejected >= 1
-    assert judge(Evidence.start([Gate("*", anomaly=False)]).add(recorder.window("f")), baked=0, bake=1)
-
-
-@pytest.mark.parametrize(
-    "nonsense", [{"n": 10**19}, {"n": -5}, {"n": 0}, {"n": "x"}, {"n": True}, {"arm": []}, {"name": []}, {"name": ""}], ids=str
-)
-def test_whatever_is_observed_nothing_is_raised_and_nothing_is_counted(nonsense):
-    recorder = Recorder(Bus(), ManualClock())
-    told = {"name": "size", "arm": "control", **nonsense}
-
-    recorder.observe("f", told.pop("name"), 1.0, **told)
-
-    assert recorder.window("f").control.rejected == 1
-    assert not recorder.window("f").control.samples
-
-
-def test_a_flag_that_is_no_name_is_not_counted():
-    recorder = Recorder(Bus(), ManualClock())
-    for flag in ([], None, 5, b"f"):
-        recorder.record(flag, arm="control")
-        recorder.observe(flag, "size", 1.0, arm="control")
-        assert recorder.window("f") is None
-
-
-def test_a_hundredth_percentile_is_not_a_tenth():
-    """p100 read as 0.100 would watch the fastest tenth."""
-    for metric in ("p100_latency", "p1000_latency"):
-        with pytest.raises(ValueError, match="the largest of all"):
-            Gate(metric, max=1.0)
-    assert Gate("p10_latency", max=1.0).quantile == 0.1
-
-
-@pytest.mark.parametrize("failed", ["timeout", "2", "500", "1;"])
-def test_a_failure_that_is_spelled_out_is_not_left_out(tmp_path, failed):
-    """A file whose errors say what they are has no errors, if those rows are skipped; it is refused, and says where."""
-    path = tmp_path / "canary.csv"
-    path.write_text("seconds,error\n0.1,0\n0.1,\n" + f"0.1,{failed}\n" * 9, encoding="utf-8")
-
-    with pytest.raises(ValueError, match=r"canary\.csv: request 3: error is 0 or 1"):
-        CanaryAnalyzer([Gate("error_rate", max=0.5)]).analyze(path, path)
-
-
-def test_outcomes_of_requests_are_a_rate():
-    """An array of 0 and 1 where a rate is asked for is judged as the rate it is; other numbers hold and say why."""
-    analyzer = CanaryAnalyzer(CanaryConfig([Gate("error_rate", max_increase=0.5)]))
-    good, bad = [0] * 990 + [1] * 10, [False] * 900 + [True] * 100
-
-    assert analyzer.analyze({"error_rate": good}, {"error_rate": bad}).to_dict() == (
-        analyzer.analyze({"error_rate": Rate(10, 1000)}, {"error_rate": Rate(100, 1000)}).to_dict()
-    )
-    assert analyzer.analyze({"error_rate": [good] * 9}, {"error_rate": [bad] * 9}).decision == Decision.ROLLBACK
-    odd = analyzer.analyze({"error_rate": [0.01, 0.02]}, {"error_rate": [0.3, 0.4]})
-    assert odd.decision == Decision.HOLD
-    assert "numbers are no rate" in odd.reason
-
-
-def test_what_can_be_gone_through_only_once_serves_every_gate():
-    """A generator given to two gates was nothing to the second."""
-    data = [index % 97 / 100 for index in range(2000)]
-    analyzer = CanaryAnalyzer([Gate("p99_latency", max_increase=0.5), Gate("latency", kind="mean", max_increase=0.5)])
-
-    once = analyzer.analyze({"latency": iter(data)}, {"latency": iter(data)})
-
-    assert once.to_dict() == analyzer.analyze({"latency": data}, {"latency": data}).to_dict()
-
-
-@pytest.mark.parametrize("wrong", [Rate, lambda events, trials: Rate(events, exposure=trials)])
-def test_a_rate_beyond_all_arithmetic_is_refused(wrong):
-    """Its evidence was not a number."""
-    with pytest.raises(ValueError, match="1e\\+100"):
-        wrong(1e200, 1e250)

@@ -14,7 +14,7 @@ from progflags.canary._gate import ANY, Gate
 from progflags.canary._judge import judge
 from progflags.canary._outcome import CanaryReport
 from progflags.canary._rate import Rate
-from progflags.canary._series import Series, of_side, series_for
+from progflags.canary._series import Series, of_side, outcomes, series_for
 from progflags.canary._sketch import Sample
 from progflags.canary._tallies import thresholds
 from progflags.canary._totals import Moments, Totals, exact
@@ -81,7 +81,7 @@ class CanaryAnalyzer:
     def _sequential(self, gates: tuple[Gate, ...], baseline: Mapping[str, Any], canary: Mapping[str, Any]) -> CanaryReport:
         pairs: dict[str, tuple[Gate, Series | None, Series | None]] = {}
         for gate in gates:
-            pairs.setdefault(_key(gate), (gate, *_matched(*(_outcomes(gate, series_for(gate, side)) for side in (baseline, canary)))))
+            pairs.setdefault(_key(gate), (gate, *_matched(*(outcomes(gate, series_for(gate, side)) for side in (baseline, canary)))))
         modes = {gate.metric: "ratio" if _single(b) and _single(c) else "bet" for gate, b, c in pairs.values() if _rates(b) or _rates(c)}
         warm = min((_warm(b) for _, b, _ in pairs.values() if b is not None and b.values and b.whole), default=_WARM)
         evidence = Evidence.start(gates, self.config.alpha, modes=modes, restarts=False, warm=warm, looks=int(self.config.look))
@@ -99,7 +99,8 @@ def _spelled_out(gate: Gate, sides: tuple[Mapping[str, Any], Mapping[str, Any]],
     """The gate for each metric it means, and both ways round where any difference counts."""
     if gate.metric == ANY:
         names = sorted({*sides[0], *sides[1]})
-        return [_anomaly(gate, name, next(side[name] for side in sides if name in side)) for name in names]
+        every = [_anomaly(gate, name, next(side[name] for side in sides if name in side)) for name in names]
+        return every or [gate]  # of nothing: it holds, as it does in a rollout
     if gate.kind == Kind.GAUGE and gate.relative:
         gate = replace(gate, kind=Kind.MEAN)  # here both sides have readings of their own
     if alternative == "two-sided" and gate.relative and gate.anomaly is None:
@@ -129,13 +130,6 @@ def _matched(b: Series | None, c: Series | None) -> tuple[Series | None, Series 
     if b is not None and c is not None and b.rates and c.rates and 1 in {len(b.rates), len(c.rates)} and len(b.rates) != len(c.rates):
         return replace(b, rates=(b.pooled,), whole=True), replace(c, rates=(c.pooled,), whole=True)
     return b, c
-
-
-def _outcomes(gate: Gate, series: Series | None) -> Series | None:
-    """Where a rate is asked for, an array of 0 and 1 is one: each request's outcome."""
-    if gate.kind != Kind.RATE or series is None or not set(series.flat) <= {0.0, 1.0} or not series.flat:
-        return series
-    return replace(series, values=(), rates=tuple(Rate(sum(batch), len(batch)) for batch in series.values))
 
 
 def _rates(series: Series | None) -> bool:

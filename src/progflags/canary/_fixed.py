@@ -20,7 +20,7 @@ from progflags.canary._config import CanaryConfig
 from progflags.canary._exact import at_least, at_most, conditional_p
 from progflags.canary._gate import Gate
 from progflags.canary._outcome import CanaryReport
-from progflags.canary._series import Series, series_for
+from progflags.canary._series import Series, outcomes, series_for
 from progflags.canary._verdict import MetricResult, Verdict
 from progflags.canary._words import Decision, Kind, Policy, Severity
 
@@ -78,7 +78,7 @@ def fixed(config: CanaryConfig, gates: Sequence[Gate], baseline: Mapping[str, An
     findings = []
     for gate in gates:
         alpha = config.alpha * (gate.weight / weights if gate.critical else 1.0)
-        b, c = series_for(gate, baseline), series_for(gate, canary)
+        b, c = (outcomes(gate, series_for(gate, side)) for side in (baseline, canary))
         several = claims(gate)
         found = [_finding(config, claim, alpha / len(several), b, c) for claim in several]
         findings.append(min(found, key=lambda one: (_RANK[one.decision], one.p_value if one.p_value is not None else 2.0)))
@@ -94,9 +94,10 @@ _RANK = {Decision.ROLLBACK: 0, Decision.HOLD: 1, Decision.PASS: 2}
 
 
 def _finding(config: CanaryConfig, claim: Claim, alpha: float, b: Series | None, c: Series | None) -> MetricResult:
-    values = [None if series is None or not series.n else _value(claim, series) for series in (b, c)]
+    wrong = _unfit(claim, b, c)
+    values = [None if series is None or not series.n or wrong else _value(claim, series) for series in (b, c)]
     p = _p_value(claim, b, c, config.alternative) if values[1] is not None and (values[0] is not None or not claim.relative) else None
-    decision, reason = _decide(config, claim, alpha, (b, c), (values[0], values[1]), p)
+    decision, reason = (Decision.HOLD, wrong) if wrong else _decide(config, claim, alpha, (b, c), (values[0], values[1]), p)
     effect = _effect(values[0], values[1])
     n_b, n_c = (0 if series is None else int(series.n) for series in (b, c))
     return MetricResult(
@@ -120,6 +121,14 @@ def _finding(config: CanaryConfig, claim: Claim, alpha: float, b: Series | None,
         n_canary=n_c,
         _interval=lambda: _interval(claim, b, c, values[0], 1 - config.alpha),
     )
+
+
+def _unfit(claim: Claim, b: Series | None, c: Series | None) -> str:
+    """Why the sides can't be held against one another; empty when they can. A quantile or a mean is of values, a rate of one thing."""
+    rated = [bool(series.rates) for series in (b, c) if series is not None and series.n]
+    if any(rated) and claim.kind in {Kind.QUANTILE, Kind.MEAN}:
+        return f"{claim.gate.metric}: a {claim.kind} is of numbers, and a rate is none"
+    return "" if len(set(rated)) < 2 else f"{claim.gate.metric}: a rate on one side and numbers on the other"
 
 
 def _value(claim: Claim, series: Series) -> float:

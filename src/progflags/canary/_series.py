@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 from progflags.canary._gate import Gate
 from progflags.canary._rate import Rate
 from progflags.canary._sketch import LARGEST
+from progflags.canary._words import Kind
 
-__all__ = ["DROPPED", "Series", "of_side", "series_for"]
+__all__ = ["DROPPED", "Series", "of_side", "outcomes", "series_for"]
 
 DROPPED: Final = 0.01  # of a side's values; above it nothing may pass
 
@@ -119,3 +120,10 @@ def series_for(gate: Gate, side: Mapping[str, Any]) -> Series | None:
         if side.get(name) is not None:
             return Series.of(side[name], signed=str(gate.kind) == "mean")
     return None
+
+
+def outcomes(gate: Gate, series: Series | None) -> Series | None:
+    """Where a rate is asked for, an array of 0 and 1 is one: each request's outcome."""
+    if gate.kind != Kind.RATE or series is None or not set(series.flat) <= {0.0, 1.0} or not series.flat:
+        return series
+    return replace(series, values=(), rates=tuple(Rate(sum(batch), len(batch)) for batch in series.values))
