@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
 from progflags.context import Context, bind
+from progflags.darklaunch._lent import OneThread, watch
 from progflags.darklaunch.shadow import Shadow, enter
 
 __all__ = ["shadowed"]
@@ -21,27 +22,36 @@ def shadowed(shadow: Shadow, guards: tuple[Any, ...], who: Context | None) -> It
     Entered inside a *copy* of the caller's context, so what is set here the caller never sees. `who` was asking when the
     call began: the request may be over by now, and its scope with it.
     """
+    watch()
     with ExitStack() as stack:
         stack.enter_context(enter(shadow))
         stack.enter_context(bind(who, fresh=True, silent=True))
-        _leave_the_callers_thread()
+        _leave_the_callers_thread(shadow, stack)
         stack.enter_context(_telemetry(shadow))
         for guard in guards:
             stack.enter_context(guard(shadow))
         yield
 
 
-def _leave_the_callers_thread() -> None:
+def _leave_the_callers_thread(shadow: Shadow, stack: ExitStack) -> None:
     """
     Don't queue behind the request in asgiref's one thread per request: the control's next `sync_to_async` would wait for
     whatever the shadow does there. Measured with Django: 295 ms behind a 300 ms shadow, 2 ms without.
+
+    The shadow gets one thread as well, of those lent to shadows: one of asgiref's own would keep the process alive.
     """
     asgiref = sys.modules.get("asgiref.sync")
     if asgiref is None:
         return
     variable = getattr(asgiref.SyncToAsync, "thread_sensitive_context", None)
-    if variable is not None:
-        variable.set(asgiref.ThreadSensitiveContext())
+    if variable is None:
+        return
+    own = asgiref.ThreadSensitiveContext()
+    variable.set(own)
+    executors = getattr(asgiref.SyncToAsync, "context_to_thread_executor", None)
+    if executors is not None and shadow.due is not None:
+        executors[own] = thread = OneThread(shadow.due)
+        stack.callback(thread.end)
 
 
 def _telemetry(shadow: Shadow) -> AbstractContextManager[Any]:

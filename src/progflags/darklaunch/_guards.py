@@ -5,7 +5,8 @@ What a shadow may not do: guards that refuse effects, and count each one they re
 
 A refused effect raises `shadow.Blocked` in the candidate and makes the call's outcome `guard_blocked`: what the candidate
 would have answered is not known. Guards look at a context variable, so they refuse in the shadow's thread, its tasks and
-the threads those hand work to, and nowhere else; the rest of the process pays one look-up per call.
+the pools those hand work to, and nowhere else; the rest of the process pays one look-up per call. A bare
+`threading.Thread` begins with an empty context: what a candidate starts there is out of their sight.
 
 Writes that must be exercised belong in a migration with stages (see progflags.darklaunch.Migration), not in a shadow.
 """
@@ -13,17 +14,16 @@ Writes that must be exercised belong in a migration with stages (see progflags.d
 from __future__ import annotations
 
 import functools
-import inspect
-import re
 import sys
-import threading
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
-from importlib import import_module
 from typing import Any, Final
 
 from progflags.darklaunch._marker import header
+from progflags.darklaunch._places import checked, replace
+from progflags.darklaunch._sql import reads_only, verb
 from progflags.darklaunch.shadow import Shadow
 
 __all__ = [
@@ -38,11 +38,8 @@ __all__ = [
     "tasks",
 ]
 
+#: Those made here are functions of this module with their arguments, so that they can follow a candidate into its process.
 Guard = Callable[[Shadow], AbstractContextManager[None]]
-
-_SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
-_lock = threading.Lock()
-_installed: set[str] = set()
 
 
 class _Switch:
@@ -65,81 +62,56 @@ class _Switch:
             self._here.reset(token)
 
 
-def _once(name: str, install: Callable[[], object]) -> None:
-    with _lock:
-        if name not in _installed:
-            install()
-            _installed.add(name)
-
-
 # SQL.
 
-_LEADING: Final = re.compile(r"(?:\s|--[^\n]*\n|/\*.*?\*/|\()*([a-zA-Z]+)", re.DOTALL)
-_READS: Final = frozenset({"SELECT", "WITH", "SHOW", "EXPLAIN", "DESCRIBE", "VALUES", "TABLE"})
-_CONTROLS: Final = frozenset({"SAVEPOINT", "RELEASE", "ROLLBACK", "BEGIN", "START", "COMMIT", "SET", "END"})
-_WRITES: Final = re.compile(
-    r"\b(?:INSERT|UPDATE|DELETE|MERGE|REPLACE|TRUNCATE|INTO|ALTER|CREATE|DROP|GRANT|CALL|LOCK|NEXTVAL|SETVAL|PG_ADVISORY\w*|ANALYZE)\b",
-    re.IGNORECASE,
-)
-_QUOTED: Final = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|`[^`]*`|--[^\n]*|/\*.*?\*/", re.DOTALL)
-
-
-def reads_only(sql: str) -> bool:
-    """
-    Whether a statement can only read. Cautious: a locking SELECT, a WITH that writes, a sequence's nextval are no reads.
-
-    It looks at words, so a function with effects called by a SELECT passes; a read-only database role is the stronger guard.
-    """
-    leading = _LEADING.match(sql)
-    word = "" if leading is None else leading.group(1).upper()
-    if word in _CONTROLS:
-        return True
-    plain = _QUOTED.sub(" ", sql)
-    return word in _READS and not _WRITES.search(plain) and ";" not in plain.rstrip().rstrip(";")
-
-
-def _verb(sql: Any) -> str:
-    leading = _LEADING.match(sql) if isinstance(sql, str) else None
-    return "SQL" if leading is None else f"SQL {leading.group(1).upper()}"
-
-
 _django = _Switch("django")
-_sqlalchemy = _Switch("sqlalchemy")
 
 
 def django_readonly() -> Guard:
-    """Refuse every statement but reads, on every Django connection the shadow uses."""
-    _once("django", _watch_django)
+    """
+    Refuse every statement but reads, on every Django connection the shadow uses; stored procedures, scripts and COPY too.
 
-    @contextmanager
-    def guard(shadow: Shadow) -> Iterator[None]:
-        from django.db import connections
+    A driver's own connection (`connection.connection`) goes round Django, and so round this.
+    """
+    _watch_django()
+    return _django_readonly
 
-        for connection in connections.all(initialized_only=True):
-            _wrap_django(connection)
-        with _django(shadow):
-            yield
 
-    return guard
+@contextmanager
+def _django_readonly(shadow: Shadow) -> Iterator[None]:
+    _watch_django()
+    with _django(shadow):
+        yield
 
 
 def _watch_django() -> None:
-    from django.db.backends.signals import connection_created
-
-    # A shadow's coroutine does its queries in threads, and those open connections of their own.
-    connection_created.connect(lambda connection, **_: _wrap_django(connection), weak=False, dispatch_uid="progflags.shadow")
-
-
-def _wrap_django(connection: Any) -> None:
-    if _refuse_django not in connection.execute_wrappers:
-        connection.execute_wrappers.append(_refuse_django)
+    # On the class: Django's own execute_wrappers are a stack that each block pops from, and what is put there in between
+    # is popped in the place of the block's own.
+    for name in ("execute", "executemany", "callproc"):
+        replace(f"django.db.backends.utils:CursorWrapper.{name}", "django", functools.partial(checked, check=_check_django), optional=True)
+    replace("django.db.backends.utils:CursorWrapper.__getattr__", "django", _drivers_own, optional=True)
 
 
-def _refuse_django(execute: Any, sql: Any, params: Any, many: Any, context: Any) -> Any:
+def _check_django(_: Any, sql: Any, *__: Any, **___: Any) -> None:
     shadow = _django.shadow()
     if shadow is not None and not reads_only(str(sql)):
-        raise shadow.block(_verb(sql))
-    return execute(sql, params, many, context)
+        raise shadow.block(verb(sql))
+
+
+def _drivers_own(original: Any) -> Any:
+    """What Django's cursor takes from the driver's by name; some of it writes."""
+
+    @functools.wraps(original)
+    def look_up(cursor: Any, name: str) -> Any:
+        found = original(cursor, name)
+        if name in _DRIVERS and _django.shadow() is not None:
+            return checked(found, functools.partial(_check_django, cursor))
+        return found
+
+    return look_up
+
+
+_DRIVERS: Final = frozenset({"copy", "copy_expert", "copy_from", "executescript", "stream"})
 
 
 def django_rollback(using: str = "default") -> Guard:
@@ -147,20 +119,21 @@ def django_rollback(using: str = "default") -> Guard:
     Let the candidate write, in a transaction that is rolled back. `on_commit` hooks don't run.
 
     What a rollback can't undo happens all the same: locks are taken and waited for, sequences move on, triggers fire. A
-    candidate with `atomic(durable=True)` fails in it. Never for an inline executor inside the caller's own transaction.
+    candidate with `atomic(durable=True)` fails in it. For functions, not for coroutines, whose event loop may not wait for a
+    database. Never for an inline executor inside the caller's own transaction.
     """
+    return functools.partial(_django_rollback, using)
 
-    @contextmanager
-    def guard(_: Shadow) -> Iterator[None]:
-        from django.db import transaction
 
-        with transaction.atomic(using=using):
-            try:
-                yield
-            finally:
-                transaction.set_rollback(True, using=using)
+@contextmanager
+def _django_rollback(using: str, _: Shadow) -> Iterator[None]:
+    from django.db import transaction
 
-    return guard
+    with transaction.atomic(using=using):
+        try:
+            yield
+        finally:
+            transaction.set_rollback(True, using=using)
 
 
 def close_connections() -> None:
@@ -172,62 +145,93 @@ def close_connections() -> None:
 
 
 def sqlalchemy_readonly(engine: Any) -> Guard:
-    """Refuse every statement but reads on this SQLAlchemy engine (of an async engine, its `sync_engine`)."""
+    """
+    Refuse every statement but reads on this SQLAlchemy engine (of an async engine, its `sync_engine`).
+
+    A driver's own connection (`engine.raw_connection()`) goes round SQLAlchemy, and so round this.
+    """
     from sqlalchemy import event
 
     sync = getattr(engine, "sync_engine", engine)
+    if sync not in _engines:
+        switch = _engines[sync] = _Switch("sqlalchemy")
 
-    def before(_connection: Any, _cursor: Any, statement: str, _parameters: Any, _context: Any, _many: bool) -> None:
-        shadow = _sqlalchemy.shadow()
-        if shadow is not None and not reads_only(statement):
-            raise shadow.block(_verb(statement))
+        def before(_connection: Any, _cursor: Any, statement: str, _parameters: Any, _context: Any, _many: bool) -> None:
+            shadow = switch.shadow()
+            if shadow is not None and not reads_only(statement):
+                raise shadow.block(verb(statement))
 
-    event.listen(sync, "before_cursor_execute", before)
-    return _sqlalchemy
+        event.listen(sync, "before_cursor_execute", before)
+    return _engines[sync]
+
+
+_engines: weakref.WeakKeyDictionary[Any, _Switch] = weakref.WeakKeyDictionary()
 
 
 # HTTP.
 
+_SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "CONNECT"})  # CONNECT: the way through a proxy, of no effect itself
 _http = _Switch("http")
 _hosts: ContextVar[frozenset[str]] = ContextVar("progflags.guard.hosts", default=frozenset())
 
 
 def http_safe_methods(allow: Iterable[str] = ()) -> Guard:
     """
-    Refuse requests with effects (POST, PUT, PATCH, DELETE …) through httpx and requests, except to the hosts in `allow`.
+    Refuse requests with effects (POST, PUT, PATCH, DELETE …), except to the hosts in `allow`.
 
-    Requests that go out carry the marker header. Both libraries are watched where they are installed.
+    Watched are httpx, requests and aiohttp, where they are installed, and http.client, through which urllib, urllib3 and what
+    is built on them go; each hop of a redirect too. Through the first three, requests that go out carry the marker header.
     """
-    hosts = frozenset(host.lower() for host in allow)
-    _once("http", _watch_http)
+    _watch_http()
+    return functools.partial(_http_safe_methods, frozenset(host.lower() for host in allow))
 
-    @contextmanager
-    def guard(shadow: Shadow) -> Iterator[None]:
-        token = _hosts.set(hosts)
-        try:
-            with _http(shadow):
-                yield
-        finally:
-            _hosts.reset(token)
 
-    return guard
+@contextmanager
+def _http_safe_methods(hosts: frozenset[str], shadow: Shadow) -> Iterator[None]:
+    _watch_http()
+    token = _hosts.set(hosts)
+    try:
+        with _http(shadow):
+            yield
+    finally:
+        _hosts.reset(token)
 
 
 def _watch_http() -> None:
-    for place in ("httpx:Client.send", "httpx:AsyncClient.send", "requests.sessions:Session.send"):
-        _replace(place, lambda original: _checked(original, _check_request))
+    for place in _CLIENTS:
+        replace(place, "http", functools.partial(checked, check=_check_request), optional=True)
+    replace("aiohttp.client_reqrep:ClientRequest.send", "http", functools.partial(checked, check=_check_hop), optional=True)
+    replace("http.client:HTTPConnection.putrequest", "http", functools.partial(checked, check=_check_line))
+
+
+_CLIENTS: Final = (
+    "httpx:Client.send",
+    "httpx:AsyncClient.send",
+    "httpx:Client._send_single_request",  # each hop of a redirect, each request an Auth makes
+    "httpx:AsyncClient._send_single_request",
+    "requests.sessions:Session.send",
+)
 
 
 def _check_request(_: Any, request: Any, *__: Any, **___: Any) -> None:
-    shadow = _http.shadow()
-    if shadow is None:
-        return
-    url = request.url
-    host = (getattr(url, "host", None) or _host(str(url))).lower()
-    method = str(request.method).upper()
-    if method not in _SAFE and host not in _hosts.get():
-        raise shadow.block(f"HTTP {method}")
-    request.headers.update(header())
+    if _http.shadow() is not None:
+        _check_method(request.method, getattr(request.url, "host", None) or _host(str(request.url)))
+        request.headers.update(header())
+
+
+def _check_hop(request: Any, *_: Any, **__: Any) -> None:
+    _check_request(None, request)
+
+
+def _check_line(connection: Any, method: str, url: str, *_: Any, **__: Any) -> None:
+    if _http.shadow() is not None:  # through a proxy the host is in the URL, or behind a tunnel
+        _check_method(method, _host(url) or getattr(connection, "_tunnel_host", None) or connection.host)
+
+
+def _check_method(method: Any, host: str) -> None:
+    shadow, verb_ = _http.shadow(), str(method).upper()
+    if shadow is not None and verb_ not in _SAFE and host.lower() not in _hosts.get():
+        raise shadow.block(f"HTTP {verb_}")
 
 
 def _host(url: str) -> str:
@@ -248,22 +252,33 @@ _TASKS: Final = (
     "rq.queue:Queue.schedule_job",
     "rq.queue:Queue._enqueue_job",  # what a requeue of a failed job comes to
     "dramatiq.actor:Actor.send_with_options",
-    "dramatiq.brokers.rabbitmq:RabbitmqBroker.enqueue",  # groups and pipelines go to the broker directly
+    "dramatiq.composition:group.run",  # these go to the broker directly, whichever it is
+    "dramatiq.composition:pipeline.run",
+    "dramatiq.brokers.rabbitmq:RabbitmqBroker.enqueue",
     "dramatiq.brokers.redis:RedisBroker.enqueue",
     "dramatiq.brokers.stub:StubBroker.enqueue",
     "huey.api:Huey.enqueue",
     "huey.api:Huey.add_schedule",
     "django.tasks.base:Task.enqueue",
     "django.tasks.base:Task.aenqueue",
+    "django.tasks.backends.dummy:DummyBackend.enqueue",  # asked directly, as default_task_backend can be
+    "django.tasks.backends.immediate:ImmediateBackend.enqueue",
+    "django_tasks.base:Task.enqueue",  # the package that Django's own came from
+    "django_tasks.base:Task.aenqueue",
+    "django.core.mail:send_mass_mail",
     "django.core.mail.message:EmailMessage.send",
-    "django.core.mail.backends.smtp:EmailBackend.send_messages",  # send_mass_mail
+    "django.core.mail.backends.smtp:EmailBackend.send_messages",
     "django.core.mail.backends.locmem:EmailBackend.send_messages",
+    "smtplib:SMTP.sendmail",
 )
 
 
 def tasks() -> Guard:
-    """Refuse to hand work to Celery, RQ, dramatiq, Huey and Django's tasks, and mail to Django: whichever of them is installed."""
-    return refuse(*_TASKS, optional=True)
+    """
+    Refuse to hand work to Celery, RQ, dramatiq, Huey and Django's tasks, and mail to Django and smtplib: whichever of them is
+    installed.
+    """
+    return _refusing(_TASKS, "", optional=True)
 
 
 def refuse(*places: str, effect: str = "", optional: bool = False) -> Guard:
@@ -271,67 +286,40 @@ def refuse(*places: str, effect: str = "", optional: bool = False) -> Guard:
     Refuse calls of these functions: `"package.module:function"` or `"package.module:Class.method"`, methods of subclasses
     included where they inherit it. `optional` leaves out what can't be imported.
 
+    A function is refused under every name it was imported to by now, or is later. One kept elsewhere before, in a table or
+    as a default argument, is not: name a place that it calls.
+
     Raises:
         ImportError, AttributeError: there is no such place, and it is not optional.
     """
-    for place in places:
-        _once(place, functools.partial(_replace, place, functools.partial(_refusing, place), missing_ok=optional))
-    wanted = frozenset(places)
+    return _refusing(places, effect, optional=optional)
 
-    @contextmanager
-    def guard(shadow: Shadow) -> Iterator[None]:
-        token = _refused.set({**(_refused.get() or {}), **dict.fromkeys(wanted, (shadow, effect))})
-        try:
-            yield
-        finally:
-            _refused.reset(token)
 
-    return guard
+def _refusing(places: tuple[str, ...], effect: str, *, optional: bool) -> Guard:
+    _watch(places, optional=optional)
+    return functools.partial(_refuse, places, effect, optional)
+
+
+@contextmanager
+def _refuse(places: tuple[str, ...], effect: str, optional: bool, shadow: Shadow) -> Iterator[None]:
+    _watch(places, optional=optional)
+    token = _refused.set({**(_refused.get() or {}), **dict.fromkeys(places, (shadow, effect))})
+    try:
+        yield
+    finally:
+        _refused.reset(token)
 
 
 _refused: ContextVar[dict[str, tuple[Shadow, str]] | None] = ContextVar("progflags.guard.refused", default=None)
 
 
-def _refusing(place: str, original: Any) -> Any:
-    def check(*_: Any, **__: Any) -> None:
-        here = (_refused.get() or {}).get(place)
-        if here is not None:
-            shadow, effect = here
-            raise shadow.block(effect or place.rpartition(":")[2])
-
-    return _checked(original, check)
+def _watch(places: tuple[str, ...], *, optional: bool) -> None:
+    for place in places:
+        replace(place, "refuse", functools.partial(checked, check=functools.partial(_check_place, place)), optional=optional)
 
 
-def _checked(original: Any, check: Callable[..., None]) -> Any:
-    """`original`, after `check` has had its say."""
-    if inspect.iscoroutinefunction(original):
-
-        @functools.wraps(original)
-        async def later(*args: Any, **kwargs: Any) -> Any:
-            check(*args, **kwargs)
-            return await original(*args, **kwargs)
-
-        return later
-
-    @functools.wraps(original)
-    def function(*args: Any, **kwargs: Any) -> Any:
-        check(*args, **kwargs)
-        return original(*args, **kwargs)
-
-    return function
-
-
-def _replace(place: str, wrap: Callable[[Any], Any], *, missing_ok: bool = True) -> None:
-    """Put a wrapper where `place` says, once per process; what is not installed is left alone."""
-    module, _, path = place.partition(":")
-    *owners, name = path.split(".")
-    try:
-        owner: Any = import_module(module)
-        for step in owners:
-            owner = getattr(owner, step)
-        original = getattr(owner, name)
-    except (ImportError, AttributeError):
-        if missing_ok:
-            return
-        raise
-    setattr(owner, name, wrap(original))
+def _check_place(place: str, *_: Any, **__: Any) -> None:
+    here = (_refused.get() or {}).get(place)
+    if here is not None:
+        shadow, effect = here
+        raise shadow.block(effect or place.rpartition(":")[2])

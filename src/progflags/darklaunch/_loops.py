@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from progflags._fork import in_child
 from progflags.darklaunch._driver import start
 from progflags.darklaunch._lane import Job
+from progflags.darklaunch._lent import lent
 from progflags.darklaunch._outcome import Shed
 
 __all__ = ["AsyncJob", "BackgroundLoop", "Tasks"]
@@ -37,7 +38,7 @@ class Tasks:
         self._running: set[asyncio.Task[Any]] = set()
 
     def room(self) -> Shed | None:
-        return None
+        return lent.room()
 
     def submit(self, job: AsyncJob) -> Shed | None:
         try:
@@ -67,7 +68,7 @@ class BackgroundLoop:
         self._tasks = Tasks()
 
     def room(self) -> Shed | None:
-        return None
+        return lent.room()
 
     def submit(self, job: AsyncJob) -> Shed | None:
         loop = self._loop or self._start()

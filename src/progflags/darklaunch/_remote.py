@@ -120,8 +120,8 @@ class Remote:
 def _flat(path: str) -> str:
     """The path without `.` and `..`, however they are written: somebody on the way would resolve them, above our origin's own path."""
     kept: list[str] = []
-    steps = path.split("/")
-    for step in steps:
+    plain = ""
+    for step in path.split("/"):
         plain = step.lower().replace("%2e", ".")
         if plain == "..":
             del kept[-1:]

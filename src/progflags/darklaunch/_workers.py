@@ -21,7 +21,7 @@ from progflags.darklaunch._lane import Job
 from progflags.darklaunch._outcome import Shed
 from progflags.darklaunch._redact import mute
 
-__all__ = ["GRACE", "Workers"]
+__all__ = ["GRACE", "STUCK", "Workers", "close_connections"]
 
 GRACE: Final = 0.1  # seconds between a deadline and giving up
 QUEUED: Final = 4096
@@ -109,7 +109,7 @@ class Workers:
             except BaseException as error:  # the job's promise is not to raise; a worker must outlive a broken promise
                 mute("dark launch worker", error)
             worker.job = None
-            _close_connections()
+            close_connections()
             with self._lock:
                 job.spent(time.thread_time() - worker.cpu)
                 if worker.abandoned:
@@ -173,12 +173,13 @@ class Workers:
             worker.cpu = used
 
 
-def _close_connections() -> None:
+def close_connections() -> None:
+    """Django's, of this thread, if Django is in use. What goes wrong is muted: the job is done."""
     if "django.db" in sys.modules:
-        from progflags.darklaunch._guards import close_connections
+        from progflags.darklaunch import _guards
 
         try:
-            close_connections()
+            _guards.close_connections()
         except Exception as error:
             mute("dark launch connections", error)
 
