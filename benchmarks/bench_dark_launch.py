@@ -179,7 +179,8 @@ class TeeAlone:
         request = Request(scope, dict(scope["headers"]), MAX_BODY)
         tee = _Tee(self.call, request, scope, receive, send, MAX_BODY)
         await self.app(scope, tee.receive, tee.send)
-        tee.ended(None, str)
+        if not tee.handed:
+            tee.ended(None)
 
 
 class Forgetful:

@@ -259,6 +259,14 @@ def test_flask_is_shadowed(launched):
     assert middleware.dark_launch.stats().mismatches == {"$.body.shadow": 1}
 
 
+def test_reduce_gets_the_parts_of_both_responses(launched):
+    middleware = launched(json_app({"items": [1], "at": 1}), json_app({"items": [1], "at": 2}), reduce=lambda parts: parts["body"]["items"])
+    ask(middleware)
+
+    assert middleware.dark_launch.drain()
+    assert middleware.dark_launch.stats().outcomes["match"] == 1
+
+
 def test_noise_is_learned_by_asking_the_application_twice(launched):
     import itertools
 

@@ -13,13 +13,13 @@ from operator import itemgetter
 from time import perf_counter
 from typing import Any, Final, Unpack
 
-from progflags._trouble import say
+from progflags._trouble import say, swallow
 from progflags.asgi._lifespan import Lifespan
 from progflags.asgi._replay import MARK, ASGIApp, Message, Receive, Replay, Request, Scope, Send, marked, to_remote
 from progflags.darklaunch import DoorOptions, Outcome, Shed
 from progflags.darklaunch._call import Call
 from progflags.darklaunch._door import Door
-from progflags.darklaunch._exchange import Answer, Heard
+from progflags.darklaunch._exchange import Answer
 from progflags.darklaunch._lane import Later
 from progflags.darklaunch._tee import Tee
 from progflags.darklaunch.shadow import current
@@ -91,7 +91,8 @@ class DarkLaunchMiddleware(Door[ASGIApp]):
             tee.broke(error, answered=tee.start is not None)
             raise
         finally:
-            tee.ended(None, str)
+            if not tee.handed:
+                tee.ended(None)
             if experiment.inline:
                 await call.finish()
 
@@ -147,44 +148,71 @@ _HARMLESS: Final = frozenset({"http.response.debug", "http.response.early_hint",
 
 
 class _Tee(Tee):
-    """One request on its way through the control: looks at both bodies, hands the shadow over at the response's end."""
+    """One request on its way through the control. Only where we must see something arrive is there a coroutine of ours."""
 
-    request: Request
     start: Message | None = None
 
     def __init__(self, call: Call, request: Request, scope: Scope, receive: Receive, send: Send, most: int) -> None:  # noqa: PLR0917
-        super().__init__(call, request, most)
+        self.call = call
+        self.request = request
+        self.most = most
+        self.chunks = []
         self._scope = scope
         self._receive = receive
         self._send = send
+        self.began = perf_counter()
 
     async def receive(self) -> Message:
         message = await self._receive()
-        self.request.note(message)
+        if message.get("type") == "http.request":
+            request = self.request
+            request.keep(message.get("body") or b"")
+            request.complete = not message.get("more_body", False)
         return message
 
-    async def send(self, message: Message) -> None:
+    def send(self, message: Message) -> Awaitable[None]:
+        try:
+            kind = message.get("type")
+            if kind == "http.response.body":
+                if not message.get("more_body", False):
+                    return self._last(message)
+                self._body(message)
+            elif kind == "http.response.start":
+                self._begins(message)
+            elif kind not in _HARMLESS:
+                # A path, a descriptor, trailers: sent, but not through here.
+                self.reason = Outcome.INCOMPLETE
+        except Exception as error:  # what is no ASGI message is the server's to refuse
+            self._lost(error)
+        return self._send(message)
+
+    def _begins(self, message: Message) -> None:
+        self.start = message
+        for name, value in message.get("headers", ()):
+            if b"event-stream" in value and name.lower() == b"content-type":
+                self.reason = Shed.RESPONSE_BODY
+
+    def _body(self, message: Message) -> None:
+        body = message.get("body")
+        if body and not self.handed:
+            self.keep(bytes(body))
+
+    async def _last(self, message: Message) -> None:
+        """The response's end: once it has been handed to the server, the shadow may begin."""
         await self._send(message)
         if self.handed:
             return
-        kind = message["type"]
-        if kind == "http.response.body":
-            body = message.get("body", b"")
-            if body:
-                self.keep(bytes(body))
-            if not message.get("more_body", False):
-                start = self.start
-                self.ended(None if start is None else Heard(start["status"], tuple(start.get("headers", ())), self.chunks), self._endpoint)
-        elif kind == "http.response.start":
-            self.start = message
-            for name, value in message.get("headers", ()):
-                if b"event-stream" in value and name.lower() == b"content-type":
-                    self.reason = Shed.RESPONSE_BODY
-        elif kind not in _HARMLESS:
-            # A path, a descriptor, trailers: sent, but not through here.
-            self.reason = Outcome.INCOMPLETE
+        heard = route = None
+        try:
+            self._body(message)
+            start = self.start
+            if start is not None:
+                heard = start["status"], tuple(start.get("headers", ())), self.chunks
+                route = self._scope.get("route")
+        except Exception as error:
+            self._lost(error)
+        self.ended(heard, route)
 
-    def _endpoint(self) -> str:
-        """The route's template, where a router has left it; never the path, which holds data."""
-        path = getattr(self._scope.get("route"), "path", "")
-        return path if isinstance(path, str) else ""
+    def _lost(self, error: Exception) -> None:
+        self.reason = Outcome.INCOMPLETE
+        swallow(f"dark launch {self.call.experiment.flag}", error)

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from progflags._trouble import swallow
 from progflags.darklaunch import _tee
-from progflags.darklaunch._exchange import Answer, Heard
+from progflags.darklaunch._exchange import Answer, answer
 from progflags.darklaunch._marker import HEADER, mark
 from progflags.darklaunch._remote import Remote
 from progflags.darklaunch.shadow import current
@@ -40,12 +40,6 @@ class Request(_tee.Request):
             own["extensions"] = {name: value for name, value in (scope["extensions"] or {}).items() if name in _SHADOW_EXTENSIONS}
         # One that is announced nowhere is empty.
         self.complete = headers.get(b"content-length", b"0") == b"0" and b"transfer-encoding" not in headers
-
-    def note(self, message: Message) -> None:
-        """A message on its way to the application."""
-        if message["type"] == "http.request":
-            self.keep(message.get("body", b""))
-            self.complete = not message.get("more_body", False)
 
 
 def marked(request: Request) -> dict[str, Any]:
@@ -87,7 +81,7 @@ class Replay:
             swallow("dark launch, after the candidate's answer", error)
         if not self.complete or self._start is None:
             raise RuntimeError("the candidate returned without completing its response")
-        return _answer(self._start, self._parts)
+        return answer(self._start["status"], self._start["headers"], self._parts)
 
     async def receive(self) -> Message:
         if self._chunks:
@@ -110,7 +104,3 @@ class Replay:
                 raise OverflowError("the candidate's response is larger than max_body")
             self._parts.append(bytes(body))
             self.complete = not message.get("more_body", False)
-
-
-def _answer(start: Message, chunks: list[bytes]) -> Answer:
-    return Heard(start["status"], tuple(start.get("headers", ())), chunks).answer()

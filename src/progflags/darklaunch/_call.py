@@ -41,8 +41,8 @@ class Call:
     """
 
     __slots__ = (
-        *("again", "at", "candidate", "context", "control", "deadline", "endpoint", "experiment", "given"),
-        *("loop", "number", "reduce", "shadow", "size", "swapped", "take", "who"),
+        *("again", "answer", "at", "candidate", "context", "deadline", "endpoint", "error", "experiment", "given"),
+        *("loop", "number", "reduce", "seconds", "shadow", "size", "swapped", "take", "who"),
     )
 
     def __init__(
@@ -61,7 +61,9 @@ class Call:
         self.who = current()
         self.swapped = False  # the caller is served by the new side: compare as if it were the old one
         self.deadline = experiment.deadline + experiment.slack
-        self.control = Observation()
+        self.answer: Any = None
+        self.error: BaseException | None = None
+        self.seconds = 0.0
         self.at = 0.0
         self.endpoint = ""
         self.again: Callable[..., Any] | None = None
@@ -70,6 +72,11 @@ class Call:
         self.loop: asyncio.AbstractEventLoop | None = None
         self.number = next(_numbers)
         self.shadow: Shadow | None = None
+
+    @property
+    def control(self) -> Observation:
+        """What the control answered. (Its three parts are set on the caller's time, this is made on the shadow's.)"""
+        return Observation(self.answer, self.error, self.seconds)
 
     # The caller's side.
 
@@ -85,7 +92,7 @@ class Call:
         """The control failed. Its exception is compared too, unless it is no failure but an end (cancellation, exit)."""
         try:
             if isinstance(error, Exception):
-                self.control = Observation(error=error, seconds=seconds)
+                self.error, self.seconds = error, seconds
                 self.experiment.dispatch(self)
             else:
                 self.experiment.drop(self, Shed.CONTROL_CANCELLED)
@@ -99,7 +106,7 @@ class Call:
         except NotIsolated as refused:
             return experiment.drop(self, Shed.RESULT_ISOLATION, str(refused))
         self.size += size
-        self.control = Observation(kept, None, seconds)
+        self.answer, self.seconds = kept, seconds
         return experiment.dispatch(self)
 
     def _not_handed_over(self, error: BaseException) -> None:

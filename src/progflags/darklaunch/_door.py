@@ -43,9 +43,12 @@ class Door(Generic[App]):
         if not (isinstance(candidate, (Forced, str)) or callable(candidate)):
             raise TypeError(f"the candidate is an application, an origin or pf.force(…), not {candidate!r}")
         options["rules"] = rooted(options.get("rules", ()))
+        reduce = options.get("reduce")
         self.app = app
         self.dark_launch = Experiment(flag, **options)
-        self.dark_launch.comparer.read = Reader(headers)
+        # Both sides are bytes until they are compared: what there is to reduce is known only then.
+        self.dark_launch.reduce = None
+        self.dark_launch.comparer.read = Reader(headers, reduce)
         self._forced = candidate if isinstance(candidate, Forced) else None
         self._remote = Remote(candidate, forward) if isinstance(candidate, str) else None
         self._other: App | None = None if isinstance(candidate, (Forced, str)) else candidate

@@ -11,14 +11,14 @@ from __future__ import annotations
 import hashlib
 import json
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from progflags.darklaunch._paths import DEEP, parse
 from progflags.darklaunch._rules import Rule
 
-__all__ = ["HEADERS", "MAX_BODY", "METHODS", "Answer", "Heard", "Reader", "heard", "rooted", "skipped"]
+__all__ = ["HEADERS", "MAX_BODY", "METHODS", "Answer", "Heard", "Reader", "answer", "heard", "rooted", "skipped"]
 
 METHODS: Final = ("GET", "HEAD", "OPTIONS")  # safe by RFC 9110; every other method has effects that would happen twice
 MAX_BODY: Final = 65_536
@@ -36,15 +36,18 @@ class Answer:
     body: bytes
 
 
-class Heard(NamedTuple):
-    """An Answer as a door heard it pass; made one where it is compared, not on the request's time."""
+#: An Answer as a door heard it pass: status, header pairs of bytes or of text, chunks. Made one where it is compared.
+Heard = tuple[int, tuple[Any, ...], list[bytes]]
 
-    status: int
-    headers: tuple[Any, ...]  # pairs, of bytes or of text
-    chunks: list[bytes]
 
-    def answer(self) -> Answer:
-        return Answer(self.status, tuple((_text(name).lower(), _text(value)) for name, value in self.headers), b"".join(self.chunks))
+def answer(status: int, headers: Iterable[Any], chunks: list[bytes]) -> Answer:
+    """An Answer of what was heard."""
+    return Answer(status, tuple((_text(name).lower(), _text(value)) for name, value in headers), b"".join(chunks))
+
+
+def heard(kept: Any) -> Any:
+    """An Answer of what was heard; anything else as it is."""
+    return answer(*kept) if isinstance(kept, tuple) else kept
 
 
 def _text(raw: bytes | str) -> str:
@@ -52,17 +55,19 @@ def _text(raw: bytes | str) -> str:
 
 
 class Reader:
-    """An Answer → the parts that are compared. `headers` are the names compared beside HEADERS."""
+    """An Answer → what is compared: its parts, or what `reduce` makes of them. `headers` are the names compared beside HEADERS."""
 
-    __slots__ = ("_names",)
+    __slots__ = ("_names", "_reduce")
 
-    def __init__(self, headers: Iterable[str] = ()) -> None:
+    def __init__(self, headers: Iterable[str] = (), reduce: Callable[[Any], Any] | None = None) -> None:
         self._names = frozenset({*HEADERS, *(name.lower() for name in headers)})
+        self._reduce = reduce
 
     def __call__(self, answer: Any) -> Any:
         if not isinstance(answer, Answer):
             return answer
-        return {"status": answer.status, "headers": self._headers(answer), "body": _body(answer)}
+        parts = {"status": answer.status, "headers": self._headers(answer), "body": _body(answer)}
+        return parts if self._reduce is None else self._reduce(parts)
 
     def alike(self, control: Any, candidate: Any) -> bool:
         """Whether all that would be compared is the same byte for byte, so that nothing need be decoded."""
@@ -78,11 +83,6 @@ class Reader:
             if name in self._names:
                 headers[name] = value if name not in headers else f"{headers[name]}, {value}"
         return headers
-
-
-def heard(answer: Any) -> Any:
-    """An Answer of what was heard; anything else as it is."""
-    return answer.answer() if isinstance(answer, Heard) else answer
 
 
 def _encoding(answer: Answer) -> list[str]:

@@ -248,7 +248,7 @@ class Experiment:
             raise DarkLaunchMismatch(self.flag, conclusion.differences, f"{conclusion.outcome} {conclusion.error or ''}".strip())
 
     def _learn(self, call: Call, conclusion: Conclusion, repeat: Observation | None) -> None:
-        if repeat is None or repeat.error is not None or call.control.error is not None:
+        if repeat is None or repeat.error is not None or call.error is not None:
             return
         self.record.repeated(repeat.seconds)
         again = call.reduce(repeat.value) if call.reduce is not None else repeat.value
@@ -278,14 +278,14 @@ class Experiment:
     def _conclude(
         self, call: Call, outcome: Outcome, candidate: float | None, differences: tuple[Difference, ...], error: str | None
     ) -> None:
-        self.record.note(outcome, call.control.seconds, candidate, differences, call.endpoint)
+        self.record.note(outcome, call.seconds, candidate, differences, call.endpoint)
         if outcome is not Outcome.CANCELLED_SHUTDOWN and self.breaker.note(_WEIGHT.get(outcome, 0)):
             paused = f"the candidate keeps failing ({outcome}): paused for {self.breaker.pause:g} s"
             say(f"dark launch {self.flag}", paused, cause="breaker")
         client = self.gate.client
         if client is not None and client.bus.hears(Compared):
             paths = tuple(dict.fromkeys(difference.path for difference in differences))[:20]
-            client.bus.tell(Compared(self.flag, outcome.value, call.control.seconds, candidate, paths, error))
+            client.bus.tell(Compared(self.flag, outcome.value, call.seconds, candidate, paths, error))
         self._teller.tell(call, outcome, candidate, differences, error, self._clock.now())
 
     def blocked_loop(self, steps: int) -> None:

@@ -61,7 +61,8 @@ class Options(TypedDict, total=False):
 
 class DoorOptions(Options, total=False):
     """
-    Keyword arguments of the middleware, beside Options.
+    Keyword arguments of the middleware, beside Options. `compare`, `ignore_if` and `reduce` get a response as
+    `{"status": …, "headers": {…}, "body": …}`, the body decoded where it is JSON or text.
 
     - `methods`: those that are shadowed, by default the ones without effects (GET, HEAD, OPTIONS).
     - `max_body`: bytes of a request's body, or a response's, beyond which it flows through and is not compared.

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from time import perf_counter
+from typing import Any
 
 from progflags._trouble import swallow
 from progflags.darklaunch._call import Call
 from progflags.darklaunch._exchange import Heard
-from progflags.darklaunch._observation import Observation
 from progflags.darklaunch._outcome import Outcome, Shed
 
 __all__ = ["Request", "Tee"]
@@ -43,6 +42,7 @@ class Tee(_Passing):
     """A response on its way out. `ended` or `broke` is the end of the call; the first one counts."""
 
     reason: Shed | Outcome | None = None  # why it can't be compared
+    answered = False
     handed = False
 
     def __init__(self, call: Call, request: Request, most: int) -> None:
@@ -52,41 +52,58 @@ class Tee(_Passing):
         self.chunks = []
         self.began = perf_counter()
 
-    def ended(self, answer: Heard | None, endpoint: Callable[[], str]) -> None:
-        """The response has ended: hand the shadow over. None: it broke off before its end."""
+    def ended(self, answer: Heard | None, route: Any = None) -> None:
+        """
+        The response has ended: hand the shadow over. None: it broke off before its end.
+
+        `route` is the endpoint, as a text or an object with a `path`.
+        """
         if self.handed:
             return
         self.handed = True
-        call = self.call
+        call, request = self.call, self.request
         experiment = call.experiment
         seconds = perf_counter() - self.began
         try:
             experiment.timed(seconds)
-            if self.request.too_large:
-                experiment.drop(call, Shed.REQUEST_BODY)
-            elif self.too_large:
-                experiment.drop(call, Shed.RESPONSE_BODY)
-            elif isinstance(self.reason, Shed):
-                experiment.drop(call, self.reason)
-            elif answer is None or self.reason is not None or not self.request.complete:
-                experiment.conclude(call, Outcome.INCOMPLETE)
-            else:
-                call.endpoint = endpoint()
-                call.size = self.size + self.request.size
-                call.control = Observation(answer, None, seconds)
-                experiment.dispatch(call)
+            if answer is None or self.reason is not None or self.too_large or request.too_large or not request.complete:
+                self._left_out()
+                return
+            if route is not None:
+                call.endpoint = _endpoint(route)
+            call.size = self.size + request.size
+            call.answer, call.seconds = answer, seconds
+            experiment.dispatch(call)
         except Exception as error:
             if experiment.is_ours(error):
                 raise
             swallow(f"dark launch {experiment.flag}", error)
             experiment.drop(call, Shed.HOOK)
 
+    def _left_out(self) -> None:
+        call = self.call
+        experiment = call.experiment
+        if self.request.too_large:
+            experiment.drop(call, Shed.REQUEST_BODY)
+        elif self.too_large:
+            experiment.drop(call, Shed.RESPONSE_BODY)
+        elif isinstance(self.reason, Shed):
+            experiment.drop(call, self.reason)
+        else:
+            experiment.conclude(call, Outcome.INCOMPLETE)
+
     def broke(self, error: BaseException, *, answered: bool) -> None:
         """The application raised. Before it answered, that is its answer; afterwards it has given half of one."""
         if self.handed:
             return
         self.handed = True
-        if not answered and self.request.complete and not self.request.too_large:
+        if not answered and self.reason is None and self.request.complete and not self.request.too_large:
             self.call.raised(error, perf_counter() - self.began)
         else:
             self.call.experiment.conclude(self.call, Outcome.INCOMPLETE)
+
+
+def _endpoint(route: Any) -> str:
+    """The route's template, where a router has left it; never the path, which holds data."""
+    path = getattr(route, "path", route)
+    return path if isinstance(path, str) else ""

@@ -51,7 +51,7 @@ class Teller:
             "outcome": outcome.value,
             "endpoint": call.endpoint,
             "error": error,
-            "control_seconds": call.control.seconds,
+            "control_seconds": call.seconds,
             "candidate_seconds": candidate,
             "differences": [
                 {"path": d.path, "kind": d.kind, "control": describe(d.path, d.control), "candidate": describe(d.path, d.candidate)}

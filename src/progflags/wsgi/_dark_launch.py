@@ -17,7 +17,7 @@ from urllib.parse import quote
 from progflags.darklaunch import DoorOptions, Outcome, Shed
 from progflags.darklaunch._call import Call
 from progflags.darklaunch._door import Door
-from progflags.darklaunch._exchange import Answer, Heard, skipped
+from progflags.darklaunch._exchange import Answer, skipped
 from progflags.darklaunch._lane import Here
 from progflags.darklaunch._marker import HEADER, mark
 from progflags.darklaunch._remote import Remote
@@ -200,11 +200,7 @@ class _Tee(Tee):
     def over(self, *, complete: bool) -> None:
         """The response has ended: by itself, or (not `complete`) because the server stopped reading it."""
         whole = complete and self.status
-        self.ended(Heard(self.status, self._headers, self.chunks) if whole else None, self._endpoint)
-
-    def _endpoint(self) -> str:
-        route = self._environ.get("progflags.route")
-        return route if isinstance(route, str) else ""
+        self.ended((self.status, self._headers, self.chunks) if whole else None, self._environ.get("progflags.route"))
 
 
 class _Body:
