@@ -126,9 +126,10 @@ def _place(experiment: Experiment, kind: str, candidate: Candidate) -> None:
     if experiment.inline:
         experiment.lane = Later() if awaits else Here()
     elif experiment.executor == "process":
-        from progflags.darklaunch._process import in_process
+        from progflags.darklaunch._process import check_guards, in_process
 
-        experiment.lane, experiment.runner = engine.workers, in_process
+        check_guards(experiment.guards)
+        experiment.lane, experiment.runner = engine.workers, partial(in_process, guards=experiment.guards)
     elif not candidate_awaits:
         experiment.lane = engine.workers
     elif awaits and experiment.executor != "thread":

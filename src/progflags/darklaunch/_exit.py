@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import time
 import weakref
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from progflags._trouble import swallow
@@ -12,12 +13,13 @@ from progflags._trouble import swallow
 if TYPE_CHECKING:
     from progflags.darklaunch._experiment import Experiment
 
-__all__ = ["experiments", "remember"]
+__all__ = ["at_last", "experiments", "remember"]
 
 WAIT: Final = 2.0  # seconds, for all experiments together
 
 _all: weakref.WeakSet[Experiment] = weakref.WeakSet()
 _registered = False
+_last: list[Callable[[], object]] = []
 
 
 def remember(experiment: Experiment) -> None:
@@ -32,6 +34,18 @@ def remember(experiment: Experiment) -> None:
             swallow("dark launch at exit", error)
 
 
+def at_last(end: Callable[[], object]) -> None:
+    """
+    Call `end` when the process ends, after the shadows had their time.
+
+    Whatever the caller has just imported registered an end of its own, and the last to register is the first to be called:
+    so we register again, or that one would take away what the shadows still use.
+    """
+    _last.append(end)
+    atexit.unregister(_end)
+    atexit.register(_end)
+
+
 def experiments() -> tuple[Experiment, ...]:
     """Every dark launch of this process, ordered by flag."""
     return tuple(sorted(_all, key=lambda experiment: experiment.flag))
@@ -41,3 +55,8 @@ def _end() -> None:
     until = time.monotonic() + WAIT
     for experiment in experiments():
         experiment.close(max(0.0, until - time.monotonic()))
+    for end in _last:
+        try:
+            end()
+        except Exception as error:
+            swallow("dark launch at exit", error)

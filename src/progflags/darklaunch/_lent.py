@@ -188,8 +188,9 @@ def _is_the_loops(executor: Any) -> bool:
     loop = asyncio._get_running_loop()
     if loop is None or executor._initializer is not None:
         return False
-    if hasattr(loop, "_default_executor"):
-        return executor is loop._default_executor
+    own = getattr(loop, "_default_executor", None)  # set by the time it is used, by CPython's loops
+    if own is not None:
+        return executor is own
     return bool(executor._max_workers == _DEFAULT)
 
 

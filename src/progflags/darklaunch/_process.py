@@ -2,22 +2,26 @@
 A candidate in another process: the only place where a deadline is hard, and where it may crash.
 
 For candidates that compute (no GIL is shared), leak or segfault. One child serves one worker thread at a time; it gets the
-function by name and the arguments by pickle, and is killed when its time is up. What is lost with it is its state.
+function by name, the arguments and the guards by pickle, and is killed when its time is up. What is lost with it is its state.
+It is a shadow there as it would be here: `shadow.active()` says so, guards refuse, and nothing is shadowed again.
 """
 
 from __future__ import annotations
 
-import atexit
 import multiprocessing
 import pickle
+import signal
 import threading
+import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any, Final
 
 from progflags._fork import in_child
-from progflags.darklaunch.shadow import Expired
+from progflags.darklaunch import _exit
+from progflags.darklaunch._context import shadowed
+from progflags.darklaunch.shadow import Expired, Shadow, current
 
 __all__ = ["ChildDied", "in_process"]
 
@@ -43,19 +47,16 @@ class _Child:
             raise ChildDied("no process came up")
         self._here.recv_bytes()
 
-    def ask(self, message: bytes, deadline: float) -> Any:
+    def ask(self, message: bytes, deadline: float) -> bytes:
         try:
             self._here.send_bytes(message)
             if not self._here.poll(deadline):
                 raise Expired("the candidate's process did not answer in time")
-            raised, answer = pickle.loads(self._here.recv_bytes())  # noqa: S301 - from our own child
+            return self._here.recv_bytes()
         except (EOFError, OSError) as error:
             if isinstance(error, Expired):
                 raise
             raise ChildDied("the candidate's process ended") from error
-        if raised:
-            raise answer
-        return answer
 
     def kill(self) -> None:
         self._here.close()
@@ -69,68 +70,103 @@ class _Children:
     def __init__(self) -> None:
         self.after_fork()
         in_child(self)
-        atexit.register(self.end)
+        _exit.at_last(self.end)
 
     def after_fork(self) -> None:
         self._idle: list[_Child] = []
-        self._lock = threading.Lock()
+        self._all: set[_Child] = set()
+        self._lock = threading.RLock()
 
     def take(self) -> _Child:
         with self._lock:
             if self._idle:
                 return self._idle.pop()
-        return _Child()
+        child = _Child()
+        with self._lock:
+            self._all.add(child)
+        return child
 
     def give(self, child: _Child) -> None:
         with self._lock:
             if len(self._idle) < _KEPT:
                 self._idle.append(child)
                 return
+        self.drop(child)
+
+    def drop(self, child: _Child) -> None:
+        with self._lock:
+            self._all.discard(child)
         child.kill()
 
     def end(self) -> None:
+        """Idle or not: multiprocessing would ask them to end, and wait for one that has other plans."""
         with self._lock:
-            idle, self._idle = self._idle, []
-        for child in idle:
+            left, self._idle, self._all = self._all, [], set()
+        for child in left:
             child.kill()
 
 
 _children = _Children()
 
 
-def in_process(run: Callable[..., Any], deadline: float) -> Callable[..., Any]:
+def in_process(run: Callable[..., Any], deadline: float, guards: tuple[Any, ...] = ()) -> Callable[..., Any]:
     """`run` as a function that runs in a child, for at most `deadline` seconds, and raises what it raises there. Call it once."""
     child = _children.take()  # here, not below: a process takes longer to start than a candidate may take to answer
 
     def remote(*args: Any, **kwargs: Any) -> Any:
-        message = pickle.dumps((run, args, kwargs))
+        here = current() or Shadow("")
         try:
-            answer = child.ask(message, deadline)
+            message = pickle.dumps((run, args, kwargs, guards, here.flag, here.id, deadline))
+            raised, answer, blocked = pickle.loads(child.ask(message, deadline))  # noqa: S301 - from our own child
         except (Expired, ChildDied):
-            child.kill()
+            _children.drop(child)
             raise
-        except BaseException:
+        except BaseException:  # what can't be pickled, going or coming: the child is as it was
             _children.give(child)
             raise
         _children.give(child)
+        for effect in blocked:
+            here.block(effect)
+        if raised:
+            raise answer
         return answer
 
     return remote
 
 
+def check_guards(guards: tuple[Any, ...]) -> None:
+    """
+    Refuse guards that would stay behind.
+
+    Raises:
+        ValueError: one can't be pickled.
+    """
+    for guard in guards:
+        try:
+            pickle.dumps(guard)
+        except Exception as error:
+            raise ValueError(f"executor='process' needs guards that can follow the candidate there, by pickle: {guard!r} can't") from error
+
+
 def _serve(pipe: Connection) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is for all of its processes; our parent says when we end
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     pipe.send_bytes(b"ready")
     while True:
         try:
             message = pipe.recv_bytes()
         except (EOFError, OSError):
             return
+        shadow = Shadow("")
         try:
-            run, args, kwargs = pickle.loads(message)  # noqa: S301 - from our own parent
-            answer: tuple[bool, Any] = (False, run(*args, **kwargs))
+            run, args, kwargs, guards, flag, identity, deadline = pickle.loads(message)  # noqa: S301 - from our own parent
+            shadow = Shadow(flag, identity, time.monotonic() + deadline)
+            with shadowed(shadow, guards, None):
+                answer: tuple[bool, Any, list[str]] = (False, run(*args, **kwargs), shadow.blocked)
         except BaseException as error:
-            answer = (True, error)
+            answer = (True, error, shadow.blocked)
         try:
             pipe.send_bytes(pickle.dumps(answer))
         except Exception as error:
-            pipe.send_bytes(pickle.dumps((True, TypeError(f"the answer can't leave the process: {type(error).__name__}"))))
+            failure = TypeError(f"the answer can't leave the process: {type(error).__name__}")
+            pipe.send_bytes(pickle.dumps((True, failure, shadow.blocked)))
