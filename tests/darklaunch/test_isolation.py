@@ -242,6 +242,24 @@ def test_a_large_document_is_kept_and_one_that_is_too_large_is_refused():
     assert size == kept.size > 50_000
 
 
+def test_a_large_text_deep_inside_is_not_written_out_again_and_again(monkeypatch):
+    tried = []
+    take = Imprint.of.__func__
+    monkeypatch.setattr(Imprint, "of", classmethod(lambda cls, value, *args, **more: (tried.append(1), take(cls, value, *args, **more))[1]))
+    isolator = Isolator()
+    deep = {"file": {"parts": [{"name": "a", "content": "é" * (1 << 20)}]}}
+    for _ in range(1000):
+        assert isolator.kept(deep)[0]["file"] == deep["file"]
+        given, _ = isolator.given((deep,), {})
+        assert given[0][0]["file"]["parts"][0]["content"] is deep["file"]["parts"][0]["content"]
+    attempts = len(tried)
+    for _ in range(1100):
+        kept, _ = isolator.kept({"small": [1]})
+
+    assert attempts < 30
+    assert isinstance(kept, Imprint)
+
+
 def test_what_a_user_shares_is_never_printed():
     for share in ([dict], [object]):
         value = {"a": [1]}

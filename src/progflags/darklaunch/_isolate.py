@@ -52,7 +52,7 @@ Given = tuple[tuple[Any, ...], dict[str, Any]] | Imprint
 class Isolator:
     """How one experiment copies. `mode`: "auto" as described; "share" hands everything over; a function copies by itself."""
 
-    __slots__ = ("_custom", "_prints", "_share", "_shares_all")
+    __slots__ = ("_arguments", "_custom", "_results", "_share", "_shares_all")
 
     def __init__(self, mode: str | Callable[[Any], Any] = "auto", share: Iterable[type] = ()) -> None:
         if not callable(mode) and mode not in {"auto", "share"}:
@@ -60,7 +60,9 @@ class Isolator:
         self._custom = mode if callable(mode) else None
         self._shares_all = mode == "share"
         self._share = tuple(share)
-        self._prints = mode == "auto" and not any(kind.__module__ == "builtins" for kind in self._share)
+        prints = mode == "auto" and not any(kind.__module__ == "builtins" for kind in self._share)
+        self._arguments = _Press(prints, aliases=True)
+        self._results = _Press(prints)
 
     def copy(self, value: Any) -> Any:
         """
@@ -73,11 +75,8 @@ class Isolator:
 
     def kept(self, value: Any) -> tuple[Any, int]:
         """What a comparison needs of `value`: an Imprint of it, or as `copied`."""
-        if self._prints and type(value) not in _ATOMS:
-            imprint = Imprint.of(value, PRINTED)
-            if imprint is not None:
-                return imprint, imprint.size
-        return self.copied(value)
+        imprint = None if type(value) in _ATOMS else self._results.print(value)
+        return self.copied(value) if imprint is None else (imprint, imprint.size)
 
     def copied(self, value: Any) -> tuple[Any, int]:
         """The copy and roughly how many bytes it keeps alive. Raises as `copy` does."""
@@ -92,11 +91,8 @@ class Isolator:
         """Both isolated as one, so that a list given twice stays one list; and their size. Raises as `copy` does."""
         if not kwargs and _SMALL.issuperset(map(type, args)):
             return (args, kwargs), 64
-        if self._prints:
-            imprint = Imprint.of((args, kwargs), PRINTED, aliases=True)
-            if imprint is not None:
-                return imprint, imprint.size
-        return self.copied((args, kwargs))
+        imprint = self._arguments.print((args, kwargs))
+        return self.copied((args, kwargs)) if imprint is None else (imprint, imprint.size)
 
     def fresh(self, given: Given, *, last: bool) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """The arguments for one run. `last`: nobody will read them as they were after it."""
@@ -109,6 +105,33 @@ class Isolator:
 
 _SMALL: Final = frozenset({int, float, bool, type(None)})
 _ATOMS: Final = _SMALL | {str, bytes}
+_RARELY: Final = 10  # misses in a row after which one value in 2^10 is tried
+
+
+class _Press:
+    """Takes imprints, and tries less and less often where there are none: a large text is found only by having been written out."""
+
+    __slots__ = ("_aliases", "_misses", "_prints", "_skip")
+
+    def __init__(self, prints: bool, *, aliases: bool = False) -> None:
+        self._prints = prints
+        self._aliases = aliases
+        self._misses = 0
+        self._skip = 0
+
+    def print(self, value: Any) -> Imprint | None:
+        if not self._prints:
+            return None
+        if self._skip > 0:
+            self._skip -= 1
+            return None
+        imprint = Imprint.of(value, PRINTED, aliases=self._aliases)
+        if imprint is None:
+            self._misses = min(self._misses + 1, _RARELY)
+            self._skip = 2**self._misses
+        else:
+            self._misses = 0
+        return imprint
 
 
 class _Copier:
