@@ -299,3 +299,36 @@ def test_reduce_names_the_comparable_part_of_a_result(flags, engine):
     assert isinstance(page(), Page)
     assert page.dark_launch.drain()
     assert page.dark_launch.stats().mismatches == {"$[*]": 1}
+
+
+@pytest.mark.parametrize("hook", ["compare", "ignore_if"])
+def test_who_compares_by_himself_gets_both_values(flags, engine, hook):
+    seen = []
+
+    def compared(control, candidate):
+        seen.append((control, candidate))
+        return False
+
+    @dark_launch("on", candidate=lambda: {"total": 2}, flags=flags, **{hook: compared})
+    def price():
+        return {"total": 1}
+
+    price()
+    assert price.dark_launch.drain()
+    assert seen == [({"total": 1}, {"total": 2})]
+    assert price.dark_launch.stats().outcomes["mismatch"] == 1
+
+
+def test_a_sample_shows_what_the_control_answered(flags, engine):
+    told = []
+
+    @dark_launch("on", candidate=lambda: {"total": 2}, flags=flags, reveal=["$.total"], record=told.append)
+    def price():
+        return {"total": 1}
+
+    price()
+    assert price.dark_launch.drain()
+    (difference,) = told[0]["differences"]
+    assert (difference["path"], difference["kind"]) == ("$.total", "value")
+    assert "1" in str(difference["control"])
+    assert "2" in str(difference["candidate"])
