@@ -155,7 +155,7 @@ BUILTINS = st.recursive(
     | st.binary(max_size=3).map(bytearray)
     | st.sets(KEYS, max_size=3)
     | st.complex_numbers(allow_nan=False)
-    | st.decimals()
+    | st.decimals(allow_nan=False)
     | st.dates(),
     lambda inner: st.lists(inner, max_size=4) | st.lists(inner, max_size=3).map(tuple) | st.dictionaries(KEYS, inner, max_size=4),
     max_leaves=12,
