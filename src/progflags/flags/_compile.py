@@ -187,17 +187,19 @@ class _Builder:
         flag, live = self.flag, self.live
         alone = all(rule.share == 0 for rule in flag.rules)
         otherwise = Reason.SPLIT if hashed else Reason.STATIC if alone else Reason.DEFAULT
-        if flag.candidate is None:
-            return self.end(flag.default, otherwise)
-        control, candidate = ("control", "candidate") if live.counting else (None, None)
-        ppm = live.share or 0
-        if ppm <= 0:
+        control, candidate = ("control", "candidate") if self._counts() else (None, None)
+        variant, ppm = live.given(flag)
+        if variant is None or ppm <= 0:
             return self.end(flag.default, otherwise, control)
         if ppm >= PPM:
-            return self.end(flag.candidate, Reason.STATIC if alone and not hashed else Reason.SPLIT, candidate)
-        inside = self.end(flag.candidate, Reason.SPLIT, candidate)
+            return self.end(variant, Reason.STATIC if alone and not hashed else Reason.SPLIT, candidate)
+        inside = self.end(variant, Reason.SPLIT, candidate)
         outside = self.end(flag.default, Reason.SPLIT, control)
         return c.share(self.unit, self.share_seed, threshold(ppm), inside, outside)
+
+    def _counts(self) -> bool:
+        """Whether the arms are noted: a rollout is under way, and it is this file's."""
+        return self.live.counting and self.flag.candidate is not None and self.live.about(self.flag.candidate)
 
     def _rule(self, rule: Rule, other: c.Next, out: c.Next, *, first: bool, hashing: bool = False) -> c.Next:
         """One rule: `other` for those it is not for, `out` for those outside its share. `hashing`: a rule before it hashes."""

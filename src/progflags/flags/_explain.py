@@ -188,17 +188,23 @@ class _Walk:
         return f"the split ({', '.join(shares)}; variant bucket {_percent(at)})"
 
     def _rollout(self, default: str) -> None:
-        candidate, ppm = self.flag_model.candidate, self.compiled.live.share or 0
-        if candidate is None:
+        flag, live = self.flag_model, self.compiled.live
+        variant, ppm = live.given(flag)
+        if variant is None:
             self.step("default", True, f"no rule decided, so {default} is served")
             return
+        # The file names another variant than the one that has the share: whose it is, and that the new one waits.
+        of = "" if variant == flag.candidate else f" of {variant}, which was rolled out before"
+        waits = "" if live.about(flag.candidate) or not live.share else f"; {flag.candidate} waits for a start of its own"
         if ppm in (0, PPM):
-            self.step("rollout", ppm == PPM, f"its share is {_percent(ppm)}, so {candidate if ppm else default} is served", None, ppm)
+            why = f"its share{of} is {_percent(ppm)}, so {variant if ppm else default} is served{waits}"
+            self.step("rollout", ppm == PPM, why, None, ppm)
             return
-        at = self.hashed("r", self.flag_model.salt)
+        at = self.hashed("r", flag.salt)
         inside = at < ppm
-        tail = f"so {candidate} is served" if inside else f"so {default} is served; enters at {_entry(at)}"
-        self.step("rollout", inside, f"bucket {_percent(at)} is {'below' if inside else 'not below'} {_percent(ppm)}, {tail}", at, ppm)
+        tail = f"so {variant} is served" if inside else f"so {default} is served; enters at {_entry(at)}"
+        why = f"bucket {_percent(at)} is {'below' if inside else 'not below'} {_percent(ppm)}{of}, {tail}{waits}"
+        self.step("rollout", inside, why, at, ppm)
 
 
 def _percent(ppm: int) -> str:

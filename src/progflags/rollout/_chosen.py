@@ -78,3 +78,14 @@ class Plans:
             return record.state is not State.DRAFT and self.of(record.flag) != record.plan
         except (TransitionRefused, DefinitionError):
             return record.state is not State.DRAFT
+
+    def notes(self, record: Record) -> tuple[str, ...]:
+        """What an edit of the file means for those who were rolled out another variant than it names now."""
+        snapshot, variant = self._client.definitions, record.plan.variant
+        model = None if snapshot is None else snapshot.flags.get(record.flag)
+        if record.state is not State.COMPLETED or model is None or not model.candidate or variant in ("", model.candidate, model.default):
+            return ()
+        if variant not in model.variants:
+            return (f"the file no longer has {variant!r}, which was rolled out: {model.default!r}, the default, is served",)
+        waits = f"{model.candidate!r} is served to nobody before its own start, and everybody stays with {variant!r} until then"
+        return (f"{waits}; make {variant!r} the default first, or the start takes them back to {model.default!r}",)

@@ -96,7 +96,7 @@ class Ledger:
         _, flags = self._store.read(_FLAG + flag)
         _, rollouts = self._store.read(_ROLLOUT + flag)
         # Two reads are two moments. Whatever came between them fails the commit, for both revisions are expected.
-        return self._page(flag, {**flags, **rollouts})
+        return self._page(_switch(flag, flags), rollouts.get(_ROLLOUT + flag))
 
     def switch(self, flag: str) -> Page:
         """
@@ -107,9 +107,12 @@ class Ledger:
         """
         return _switch(flag, self._store.read(_FLAG + flag)[1])
 
-    def _page(self, flag: str, documents: Mapping[str, Document]) -> Page:
-        page, rollout = _switch(flag, documents), documents.get(_ROLLOUT + flag)
-        return page if rollout is None else replace(page, record=self._record(flag, rollout), revision=rollout.revision)
+    def _page(self, page: Page, rollout: Document | None) -> Page:
+        """A page with its rollout."""
+        if rollout is None:
+            return page
+        record = self._record(page.flag, rollout)
+        return replace(page, live=_named(page.live, record), record=record, revision=rollout.revision)
 
     def _record(self, flag: str, document: Document) -> Record:
         """Evidence takes a while to unpack, and a revision is never used twice: what we read or wrote ourselves is kept."""
@@ -122,12 +125,17 @@ class Ledger:
     def _readable(self, keys: Sequence[str], documents: Mapping[str, Document]) -> Iterator[Page]:
         for flag in keys:
             try:
-                yield self._page(flag, documents)
+                page = _switch(flag, documents)
+            except StoreError as error:
+                swallow(f"live state of {flag}", error)
+                continue
+            rollout = documents.get(_ROLLOUT + flag)
+            try:
+                page = self._page(page, rollout)
             except StoreError as error:
                 swallow(f"rollout of {flag}", error)
-                yield replace(_switch(flag, documents), revision=documents[_ROLLOUT + flag].revision, damaged=True)
-            except (ValueError, TypeError, AttributeError) as error:
-                swallow(f"live state of {flag}", error)
+                page = replace(page, revision=0 if rollout is None else rollout.revision, damaged=True)
+            yield page
 
     def write(
         self, page: Page, record: Record, moves: Sequence[Move], *, actor: str, others: Mapping[str, Page]
@@ -223,9 +231,18 @@ class Chain:
 
 
 def _switch(flag: str, documents: Mapping[str, Document]) -> Page:
-    """The page without its rollout."""
+    """
+    The page without its rollout.
+
+    Raises:
+        StoreError: the flag's live state is damaged or of another version; it is left as it is.
+    """
     served = documents.get(_FLAG + flag)
-    return Page(flag, Live.of(served, flag), body={} if served is None else served.body)
+    try:
+        live = Live.of(served, flag)
+    except ValueError as error:
+        raise StoreError(f"{error}; it is left as it is: put back what was there, or update progflags") from None
+    return Page(flag, live, body={} if served is None else served.body)
 
 
 def chained(body: Mapping[str, Any], number: int, head: str) -> tuple[dict[str, Any], int, str]:
@@ -260,4 +277,12 @@ def _line(before: Record, after: Record, move: Move, actor: str, at: float) -> t
 def _live(live: Live, record: Record) -> Live:
     """The flag's live state that `record` means. Counting goes on while there is something to judge."""
     counting = record.state in SERVING and record.stage >= 0
-    return replace(live, share=record.share, counting=counting, run=record.run)
+    return _named(replace(live, share=record.share, counting=counting, run=record.run), record)
+
+
+def _named(live: Live, record: Record) -> Live:
+    """
+    With the variant that the run is of. The record is the better witness: an older progflags writes no such name into the flag's
+    document, and leaves one there that it did not write.
+    """
+    return replace(live, variant=record.plan.variant) if record.plan.variant and record.run == live.run else live

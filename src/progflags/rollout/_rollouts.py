@@ -387,6 +387,7 @@ class Rollouts:
             waiting=self._blocked(record, self._controller.pages) if record.state in _WAITING else "",
             cool_down=record.cooling(self._clock.now()),
             changed=self._plans.changed(record),
+            notes=self._plans.notes(record),
             killed=page.live.killed is not None,
             history=history,
         )

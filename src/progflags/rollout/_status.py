@@ -110,6 +110,7 @@ class RolloutStatus:
         waiting: str,
         cool_down: float,
         changed: bool,
+        notes: tuple[str, ...] = (),
         killed: bool,
         history: tuple[Transition, ...],
     ) -> RolloutStatus:
@@ -131,7 +132,7 @@ class RolloutStatus:
             verdict=None if word is None else Decision(word),
             why=str(verdict.get("reason", "")),
             findings=findings(record),
-            notes=tuple(map(str, verdict.get("notes", ()))),
+            notes=(*notes, *map(str, verdict.get("notes", ()))),
             reason=record.reason if wanted is None else wanted,
             actor=record.moved_by,
             run=record.run,
