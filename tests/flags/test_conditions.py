@@ -11,9 +11,9 @@ import semver
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from progflags.flags._conditions import tree
 from progflags.flags._literals import SemVer, glob
 from progflags.flags._problems import Wrong
+from progflags.flags._tree import tree
 
 
 class Plan(StrEnum):

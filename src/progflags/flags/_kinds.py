@@ -15,11 +15,11 @@ from math import isfinite
 from typing import Any, Final, TypeGuard
 
 from progflags._clock import seconds
-from progflags.flags._conditions import tree
 from progflags.flags._expression import expression
 from progflags.flags._freeze import freeze
 from progflags.flags._literals import moment_of
 from progflags.flags._problems import Path, Wrong, shown, suggest, word
+from progflags.flags._tree import tree
 
 __all__ = ["Fields", "Kind", "among", "is_table", "listed", "read", "table"]
 
