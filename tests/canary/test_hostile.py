@@ -59,6 +59,32 @@ def test_after_an_incident_of_both_a_candidate_that_fails_alone_is_found():
     assert judged(BOUND, [CALM] * 10 + [STORM] * 3 + [CALM] * 100 + [alone] * 10).decision == Decision.ROLLBACK
 
 
+def test_a_bound_on_what_few_of_few_users_do_is_not_diluted_by_their_requests():
+    """Four hundred users, who come back all the time; in the end sixty of them crashed, where two percent may."""
+    first, later = window(arm(1000, units=400), arm(1000, units=400)), window(arm(5000), arm(5000, events={"crashed": 6}))
+
+    verdict = judged(Gate("crashed", max=0.02), [first] + [later] * 10)
+
+    assert verdict.decision == Decision.ROLLBACK
+    assert not verdict.findings[0].proven
+
+
+@pytest.mark.parametrize(("n_b", "n_c"), [(1000, 1000), (9900, 100)], ids=["1:1", "1:99"])
+def test_conversions_that_take_ten_batches_are_no_breach(n_b, n_c):
+    """Five percent buy, but later: neither arm has any at first, so neither is condemned, and both are well at last."""
+
+    def side(n, bought):
+        return arm(n, units=n, events={"bought": n // 20} if bought else {})
+
+    evidence, decisions = Evidence.start([Gate("bought", min=0.03)]), []
+    for number in range(80):
+        evidence = evidence.add(window(side(n_b, number >= 10), side(n_c, number >= 10)))
+        decisions.append(judge(evidence, baked=99, bake=1).decision)
+
+    assert Decision.ROLLBACK not in decisions
+    assert decisions[-1] == Decision.PASS
+
+
 # -- proof, where errors come in clusters ---------------------------------------------------------------------------------------
 
 

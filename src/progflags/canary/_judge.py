@@ -188,8 +188,7 @@ def _finding(evidence: Evidence, claim: Claim, baked: float) -> MetricResult:
     track = evidence.track(claim) or Track.start(1)
     seen = estimate(evidence, claim)
     bar = -math.log(evidence.alpha_of(claim))
-    good = evidence.track(claim, GOOD)
-    proven = good is not None and good.best >= -math.log(evidence.alpha)
+    proven = _proven(evidence, claim)
     decision, reason, eta = _decide(evidence, claim, seen, track, bar, proven, baked)
     return MetricResult(
         metric=claim.gate.metric,
@@ -215,6 +214,15 @@ def _finding(evidence: Evidence, claim: Claim, baked: float) -> MetricResult:
         _interval=_unless_broken(claim, lambda: interval(evidence, claim)),
         _detectable=_unless_broken(claim, lambda: _detectable(evidence, claim, seen)),
     )
+
+
+def _proven(evidence: Evidence, claim: Claim) -> bool:
+    """Whether the opposite of a regression was ever ruled out; of a tracked event's bound, whether it still is: events come after units."""
+    good = evidence.track(claim, GOOD)
+    if good is None:
+        return False
+    later = claim.kind == Kind.RATE and not claim.relative and claim.gate.metric != "error_rate"
+    return (good.now if later else good.best) >= -math.log(evidence.alpha)
 
 
 def _detectable(evidence: Evidence, claim: Claim, seen: Estimate) -> float | None:

@@ -142,11 +142,11 @@ def level(logs: Logs, null: float, up: bool, x: float, n: float) -> Logs:
     `up` true: wealth grows when events are too many (a breach); false: when they are too few (compliance). A bound of 0
     is refuted by the first event; a bound of 1 can't be exceeded.
 
-    e = (p'/p0)^x ((1-p')/(1-p0))^(n-x).
+    e = (p'/p0)^x ((1-p')/(1-p0))^(n-x). Events may come after their trials: only the sums matter.
 
     Source: Wald (1945) likelihood ratios, mixed; checked against an independent implementation to 1e-6.
     """
-    if not n:
+    if not n and not x:
         return logs
     if null <= 0 or null >= 1:
         impossible = (x > 0) if up and null <= 0 else (x < n if not up and null >= 1 else False)

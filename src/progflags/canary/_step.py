@@ -111,24 +111,26 @@ class Step:
 
     def _bound(self, claim: Claim) -> None:
         gate, limit, up = claim.gate, claim.limit, claim.up
-        x_c, n_c = _plain(gate, self.batch.candidate)
-        x_b, n_b = _plain(gate, self.batch.control)
-        self._absolute(claim, limit, up, (x_c, n_c, x_b, n_b), (x_c, x_b))
+        x_c, n_c = _plain(gate, self.batch.candidate, self.before.candidate)
+        x_b, n_b = _plain(gate, self.batch.control, self.before.control)
+        at_risk = (*rate_of(gate, self.batch.candidate, self.before.candidate), *rate_of(gate, self.batch.control, self.before.control))
+        self._absolute(claim, limit, up, (x_c, n_c, x_b, n_b), x_c, at_risk)
 
     def _beyond(self, claim: Claim) -> None:
         """An absolute quantile bound: at most 1 - q of the requests are above `max`, counted exactly there if anybody asked."""
         gate = claim.gate
         pair = [arm.samples.get(gate.sample) or _EMPTY for arm in (self.batch.candidate, self.batch.control)]
         (x_c, x_b), strict = ([sample.more_than(claim.limit, few=few) for sample in pair] for few in (claim.up, not claim.up))
-        self._absolute(claim, 1 - (gate.quantile or 0.5), claim.up, (x_c, pair[0].n, x_b, pair[1].n), strict)
+        counts = (x_c, pair[0].n, x_b, pair[1].n)
+        self._absolute(claim, 1 - (gate.quantile or 0.5), claim.up, counts, strict[0], (x_c, pair[0].n, strict[1], pair[1].n))
 
-    def _absolute(self, claim: Claim, limit: float, up: bool, counts: Counts, strict: Sequence[float]) -> None:
-        """`strict`: the arms' events again, rounded the other way where they are not exact: for what must not be proven too soon."""
+    def _absolute(self, claim: Claim, limit: float, up: bool, counts: Counts, strict: float, versus: Counts) -> None:  # noqa: PLR0917
+        """`strict`: the candidate's events again, rounded the other way where they are not exact: for what must not be proven too soon."""
         x_c, n_c, x_b, n_b = counts
         self._put(claim, BAD, LEVEL, lambda logs: level(logs, limit, up, x_c, n_c))
-        self._put(claim, GOOD, LEVEL, lambda logs: level(logs, limit, not up, strict[0], n_c))
+        self._put(claim, GOOD, LEVEL, lambda logs: level(logs, limit, not up, strict, n_c))
         self._put(claim, PEER, LEVEL, lambda logs: level(logs, limit, up, x_b, n_b))
-        self._put(claim, VERSUS, RATIO, lambda logs: ratio(logs, 1.0, up, x_c, n_c, strict[1], n_b))
+        self._put(claim, VERSUS, RATIO, lambda logs: ratio(logs, 1.0, up, *versus))
 
     def _gauge(self, claim: Claim) -> None:
         reading = self.batch.gauges.get(claim.gate.metric)
@@ -211,10 +213,16 @@ def _exceedances(c: Sample, b: Sample, place: int, buckets: int, *, up: bool) ->
     return (x_c, c.n, x_b, b.n) if x_c >= 0 and x_b >= 0 else None
 
 
-def _plain(gate: Gate, totals: Totals) -> tuple[float, float]:
-    """For an absolute bound: events and trials as they are; the likelihood only cares for their sums."""
-    count = rate_of(gate, totals)
-    return (count[0], totals.units) if totals.units and gate.metric in totals.events else count
+def _plain(gate: Gate, totals: Totals, before: Totals) -> tuple[float, float]:
+    """
+    For an absolute bound: events and trials as they are; the likelihood only cares for their sums.
+
+    Where units are known, a tracked event's trials are the new ones, even if there are none: who came before and has it only now was
+    counted when they came.
+    """
+    events, trials = rate_of(gate, totals)
+    tracked = gate.metric != "error_rate" and gate.metric not in {**totals.rates, **before.rates}
+    return events, totals.units if tracked and (totals.units or before.units) else trials
 
 
 _EMPTY: Final = Sample()
