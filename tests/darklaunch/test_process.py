@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from progflags.darklaunch import _process as processes
-from support.web import wait_for
 from progflags.darklaunch import dark_launch, guards, shadow
+from support.web import wait_for
 
 
 def posts(path):

@@ -33,12 +33,12 @@ class Engine:
         self.cpu = CpuBudget(time.monotonic, cpu, burst)
         self._most = waiting
         self._waiting = 0
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         in_child(self)
 
     def after_fork(self) -> None:
         self._waiting = 0
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self.cpu = CpuBudget(time.monotonic, self.cpu.share, self.cpu.burst)
 
     def hold(self, size: int) -> bool:
@@ -64,7 +64,7 @@ class Engine:
 
 
 _engine: Engine | None = None
-_lock = threading.Lock()
+_lock = threading.RLock()
 
 
 def engine() -> Engine:

@@ -75,7 +75,11 @@ class Gate:
             return False
         view = self._view
         if client.serving is not view[0]:
-            view = self._follow(client)
+            try:
+                view = self._follow(client)
+            except Exception as error:  # a flag that can't be asked is off
+                mute(f"dark launch {self.flag} admission", error)
+                view = self._view = (client.serving, None, False)
         if view[2] is False:
             self.off()
             return False

@@ -60,7 +60,7 @@ class HarmMonitor:
         self._spent_before = 0.0
         self._on: list[float] = []
         self._off: list[float] = []
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def pausing(self) -> bool:
         """Whether this moment belongs to a pause."""

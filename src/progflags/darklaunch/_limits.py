@@ -36,7 +36,7 @@ class CpuBudget:
         self._clock = clock
         self._level = burst
         self._filled = clock()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def allows(self) -> bool:
         if self._level > 0.0:
@@ -82,7 +82,7 @@ class Breaker:
         self._recent: deque[int] = deque(maxlen=100)
         self._wins = 0
         self._probes = 0
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def allows(self) -> bool:
         if self.state == "closed":
@@ -138,7 +138,7 @@ class Rate:
         self._second = int(clock.monotonic())
         self._seen = self._shed = self._pressed = 0
         self._since = clock.monotonic()  # since when nothing pressed
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def note(self, shed: bool) -> None:
         """A call that was asked about room: whether it had to go."""

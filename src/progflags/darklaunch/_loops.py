@@ -64,7 +64,7 @@ class BackgroundLoop:
 
     def after_fork(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._tasks = Tasks()
 
     def room(self) -> Shed | None:

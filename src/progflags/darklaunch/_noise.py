@@ -45,11 +45,11 @@ class Noise:
     """Counts of both kinds of difference over the same calls. Bounded, locked."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self.clear()
 
     def clear(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self.pairs = 0
         self._noisy: Counter[str] = Counter()
         self._hits: Counter[str] = Counter()

@@ -53,26 +53,26 @@ class Record:
     def __init__(self, redactor: Redactor, clock: Clock) -> None:
         self._clock = clock
         self.redactor = redactor
-        self._lock = threading.Lock()
         self.clear()
 
     def clear(self) -> None:
         """Forget everything and begin anew: after a fork, or when asked."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self.off = Tally()
         self.not_sampled = Tally()
         self.taken = Tally()
-        self._ended: Counter[Outcome] = Counter()
-        self._shed: Counter[str] = Counter()
+        # Tallies, for a signal's handler may count between any two steps of ours.
+        self._ended = {outcome: Tally() for outcome in Outcome}
+        self._shed = {reason: Tally() for reason in Shed}
         self._not_isolated: Counter[str] = Counter()
         self._control, self._candidate, self._repeat = Durations(), Durations(), Durations()
         self._causes = Causes(self.redactor)
 
     def shed(self, reason: Shed, culprit: str = "") -> None:
         """A call that had been taken in was left out; `culprit` is the class that could not be isolated."""
-        with self._lock:
-            self._shed[reason.value] += 1
-            if culprit:
+        self._shed[reason].bump()
+        if culprit:
+            with self._lock:
                 self._not_isolated[culprit if culprit in self._not_isolated or len(self._not_isolated) < _CLASSES else "…"] += 1
 
     def note(
@@ -85,8 +85,8 @@ class Record:
     ) -> None:
         """A shadow ended."""
         now = self._clock.now()
+        self._ended[outcome].bump()
         with self._lock:
-            self._ended[outcome] += 1
             if control is not None:
                 self._control.add(control)
             if candidate is not None:
@@ -100,19 +100,19 @@ class Record:
 
     def counts(self) -> tuple[int, int]:
         """Calls that answer differently, and all that could be compared: what a verdict is about."""
-        with self._lock:
-            bad = sum(self._ended[outcome] for outcome in BAD)
-            return bad, bad + sum(self._ended[outcome] for outcome in GOOD)
+        bad = sum(self._ended[outcome].read() for outcome in BAD)
+        return bad, bad + sum(self._ended[outcome].read() for outcome in GOOD)
 
     def read(self, *, rate: float, breaker: str) -> DarkLaunchStats:
         off, not_sampled = self.off.read(), self.not_sampled.read()
+        shed = {reason.value: count for reason, tally in self._shed.items() if (count := tally.read())}
+        ended: dict[str, int] = {outcome.value: tally.read() for outcome, tally in self._ended.items()}
+        ended |= {"off": off, "not_sampled": not_sampled, "shed": sum(shed.values())}
         with self._lock:
-            ended: dict[str, int] = {outcome.value: self._ended[outcome] for outcome in Outcome}
-            ended |= {"off": off, "not_sampled": not_sampled, "shed": sum(self._shed.values())}
             return DarkLaunchStats(
                 calls=off + not_sampled + self.taken.read(),
                 outcomes=ended,
-                shed=dict(self._shed),
+                shed=shed,
                 control=self._control.read(),
                 candidate=self._candidate.read(),
                 mismatches=dict(self._causes.by_path),

@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from progflags._fork import in_child
 from progflags._trouble import swallow
 
 __all__ = ["JsonLines"]
@@ -25,7 +26,12 @@ class JsonLines:
         self._path = Path(path)
         self._max = max_bytes
         self._backups = backups
-        self._lock = threading.Lock()
+        self.after_fork()
+        in_child(self)
+
+    def after_fork(self) -> None:
+        """Another thread of the parent may have been writing, and is not here to let go."""
+        self._lock = threading.RLock()
 
     def __call__(self, record: dict[str, Any]) -> None:
         line = json.dumps(record, separators=(",", ":"), default=_named) + "\n"

@@ -20,7 +20,7 @@ class Tally:
     def __init__(self) -> None:
         self.bump = itertools.count().__next__
         self._reads = 0
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def read(self) -> int:
         with self._lock:

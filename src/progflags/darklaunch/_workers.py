@@ -13,6 +13,8 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable
+from functools import partial
 from queue import SimpleQueue
 from typing import Final
 
@@ -56,7 +58,7 @@ class Workers:
     def after_fork(self) -> None:
         """A child has none of its parent's threads, and must not do its parent's work."""
         self._queue: SimpleQueue[Job] = SimpleQueue()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal's handler may call what is shadowed
         self._workers: list[_Worker] = []
         self._watching: threading.Thread | None = None
         self._busy = threading.Event()
@@ -95,8 +97,17 @@ class Workers:
     def _add(self) -> None:
         worker = _Worker()
         worker.thread = threading.Thread(target=self._serve, args=(worker,), name="progflags-shadow", daemon=True)
+        worker.thread.start()  # where none can be started there is none to be counted on
         self._workers.append(worker)
-        worker.thread.start()
+
+    def _added(self) -> bool:
+        """As `_add`, for the threads themselves, which must outlive a system that has no more."""
+        try:
+            self._add()
+        except RuntimeError as error:
+            mute("dark launch thread", error)
+            return False
+        return True
 
     def _serve(self, worker: _Worker) -> None:
         while True:
@@ -116,10 +127,11 @@ class Workers:
                     # Back at last. Its replacement works already, so this thread ends; `gone` under the lock, because
                     # nobody may ask for the clock of a thread that no longer exists.
                     worker.gone = True
-                    self._workers.remove(worker)
-                    if sum(not other.abandoned for other in self._workers) < self.size:
-                        self._add()
-                    return
+                    if sum(not other.abandoned for other in self._workers) >= self.size or self._added():
+                        self._workers.remove(worker)
+                        return
+                    worker.abandoned = worker.gone = False  # no thread to be had: go on being one
+                    worker.job = None
             del job
 
     def _watch(self) -> None:
@@ -137,20 +149,25 @@ class Workers:
             self._busy.wait()
             time.sleep(_TICK)
             now = time.monotonic()
+            ended: list[Callable[[], None]] = []
             with self._lock:
-                self._empty_if_nobody_is_left()
-                busy = [self._look_at(worker, now) for worker in tuple(self._workers)]
+                self._empty_if_nobody_is_left(ended)
+                busy = [self._look_at(worker, now, ended) for worker in tuple(self._workers)]
                 if any(busy):
                     idle_since = now
                 elif now - idle_since > _IDLE:
                     self._busy.clear()
+                    if any(worker.job is not None for worker in self._workers):
+                        self._busy.set()  # taken up just now, by one who saw us awake
+            if ended:
+                _aside(ended)
 
-    def _empty_if_nobody_is_left(self) -> None:
+    def _empty_if_nobody_is_left(self, ended: list[Callable[[], None]]) -> None:
         """With every thread stuck nobody takes from the queue; what waits there must not wait for ever."""
         while self._workers and all(worker.abandoned for worker in self._workers) and not self._queue.empty():
-            self._queue.get().refuse(Shed.STUCK)
+            ended.append(partial(self._queue.get().refuse, Shed.STUCK))
 
-    def _look_at(self, worker: _Worker, now: float) -> bool:
+    def _look_at(self, worker: _Worker, now: float, ended: list[Callable[[], None]]) -> bool:
         """Whether this worker is busy; what it uses is charged on the way, and it is given up when it overruns."""
         job, since = worker.job, worker.since
         if job is None or worker.gone:
@@ -158,9 +175,9 @@ class Workers:
         self._charge(worker, job)
         if not worker.abandoned and now - since > job.deadline + GRACE and worker.job is job and worker.since == since:
             worker.abandoned = True
-            job.abandon()
+            ended.append(job.abandon)
             if self.stuck <= STUCK:
-                self._add()
+                self._added()
         return not worker.abandoned or _HAS_CLOCKS
 
     def _charge(self, worker: _Worker, job: Job) -> None:
@@ -171,6 +188,25 @@ class Workers:
         if worker.cpu and used - worker.cpu > _TICK / 4 and worker.job is job:
             job.spent(used - worker.cpu)
             worker.cpu = used
+
+
+def _aside(ended: list[Callable[[], None]]) -> None:
+    """
+    Conclude what was given up in a thread of its own: whoever is told (a sink, a listener) may hang, and must not take the
+    watch with him.
+    """
+
+    def conclude() -> None:
+        for end in ended:
+            try:
+                end()
+            except BaseException as error:  # as in a worker
+                mute("dark launch worker", error)
+
+    try:
+        threading.Thread(target=conclude, name="progflags-shadow-end", daemon=True).start()
+    except RuntimeError:
+        conclude()
 
 
 def close_connections() -> None:
