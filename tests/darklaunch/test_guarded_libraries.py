@@ -1,5 +1,8 @@
 """The guards against the real libraries: what a shadow tries on them is refused and counted; the control goes through."""
 
+import subprocess
+import sys
+import textwrap
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
@@ -251,3 +254,111 @@ def test_dramatiq_groups_and_pipelines_go_round_the_actor_and_are_refused(flags,
     ]
     each_way_is_refused(flags, ways, lambda: broker.queues["default"].qsize())
     broker.close()
+
+
+def each_way_into_dramatiq(dramatiq, broker, queue):
+    """An actor's own, at once and later; the broker's; a group; a pipeline: the control's arrive, a shadow's do not."""
+    mail = dramatiq.Actor(lambda *_: None, broker=broker, actor_name="mail", queue_name=queue, priority=0, options={})
+    return [
+        mail.send,
+        lambda: mail.send_with_options(delay=3_600_000),
+        lambda: broker.enqueue(mail.message()),
+        lambda: dramatiq.group([mail.message(), mail.message()], broker=broker).run(),
+        lambda: dramatiq.pipeline([mail.message(), mail.message()], broker=broker).run(),
+    ]
+
+
+def test_dramatiq_over_redis_is_guarded_too(flags, engine):
+    dramatiq = pytest.importorskip("dramatiq", reason="Dramatiq is in the tests group")
+    import uuid
+
+    from dramatiq.brokers.redis import RedisBroker
+
+    space = f"progflags-{uuid.uuid4().hex}"
+    broker = RedisBroker(url=servers.redis(), namespace=space)
+    try:
+        ways = each_way_into_dramatiq(dramatiq, broker, "mail")
+        each_way_is_refused(flags, ways, lambda: sum(broker.client.llen(f"{space}:{queue}") for queue in ("mail", "mail.DQ")))
+    finally:
+        for key in broker.client.scan_iter(f"{space}*"):
+            broker.client.delete(key)
+        broker.close()
+
+
+def test_dramatiq_over_rabbitmq_is_guarded_too(flags, engine):
+    dramatiq = pytest.importorskip("dramatiq", reason="Dramatiq is in the tests group")
+    pytest.importorskip("pika", reason="pika is in the tests group")
+    import uuid
+
+    from dramatiq.brokers.rabbitmq import RabbitmqBroker
+
+    queue = f"progflags-{uuid.uuid4().hex}"
+    broker = RabbitmqBroker(url=servers.rabbitmq(), confirm_delivery=True)
+    try:
+        ways = each_way_into_dramatiq(dramatiq, broker, queue)
+        broker.declare_queue(queue, ensure=True)
+        each_way_is_refused(flags, ways, lambda: sum(broker.get_queue_message_counts(queue)[:2]))
+    finally:
+        for name in (queue, f"{queue}.DQ", f"{queue}.XQ"):
+            broker.channel.queue_delete(name)
+        broker.close()
+
+
+DJANGO_TASKS = """
+    import sys
+    from django.conf import settings
+
+    DUMMY, AT_ONCE = "django.tasks.backends.dummy.DummyBackend", "django.tasks.backends.immediate.ImmediateBackend"
+    settings.configure(TASKS={"default": {"BACKEND": DUMMY}, "at_once": {"BACKEND": AT_ONCE}}, USE_TZ=True, SECRET_KEY="x")
+    import django
+
+    django.setup()
+    sys.modules["shop"] = sys.modules["__main__"]
+    from asgiref.sync import async_to_sync
+    from django.tasks import default_task_backend, task
+
+    import progflags as pf
+    from progflags.darklaunch import guards
+
+    flags = pf.connect({"flags": {"on": {"percent": 100}}}, poll=None)
+    sent = []
+
+    @task
+    def mail():
+        sent.append("a letter")
+
+    mail_at_once = mail.using(backend="at_once")
+
+    def queued():
+        return len(default_task_backend.results) + len(sent)
+
+    ways = [
+        lambda: mail.enqueue(),
+        lambda: async_to_sync(mail.aenqueue)(),
+        lambda: mail.using(priority=5).enqueue(),
+        lambda: default_task_backend.enqueue(mail, [], {}),
+        lambda: async_to_sync(default_task_backend.aenqueue)(mail, [], {}),
+        lambda: mail_at_once.enqueue(),
+        lambda: async_to_sync(mail_at_once.aenqueue)(),
+    ]
+
+    @pf.dark_launch("on", candidate=lambda n: ways[n]() and None, flags=flags, guards=[guards.tasks()], deadline=600)
+    def control(n):
+        return None
+
+    for n in range(len(ways)):
+        control(n)
+    print(control.dark_launch.drain(60), control.dark_launch.stats().outcomes["guard_blocked"], queued())
+    for way in ways:
+        way()
+    print(queued())
+"""
+
+
+def test_djangos_own_tasks_are_not_queued_by_a_shadow(tmp_path):
+    """Asked of the task, sync and async, or of the backend; one that keeps tasks and one that runs them at once."""
+    pytest.importorskip("django.tasks", reason="Django has tasks from 6.0 on, which needs Python 3.12")
+    source = textwrap.dedent(DJANGO_TASKS)
+    done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, timeout=120, cwd=tmp_path)
+
+    assert done.stdout.split("\n") == ["True 7 0", "7", ""], done.stderr

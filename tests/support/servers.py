@@ -1,4 +1,4 @@
-"""The PostgreSQL and the Redis that tests run against: a running one, else one started from a binary on PATH."""
+"""The servers that tests run against: running ones; PostgreSQL and Redis else started from a binary on PATH."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-__all__ = ["postgres", "redis"]
+__all__ = ["postgres", "rabbitmq", "redis"]
 
 
 def postgres() -> str:
@@ -26,6 +26,11 @@ def postgres() -> str:
 def redis() -> str:
     """As `postgres`, with `PROGFLAGS_TEST_REDIS`."""
     return _redis() or _missing("Redis", "PROGFLAGS_TEST_REDIS")
+
+
+def rabbitmq() -> str:
+    """As `postgres`, with `PROGFLAGS_TEST_RABBITMQ`; it takes a service to start one, so it is only looked for."""
+    return _rabbitmq() or _missing("RabbitMQ", "PROGFLAGS_TEST_RABBITMQ")
 
 
 def _missing(what: str, variable: str) -> str:
@@ -82,6 +87,17 @@ def _redis() -> str:
     folder, port = tempfile.mkdtemp(prefix="progflags-redis-"), _free_port()
     command = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", folder]
     return _started(command, folder, f"redis://127.0.0.1:{port}/0", answers)
+
+
+@cache
+def _rabbitmq() -> str:
+    pika = pytest.importorskip("pika")
+    url = os.environ.get("PROGFLAGS_TEST_RABBITMQ") or "amqp://guest:guest@127.0.0.1:5672/%2F"
+    try:
+        pika.BlockingConnection(pika.URLParameters(f"{url}?blocked_connection_timeout=20&socket_timeout=20")).close()
+    except pika.exceptions.AMQPError:
+        return ""
+    return url
 
 
 def _started(command: list[str], folder: str, url: str, answers: Callable[[str], bool]) -> str:

@@ -265,6 +265,8 @@ _TASKS: Final = (
     "django.tasks.backends.immediate:ImmediateBackend.enqueue",
     "django_tasks.base:Task.enqueue",  # the package that Django's own came from
     "django_tasks.base:Task.aenqueue",
+    "django_tasks.backends.dummy:DummyBackend.enqueue",
+    "django_tasks.backends.immediate:ImmediateBackend.enqueue",
     "django.core.mail:send_mass_mail",
     "django.core.mail.message:EmailMessage.send",
     "django.core.mail.backends.smtp:EmailBackend.send_messages",
