@@ -1,7 +1,10 @@
 """Six stages; in each, who is read, who is written, and in which order."""
 
+import asyncio
+
 import pytest
 
+import progflags as pf
 from progflags.darklaunch import Migration, Stage
 from progflags.darklaunch._migration import STEPS
 
@@ -131,3 +134,76 @@ def test_no_step_loses_writes():
         Migration.check("off", "live")
     with pytest.raises(ValueError, match="missed writes"):
         Migration.check("complete", "rampdown")
+
+
+@pytest.mark.parametrize("stage", ["dualwrite", "live"])
+async def test_a_write_that_the_caller_did_not_wait_for_is_kept_for_repair(stage):
+    """A client that leaves cancels its request between the two writes: one store has it, and somebody must know."""
+    moved, old, new, _ = migration(stage)
+    reached = asyncio.Event()
+    behind = old if stage == "live" else new
+
+    async def slow(key, value):
+        reached.set()
+        await asyncio.Event().wait()
+
+    first, second = (new.aput, slow) if stage == "live" else (old.aput, slow)
+    moved._write = (second, first) if stage == "live" else (first, second)
+    request = asyncio.create_task(moved.awrite("u", "k", 1))
+    await reached.wait()
+    request.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await request
+    assert [(missed.behind, missed.args) for missed in moved.unrepaired] == [(behind.name, ("k", 1))]
+
+
+async def test_a_cancellation_of_the_second_stores_own_is_its_failure():
+    moved, _old, _, _ = migration("dualwrite")
+
+    async def fails(key, value):
+        raise asyncio.CancelledError
+
+    moved._write = (_old.aput, fails)
+
+    assert await moved.awrite("u", "k", 1) == "old"
+    assert [missed.behind for missed in moved.unrepaired] == ["new"]
+
+
+def test_an_exit_amid_the_second_write_goes_on_and_the_write_is_kept():
+    """gunicorn ends a worker by raising SystemExit wherever it is."""
+    moved, old, _, _ = migration("dualwrite")
+
+    def ends(key, value):
+        raise SystemExit(0)
+
+    moved._write = (old.put, ends)
+
+    with pytest.raises(SystemExit):
+        moved.write("u", "k", 1)
+    assert [(missed.behind, missed.args) for missed in moved.unrepaired] == [("new", ("k", 1))]
+
+
+def test_only_the_share_that_was_asked_for_is_read_from_both():
+    """By user, as everywhere; `run_if` likewise, and it gets the read's arguments."""
+    moved, _, _, log = migration("shadow", sample=0.25, run_if=lambda key: key != "never")
+    for n in range(400):
+        moved.read(f"user-{n}", "k")
+    shadowed = log.count("read new")
+    for n in range(400):
+        moved.read(f"user-{n}", "k")
+    assert log.count("read new") == 2 * shadowed
+    assert 60 <= shadowed <= 140
+    for _ in range(40):
+        moved.read(None, "never")
+
+    stats = moved.dark_launch.stats()
+    assert log.count("read new") == 2 * shadowed == stats.outcomes["match"]
+    assert stats.calls == sum(stats.outcomes.values()) == log.count("read old") == 840
+
+
+@pytest.mark.parametrize("who", ["u", {"targeting_key": "u", "plan": "pro"}, pf.Context("u"), 7, None])
+def test_whoever_can_be_asked_about_can_be_sampled(who):
+    moved, _, _, log = migration("shadow", sample=0.999999)
+    moved.read(who, "k")
+    assert log == ["read old", "read new"]

@@ -102,11 +102,11 @@ class Gate:
         self._view = view
         return view
 
-    def _ask(self, view: _View, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
+    def _ask(self, view: _View, args: tuple[Any, ...], kwargs: Mapping[str, Any], known: bytes | None = None) -> bool:
         _, decide, constant = view
         try:
             if constant is not True or self._limit != _ALL:
-                unit, attributes = self._who(args, kwargs)
+                unit, attributes = self._who(args, kwargs) if known is None else (known, _NOTHING)
                 if constant is not True:
                     answer = decide(unit, attributes)  # type: ignore[misc]  # None only where the constant is False
                     if answer.value is not True:
@@ -119,22 +119,42 @@ class Gate:
                 self.not_sampled()
                 return False
         except BaseException as error:
-            if is_delivered(error):
-                raise
-            mute(f"dark launch {self.flag} admission", error)
-            self.off()
-            return False
+            return self._failed(error)
         return True
+
+    def drawn(self, who: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
+        """Whether `sample` and `run_if` take a call of `who` that something else than the flag's value admitted. Never raises."""
+        try:
+            unit = self._who(args, kwargs)[0] if who is None or self._key is not None else _unit(who)[0] or _anybody()
+        except BaseException as error:
+            return self._failed(error)
+        return self._ask((None, None, True), args, kwargs, unit)
+
+    def _failed(self, error: BaseException) -> bool:
+        """A function of the user's did: the call is left out."""
+        if is_delivered(error):
+            raise error
+        mute(f"dark launch {self.flag} admission", error)
+        self.off()
+        return False
 
     def _who(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[bytes, Mapping[str, Any]]:
         here = scope()
         attributes: Mapping[str, Any] = _NOTHING if here is None else here.context._attributes
         unit = None if here is None else here.context._kb
         if self._key is not None:
-            who = self._key(*args, **kwargs)
-            if isinstance(who, (Context, Mapping)):
-                context = as_context(who)
-                unit, attributes = (None, _NOTHING) if context is None else (context._kb, context._attributes)
-            else:
-                unit = unit_bytes(who)
-        return unit if unit is not None else getrandbits(64).to_bytes(8, "big"), attributes
+            own, attributes_ = _unit(self._key(*args, **kwargs))
+            unit, attributes = own, attributes if attributes_ is None else attributes_
+        return unit if unit is not None else _anybody(), attributes
+
+
+def _unit(who: Any) -> tuple[bytes | None, Mapping[str, Any] | None]:
+    """Whose bytes are hashed, and the attributes that came with them, where attributes can."""
+    if isinstance(who, (Context, Mapping)):
+        context = as_context(who)
+        return (None, _NOTHING) if context is None else (context._kb, context._attributes)
+    return unit_bytes(who), None
+
+
+def _anybody() -> bytes:
+    return getrandbits(64).to_bytes(8, "big")

@@ -11,14 +11,15 @@ Moving data from one store to another in six stages, without a moment in which e
 
 The stage is a flag with these six variants, so it moves for a share of the users first and back within a second. The
 authority writes first; if it fails, the other is not tried. What the other fails at is never the caller's: it goes to
-`repair`, to be written again later. Reads are compared in the background, always old against new, whoever answers.
+`repair`, to be written again later; so does what a cancellation or the program's end keeps from it, which goes on. Reads
+are compared in the background, always old against new, whoever answers.
 
 Source: the stages are LaunchDarkly's; the pattern is Stripe's "online migrations at scale" (2017).
 """
 
 from __future__ import annotations
 
-import inspect
+import asyncio
 from collections.abc import Callable
 from contextvars import copy_context
 from dataclasses import dataclass
@@ -26,7 +27,9 @@ from enum import StrEnum
 from time import perf_counter
 from typing import Any, Unpack
 
+from progflags._fork import in_child
 from progflags.darklaunch import shadow
+from progflags.darklaunch._bind import is_coroutine
 from progflags.darklaunch._experiment import Experiment
 from progflags.darklaunch._lane import Later
 from progflags.darklaunch._options import Options
@@ -111,11 +114,16 @@ class Migration:
         self.unrepaired: list[Unrepaired] = []
         self.lost = 0
         self.dark_launch = experiment = Experiment(flag, **options)
-        self._async = inspect.iscoroutinefunction(read[0])
+        self._async = is_coroutine(read[0])
         if experiment.inline:
             experiment.lane = Later() if self._async else experiment.lane
         else:
             experiment.lane = experiment.engine.tasks if self._async else experiment.engine.workers
+        in_child(self)
+
+    def after_fork(self) -> None:
+        """What the parent's writes left behind is for the parent to repair."""
+        self.unrepaired, self.lost = [], 0
 
     def stage(self, who: Any = None) -> Stage:
         """The stage for this user (or the bound context's)."""
@@ -130,7 +138,7 @@ class Migration:
     def read(self, who: Any, *args: Any, **kwargs: Any) -> Any:
         """Read from the store that leads; where the stage reads both, the other is compared in the shadow."""
         stage = self.stage(who)
-        call, lead = self._begun(stage, args, kwargs), self._read[stage.new_leads]
+        call, lead = self._begun(stage, who, args, kwargs), self._read[stage.new_leads]
         began = perf_counter()
         try:
             value = lead(*args, **kwargs)
@@ -138,12 +146,14 @@ class Migration:
             if call is not None:
                 call.raised(error, perf_counter() - began)
             raise
-        return value if call is None else call.returned(value, perf_counter() - began)
+        seconds = perf_counter() - began
+        self.dark_launch.timed(seconds)
+        return value if call is None else call.returned(value, seconds)
 
     async def aread(self, who: Any, *args: Any, **kwargs: Any) -> Any:
         """As `read`, for coroutine functions."""
         stage = self.stage(who)
-        call, lead = self._begun(stage, args, kwargs), self._read[stage.new_leads]
+        call, lead = self._begun(stage, who, args, kwargs), self._read[stage.new_leads]
         began = perf_counter()
         try:
             value = await lead(*args, **kwargs)
@@ -151,18 +161,22 @@ class Migration:
             if call is not None:
                 call.raised(error, perf_counter() - began)
             raise
+        seconds = perf_counter() - began
+        self.dark_launch.timed(seconds)
         if call is not None:
-            call.returned(value, perf_counter() - began)
+            call.returned(value, seconds)
             if self.dark_launch.inline:
                 await call.finish()
         return value
 
-    def _begun(self, stage: Stage, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _begun(self, stage: Stage, who: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         experiment = self.dark_launch
         if shadow.active():
             return None
         if not stage.reads_both:
             experiment.gate.off()
+            return None
+        if not experiment.gate.drawn(who, args, kwargs):
             return None
         other = self._read[not stage.new_leads]
         call = experiment.admit(lambda: other, args, kwargs)
@@ -178,8 +192,10 @@ class Migration:
             try:
                 # In a copied context: what the second store's driver sets there is not the caller's business.
                 copy_context().run(self._write[not stage.new_leads], *args, **kwargs)
-            except Exception as error:
+            except BaseException as error:
                 self._behind(stage, args, kwargs, error)
+                if not isinstance(error, Exception):  # somebody wants us to end: a signal's handler, perhaps
+                    raise
         return value
 
     async def awrite(self, who: Any, *args: Any, **kwargs: Any) -> Any:
@@ -189,11 +205,13 @@ class Migration:
         if stage.writes_both:
             try:
                 await self._write[not stage.new_leads](*args, **kwargs)
-            except Exception as error:
+            except BaseException as error:
                 self._behind(stage, args, kwargs, error)
+                if not isinstance(error, Exception) and not _is_the_stores_own(error):
+                    raise
         return value
 
-    def _behind(self, stage: Stage, args: tuple[Any, ...], kwargs: dict[str, Any], error: Exception) -> None:
+    def _behind(self, stage: Stage, args: tuple[Any, ...], kwargs: dict[str, Any], error: BaseException) -> None:
         missed = Unrepaired("old" if stage.new_leads else "new", args, kwargs, error)
         mute(f"migration {self.flag} second write", error)
         if self._repair is not None:
@@ -220,3 +238,11 @@ class Migration:
         if end is not start and end not in STEPS[start]:
             legal = ", ".join(stage for stage in Stage if stage in STEPS[start]) or "nothing: the old store has missed writes"
             raise ValueError(f"a migration can't go from {start} to {end}; from {start} comes {legal}")
+
+
+def _is_the_stores_own(error: BaseException) -> bool:
+    """Whether a cancellation is one that the store's driver came up with: nobody has cancelled the task we run in."""
+    if not isinstance(error, asyncio.CancelledError) or asyncio._get_running_loop() is None:
+        return False
+    task = asyncio.current_task()
+    return task is not None and not task.cancelling()
