@@ -263,6 +263,30 @@ def test_every_kind_of_view_under_every_server(project, server):
     assert told == [[arm, path == "fails", "u1"] for path in answers]
 
 
+@pytest.mark.parametrize("pieces", [0, 1, 3])
+def test_a_stream_the_client_did_not_wait_for_leaves_no_user_behind(project, pieces):
+    """Also when it left before the first piece: the next to use the thread is not that user. Only a whole response counts."""
+    found = project.run(
+        f"""
+        from itertools import islice
+        from wsgiref.util import setup_testing_defaults
+        from django.core.wsgi import get_wsgi_application
+
+        shop.listen()
+        environ = dict(HTTP_X_USER="ann")
+        setup_testing_defaults(environ)
+        environ["PATH_INFO"] = "/stream/"
+        response = get_wsgi_application()(environ, lambda *_: None)
+        body = list(islice(response, {pieces}))
+        response.close()
+        print(json.dumps([b"".join(body).decode(), shop.scope() is None, len(shop.told)]))
+        """
+    )
+
+    assert found[:2] == ["one two"[: 4 * pieces], True]
+    assert found[2] == 0 or pieces == 3
+
+
 def test_templates_decorators_and_mixins(project):
     """The tag, the processor, the decorator and the mixin agree with the client, for in and out alike."""
     found = project.run(

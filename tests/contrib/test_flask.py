@@ -5,6 +5,7 @@ import pytest
 from flask import Flask, g, render_template_string, request
 
 import progflags as pf
+from progflags.context import scope
 from progflags.contrib.flask import Progflags
 from progflags.events import Served
 from progflags.flags import given, set_default
@@ -18,6 +19,35 @@ percent = 25
 [flags.new-checkout.rollout]
 stages = [{ percent = 50, bake = "1m" }]
 """
+
+
+SOURCE = {"flags": {"on": {"percent": 100}}}
+
+
+def test_a_missing_secret_key_is_said_and_not_passed_over():
+    """Without it nobody would get an id, and every visitor would be drawn anew at each request."""
+    app = Flask(__name__)
+    app.config["PROGFLAGS"] = {"source": SOURCE, "poll": None, "anonymous": True}
+
+    with pytest.raises(RuntimeError, match="SECRET_KEY"):
+        Progflags(app)
+    set_default(None)
+
+
+@pytest.mark.parametrize(("key", "kept"), [(0, True), (7, True), ("ann", True), ("", False), (None, False)])
+def test_a_user_whose_key_is_zero_is_a_user(key, kept):
+    app = Flask(__name__)
+    app.secret_key = "a-secret-that-is-long-enough"
+    app.config["PROGFLAGS"] = {"source": SOURCE, "poll": None, "anonymous": True}
+    Progflags(app, context=lambda: pf.Context(key))
+    app.add_url_rule("/", view_func=lambda: {"key": scope().context.key})
+
+    seen = app.test_client().get("/").json["key"]
+
+    assert (seen == key) is kept
+    assert seen not in (None, "")
+    app.extensions["progflags"].close()
+    set_default(None)
 
 
 @pytest.fixture

@@ -46,13 +46,16 @@ class Progflags:
         Set up an application; several may share one extension.
 
         Raises:
-            RuntimeError: neither a client was given nor `app.config["PROGFLAGS"]` names a source.
+            RuntimeError: neither a client was given nor `app.config["PROGFLAGS"]` names a source, or there is no SECRET_KEY to sign
+            anonymous visitors' ids with.
             DefinitionError: nothing can be served from that source.
         """
         setting = dict(app.config.get("PROGFLAGS") or {})
         anonymous = setting.pop("anonymous", None)
         client = self._flags or _connected(setting)
         app.extensions["progflags"] = client
+        if anonymous is True and not app.secret_key:
+            raise RuntimeError('PROGFLAGS["anonymous"] = True signs with the SECRET_KEY: set it before init_app')
         secret: Any = app.secret_key if anonymous is True else anonymous
         app.wsgi_app = FlagsMiddleware(app.wsgi_app, flags=client, anonymous=secret)  # type: ignore[method-assign] # Flask's way to wrap
         app.before_request(self._bind)
@@ -73,7 +76,7 @@ class Progflags:
             found = as_context(self._context())
             if found is not None and here is not None:
                 # A visitor without a key keeps the sticky one.
-                here.context = found if found.key else Context(here.context.key, found.attributes)
+                here.context = Context(here.context.key, found.attributes) if found.key in (None, "") else found
         except Exception as error:
             swallow("Flask context", error)
 

@@ -119,6 +119,10 @@ class _Request:
         self._here = here
         self._started = started
 
+    def left(self) -> None:
+        """The client did not wait for the end: not counted."""
+        self._here.end()
+
     def end(self, *, failed: bool) -> None:
         here = self._here
         here.closing()
@@ -127,15 +131,7 @@ class _Request:
         here.end()
 
     def watch(self, chunks: Iterator[Any], *, failed: bool) -> Iterator[Any]:
-        try:
-            yield from chunks
-        except Exception:
-            self.end(failed=True)
-            raise
-        except BaseException:  # closed before its end: the client left
-            self._here.end()
-            raise
-        self.end(failed=failed)
+        return _Watched(chunks, self, failed)
 
     async def awatch(self, chunks: AsyncIterator[Any], *, failed: bool) -> AsyncIterator[Any]:
         try:
@@ -148,6 +144,45 @@ class _Request:
             self._here.end()
             raise
         self.end(failed=failed)
+
+
+class _Watched:
+    """A streamed body. No generator: one that was never begun is closed without a word, and this thread would stay the request's."""
+
+    __slots__ = ("_chunks", "_failed", "_over", "_request")
+
+    def __init__(self, chunks: Iterator[Any], request: _Request, failed: bool) -> None:
+        self._chunks = iter(chunks)
+        self._request = request
+        self._failed = failed
+        self._over = False
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        try:
+            return next(self._chunks)
+        except StopIteration:
+            self._end(failed=self._failed)
+            raise
+        except Exception:
+            self._end(failed=True)
+            raise
+
+    def _end(self, *, failed: bool) -> None:
+        if not self._over:
+            self._over = True
+            self._request.end(failed=failed)
+
+    def close(self) -> None:
+        """Django closes it with the response; the application's own chunks it closes by itself."""
+        if not self._over:
+            self._over = True
+            self._request.left()
+
+    def __del__(self) -> None:  # dropped without either: test clients do
+        self.close()
 
 
 def default_context(request: Any) -> Context | None:
