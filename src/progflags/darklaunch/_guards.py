@@ -315,9 +315,15 @@ def _refuse(places: tuple[str, ...], effect: str, optional: bool, shadow: Shadow
 _refused: ContextVar[dict[str, tuple[Shadow, str]] | None] = ContextVar("progflags.guard.refused", default=None)
 
 
+_watched: set[tuple[tuple[str, ...], bool]] = set()
+
+
 def _watch(places: tuple[str, ...], *, optional: bool) -> None:
+    if (places, optional) in _watched:  # asked by every shadow
+        return
     for place in places:
         replace(place, "refuse", functools.partial(checked, check=functools.partial(_check_place, place)), optional=optional)
+    _watched.add((places, optional))
 
 
 def _check_place(place: str, *_: Any, **__: Any) -> None:
