@@ -459,3 +459,21 @@ def test_equal_documents_have_equal_digests() -> None:
     """The order of keys does not matter to whether anything changed; a value does."""
     assert load(GOOD).digest == load("[flags.b]\npercent = 20\n[flags.a]\npercent = 10\n").digest
     assert load(GOOD).digest != load(GOOD.replace("20", "21")).digest
+
+
+@pytest.mark.parametrize("key", [None, 1, 1.5, True, (1,), b"x"])
+def test_a_key_that_is_no_text_is_named(key: Any) -> None:
+    """A dict that never was a file may have any; what is beside it loads."""
+    snapshot = parse({"flags": {key: {}, "good": {}, "asks": {"requires": [{"flag": "god"}]}}})
+    assert "a text is wanted here" in str(snapshot.rejected[0])
+    assert "did you mean 'good'?" in str(snapshot.rejected[1])
+    assert snapshot.flags.keys() == {"good"}
+    assert "unknown key 'wen'" in str(parse({"flags": {}, "segments": {key: {"wen": 1}}}).rejected[0])
+
+
+@pytest.mark.parametrize("value", ["\ud83d", {"k": "\ude00"}, ["\ud800"], {"\udfff": 1}])
+def test_half_a_character_is_no_value(value: Any) -> None:
+    """JSON can write it, and no answer over a wire could carry it: one such flag would spoil every bulk answer."""
+    snapshot = parse({"flags": {"f": {"variants": {"a": value}}, "good": {"variants": {"a": "\U0001f600 ü"}}}})
+    assert "half a character" in str(snapshot.rejected[0])
+    assert snapshot.flags.keys() == {"good"}

@@ -94,3 +94,50 @@ def test_a_forecast_adds_up_and_reads_well():
 @pytest.mark.parametrize(("seconds", "text"), [(0, "0s"), (59.5, "59.5s"), (90, "1.5m"), (3600, "1h"), (86_400 * 3, "3d")])
 def test_durations_for_people(seconds, text):
     assert span(seconds) == text
+
+
+def linted(flags):
+    return lint_snapshot(parse({"flags": flags}, file="flags.toml", lines=lambda path: 7 if path[-1] != "needs" else 9))
+
+
+def waiting(*flags, word="needs"):
+    return {"rollout": {"profile": "low", word: list(flags)}}
+
+
+def test_lint_says_that_a_needed_flag_does_not_exist():
+    """It would wait silently; but another application's file, on the same store, may know the flag."""
+    flags = {"checkout": waiting("new-ledgr", "plain", "new-ledger"), "new-ledger": {"rollout": {"profile": "low"}}, "plain": {}}
+    wrong, advice = linted(flags)
+
+    assert wrong == ()
+    assert [(one.key, one.hint) for one in advice] == [
+        ("flags.checkout.rollout.needs[0]", "unknown-needs"),
+        ("flags.checkout.rollout.needs[1]", "unknown-needs"),
+    ]
+    assert advice[0].message.startswith("there is no flag 'new-ledgr' in this file (did you mean 'new-ledger'?)")
+    assert "'plain' has no rollout" in advice[1].message
+    assert "waits for ever" in advice[0].message
+
+
+def test_lint_says_that_a_conflicting_flag_does_not_exist():
+    """Nothing would be kept apart, which nobody would notice before both serve."""
+    wrong, advice = linted({"checkout": waiting("new-ledgr", word="conflicts"), "new-ledger": {"rollout": {"profile": "low"}}})
+
+    assert wrong == ()
+    assert [(one.key, one.hint) for one in advice] == [("flags.checkout.rollout.conflicts[0]", "unknown-conflicts")]
+    assert "nothing is excluded" in advice[0].message
+
+
+def test_lint_says_that_rollouts_wait_for_each_other():
+    """None of a circle would ever begin: it is said once, as what cannot be carried out."""
+    wrong, _ = linted({"a": waiting("b"), "b": waiting("c"), "c": waiting("a"), "d": waiting("a")})
+
+    (problem,) = wrong
+    assert (problem.key, problem.line) == ("flags.a.rollout.needs", 9)
+    assert problem.message == "rollouts that need each other: a → b → c → a; none of them would ever begin"
+
+
+def test_a_needed_flag_that_is_broken_is_not_called_unknown():
+    """Its own mistake is said already."""
+    _, advice = linted({"a": waiting("b"), "b": {"rollout": {"profile": "low"}, "percnt": 3}})
+    assert advice == ()

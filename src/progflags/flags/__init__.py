@@ -12,6 +12,7 @@ from progflags.flags._model import FlagModel, RolloutSpec, Rule, Snapshot
 from progflags.flags._parse import parse
 from progflags.flags._problems import Lines, Path, dotted, suggest
 from progflags.flags._quiet import let_go, quiet
+from progflags.flags._requires import circles
 from progflags.flags._ruleset import Pin
 from progflags.flags._text import decode, decode_json, decode_toml, plain_text
 from progflags.flags._typed import Flag, declared, mismatches
@@ -37,6 +38,7 @@ __all__ = [
     "Step",
     "View",
     "bucket",
+    "circles",
     "declared",
     "decode",
     "decode_json",

@@ -253,8 +253,11 @@ def ramped(unit: UnitOf | None, seed: int, ramp: Ramp, now: Callable[[], float],
     hashed: Any = digest
 
     def grown(kb: bytes | None, attributes: Attributes) -> Any:
+        limit = ramp.share(now())
+        if limit in (0, PPM):  # nobody or everybody, with a key or without, as a written share of 0 or 100 %
+            return (yes if limit else no)(kb, attributes)
         bucket = (hashed(kb if unit is None else unit(kb, attributes), seed) * PPM) >> 64
-        return (yes if bucket < ramp.share(now()) else no)(kb, attributes)
+        return (yes if bucket < limit else no)(kb, attributes)
 
     return grown
 
@@ -270,7 +273,18 @@ def during(since: float | None, until: float | None, now: Callable[[], float], t
     return timed
 
 
-def guarded(required: Fn, variants: frozenset[str], then: Next, safe: Next) -> Fn:
-    """`then` where the other flag's Evaluation is one of `variants`."""
+def guarded(required: Sequence[tuple[Fn, frozenset[str]]], then: Next, safe: Next) -> Fn:
+    """`then` where each of the other flags' Evaluations is one of its variants."""
     yes, no = fn(then), fn(safe)
-    return lambda kb, attributes: (yes if required(kb, attributes).variant in variants else no)(kb, attributes)
+    if len(required) == 1:
+        ((decide, wanted),) = required
+        return lambda kb, attributes: (yes if decide(kb, attributes).variant in wanted else no)(kb, attributes)
+    others = tuple(required)
+
+    def every(kb: bytes | None, attributes: Attributes) -> Any:
+        for decide, wanted in others:
+            if decide(kb, attributes).variant not in wanted:
+                return no(kb, attributes)
+        return yes(kb, attributes)
+
+    return every

@@ -154,11 +154,12 @@ class _Builder:
         if flag.holdout is not None and flag.holdout.share:
             limit = threshold(flag.holdout.share)
             step = c.share(self.unit, seed("h", flag.holdout.name), limit, self.end(flag.safe, Reason.DISABLED), step)
-        for require in reversed(flag.requires):
-            other = self.compiled.others.get(require.flag)
-            if other is None:  # it was rejected and never was good: nobody can say that the prerequisite holds
-                return self.end(flag.safe, Reason.DISABLED)
-            step = c.guarded(other.decide, frozenset(require.variants), step, self.end(flag.safe, Reason.DISABLED))
+        if flag.requires:
+            others = [(self.compiled.others.get(require.flag), frozenset(require.variants)) for require in flag.requires]
+            known = [(other.decide, variants) for other, variants in others if other is not None]
+            safe = self.end(flag.safe, Reason.DISABLED)
+            # One that was rejected and never was good: nobody can say that the prerequisite holds.
+            return c.guarded(known, step, safe) if len(known) == len(others) else safe
         return step
 
     # ── rules ──────────────────────────────────────────────────────────────

@@ -145,12 +145,38 @@ def _flat(name: str, op: str, value: Literal) -> Check:
     return compared
 
 
-def _both(first: Check, second: Check) -> Check:
-    return lambda kb, attributes: first(kb, attributes) and second(kb, attributes)
+def _all(checks: list[Check]) -> Check:
+    """Whether every check says yes: two as one expression, more in a loop, so that thousands go no deeper than three."""
+    if len(checks) == 1:
+        return checks[0]
+    if len(checks) == 2:
+        first, second = checks
+        return lambda kb, attributes: first(kb, attributes) and second(kb, attributes)
+
+    def every(kb: bytes | None, attributes: Mapping[str, Any]) -> bool:
+        for check in checks:  # noqa: SIM110 - a generator would cost as much as three checks
+            if not check(kb, attributes):
+                return False
+        return True
+
+    return every
 
 
-def _either(first: Check, second: Check) -> Check:
-    return lambda kb, attributes: first(kb, attributes) or second(kb, attributes)
+def _any(checks: list[Check]) -> Check:
+    """Whether one check says yes; as `_all`."""
+    if len(checks) == 1:
+        return checks[0]
+    if len(checks) == 2:
+        first, second = checks
+        return lambda kb, attributes: first(kb, attributes) or second(kb, attributes)
+
+    def some(kb: bytes | None, attributes: Mapping[str, Any]) -> bool:
+        for check in checks:  # noqa: SIM110 - as above
+            if check(kb, attributes):
+                return True
+        return False
+
+    return some
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,10 +186,7 @@ class Every:
     parts: tuple[Node, ...]
 
     def compile(self) -> Check:
-        check = self.parts[-1].compile()
-        for part in reversed(self.parts[:-1]):
-            check = _both(part.compile(), check)
-        return check
+        return _all([part.compile() for part in self.parts])
 
     def why(self, kb: bytes | None, attributes: Mapping[str, Any]) -> tuple[bool, str]:
         for part in self.parts:
@@ -187,10 +210,7 @@ class Some:
     parts: tuple[Node, ...]
 
     def compile(self) -> Check:
-        check = self.parts[-1].compile()
-        for part in reversed(self.parts[:-1]):
-            check = _either(part.compile(), check)
-        return check
+        return _any([part.compile() for part in self.parts])
 
     def why(self, kb: bytes | None, attributes: Mapping[str, Any]) -> tuple[bool, str]:
         told = [part.why(kb, attributes) for part in self.parts]

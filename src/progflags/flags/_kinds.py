@@ -215,19 +215,29 @@ def value_of_flag(value: Any, depth: int = 0) -> Any:
     if depth > _DEEPEST:
         raise Wrong(f"nested deeper than {_DEEPEST} levels")
     kind = type(value)
-    if kind is bool or kind is str:
+    if kind is bool:
         return value
+    if kind is str:
+        return _whole_text(value)
     if kind is int or kind is float:
         return _number(value)
     if is_table(value):
         for key, item in value.items():
             _part(item, word(key), depth)
+            _whole_text(word(key))
         return freeze(value)
     if isinstance(value, (list, tuple)):
         for at, item in enumerate(value):
             _part(item, at, depth)
         return freeze(value)
     raise Wrong(f"a variant's value is true, false, a text, a number, a table or a list, not {shown(value)}")
+
+
+def _whole_text(value: str) -> str:
+    """A text that can be written as UTF-8: JSON can say half a character, and no answer could carry it."""
+    if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
+        raise Wrong(f"half a character in {value[:40]!r}", "a \\ud83d wants its second half: write the character itself")
+    return value
 
 
 def _part(value: Any, key: str | int, depth: int) -> None:

@@ -22,12 +22,14 @@ from progflags.flags._model import FlagModel, Holdout, Snapshot, Unit
 from progflags.flags._parse_flag import FlagParser
 from progflags.flags._problems import Lines, Path, Problems, Wrong, nowhere, shown, suggest, word
 from progflags.flags._quiet import quiet
-from progflags.flags._segments import resolve
+from progflags.flags._requires import circles, weigh
+from progflags.flags._segments import Segments
 
 __all__ = ["MOST_FLAGS", "Group", "Parts", "parse"]
 
 MOST_FLAGS: Final = 50_000
 _DEEPEST: Final = 32  # prerequisites of prerequisites
+_MOST_ASKED: Final = 1_000  # evaluations for one answer, about 0.2 ms: a flag that two require is asked twice, and so on down
 _AT_ONCE: Final = 50  # flags hashed in one step: about 0.1 ms
 
 
@@ -45,7 +47,7 @@ class Group:
 class Parts:
     """What flags refer to by name. A name that is `wrong` is defined, but badly; that has been reported already."""
 
-    segments: dict[str, Node] = field(default_factory=dict)
+    segments: Segments = field(default_factory=lambda: Segments({}, set()))
     groups: dict[str, Group] = field(default_factory=dict)
     holdouts: dict[str, Holdout] = field(default_factory=dict)
     wrong: set[tuple[str, str]] = field(default_factory=set)
@@ -93,9 +95,10 @@ def _parts(top: Mapping[str, Any], problems: Problems) -> Parts:
             parts.wrong.add(("segment", name))
         else:
             nodes[name] = found["when"]
-    for name, node in nodes.items():
+    parts.segments = Segments(nodes, parts.wrong)
+    for name in nodes:
         try:
-            parts.segments[name] = resolve(node, nodes, parts.wrong, (name,))
+            parts.segments.named(name)
         except Wrong as wrong:
             problems.add(("segments", name, "when"), wrong.message, wrong.hint)
             parts.wrong.add(("segment", name))
@@ -223,11 +226,9 @@ class _Assembly:
                     self._reject(key, ("requires", at, "flag"), f"there is no flag {require.flag!r}", hint)
                 elif other is not None:
                     self._names(key, at, other, require.variants)
-        for cycle in self._cycles():
-            for key in cycle[:-1]:
-                self._reject(key, ("requires",), f"the prerequisites go in a circle: {' → '.join(cycle)}", "take one of them out")
-        for key in [key for key, _ in asking if key in self.good and self._depth(key) > _DEEPEST]:
-            self._reject(key, ("requires",), f"a chain of more than {_DEEPEST} prerequisites")
+        # A flag that is rejected here goes back to its earlier definition, and that may close a circle, so it is looked again.
+        while asking and (self._circles() or self._weights()):
+            pass
 
     def _names(self, key: str, at: int, other: FlagModel, variants: tuple[str, ...]) -> None:
         flag = self.good.get(key)
@@ -244,32 +245,30 @@ class _Assembly:
             requires = tuple(replace(r, variants=tuple(resolved)) if i == at else r for i, r in enumerate(flag.requires))
             self.good[key] = self._settled(replace(flag, requires=requires))
 
-    def _cycles(self) -> list[tuple[str, ...]]:
-        """Every circle of prerequisites, once, as the path that closes it. Iterative: a chain may be long."""
-        done: set[str] = set()
-        found: list[tuple[str, ...]] = []
-        for start in [key for key, flag in self.good.items() if flag.requires]:
-            trail: list[str] = []
-            stack = [(start, False)]
-            while stack:
-                key, leaving = stack.pop()
-                if leaving:
-                    trail.pop()
-                    done.add(key)
-                elif key in trail:
-                    found.append((*trail[trail.index(key) :], key))
-                elif key not in done and key in self.good:
-                    trail.append(key)
-                    stack.append((key, True))
-                    stack.extend((require.flag, False) for require in self.good[key].requires)
-        return found
+    def _graph(self) -> dict[str, tuple[str, ...]]:
+        """Who requires whom among the flags that will serve: the good ones, and the earlier definitions of the bad."""
+        serving = {**{key: self.previous[key] for key in self.bad if key in self.previous}, **self.good}
+        return {key: tuple(require.flag for require in flag.requires) for key, flag in serving.items() if flag.requires}
 
-    def _depth(self, key: str) -> int:
-        depth, level = 0, {key}
-        while level and depth <= _DEEPEST:
-            level = {require.flag for name in level if name in self.good for require in self.good[name].requires}
-            depth += bool(level)
-        return depth
+    def _circles(self) -> bool:
+        """Reject what stands in a circle, and say whether that was anything. Earlier definitions were no circle by themselves."""
+        before = len(self.bad)
+        for circle in circles(self._graph()):
+            for key in circle[:-1]:
+                if key in self.good:
+                    self._reject(key, ("requires",), f"the prerequisites go in a circle: {' → '.join(circle)}", "take one of them out")
+        return len(self.bad) > before
+
+    def _weights(self) -> bool:
+        """Reject what asks too much of one answer, and say whether that was anything."""
+        before = len(self.bad)
+        for key, (depth, cost) in weigh(self._graph()).items():
+            if key in self.good and depth > _DEEPEST:
+                self._reject(key, ("requires",), f"a chain of more than {_DEEPEST} prerequisites")
+            elif key in self.good and cost > _MOST_ASKED:
+                message = f"its prerequisites, and theirs, come to more than {_MOST_ASKED:,} evaluations for one answer"
+                self._reject(key, ("requires",), message, "require only the last of those that require each other")
+        return len(self.bad) > before
 
 
 def fingerprint(document: Mapping[str, Any]) -> str:

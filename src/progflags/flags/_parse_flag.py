@@ -9,7 +9,6 @@ from progflags.flags._format import FLAG, REQUIRE, RULE
 from progflags.flags._kinds import NAME, VALUE, is_table, read
 from progflags.flags._model import BOOLEAN, FlagModel, Holdout, Ramp, Require, RolloutSpec, Rule, Slot, Unit, make_flag, make_rule
 from progflags.flags._problems import Path, Problems, Wrong, shown, suggest, word
-from progflags.flags._segments import resolve
 
 if TYPE_CHECKING:
     from progflags.flags._parse import Parts
@@ -214,7 +213,7 @@ class _One:
         when = found.get("when")
         if when is not None:
             try:
-                when = resolve(when, self.parser.parts.segments, self.parser.parts.wrong)
+                when = self.parser.parts.segments.fill(when)
             except Wrong as wrong:
                 self.wrong((*path, "when"), wrong.message, wrong.hint)
         serve, split = self._served(path, found, default)

@@ -32,13 +32,14 @@ def nowhere(_: Path) -> None:
 
 
 def dotted(path: Path) -> str:
-    """A path as people write it: `flags.checkout.rules[0].when`; odd keys are quoted."""
+    """A path as people write it: `flags.checkout.rules[0].when`; odd keys are quoted, those of a dict that are no text too."""
     text = ""
     for part in path:
-        if isinstance(part, int):
+        if isinstance(part, int) and not isinstance(part, bool):
             text += f"[{part}]"
         else:
-            text += ("." if text else "") + (part if _BARE.match(part) else '"' + part.replace('"', '\\"') + '"')
+            name = word(part)
+            text += ("." if text else "") + (name if _BARE.match(name) else '"' + name.replace('"', '\\"') + '"')
     return text
 
 
@@ -68,7 +69,7 @@ def suggest(wanted: object, known: Iterable[str]) -> str:
     """`did you mean 'weight'?`, or the choices when there are few, or nothing."""
     from difflib import get_close_matches
 
-    choices: Sequence[str] = sorted(known)
+    choices: Sequence[str] = sorted(map(word, known))
     text = wanted.lower()[:256] if isinstance(wanted, str) else ""
     close = get_close_matches(text, [choice.lower() for choice in choices], 1, 0.6)
     if close:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any, Final
 
-from progflags.flags._conditions import Compare, Every, Literal, Named, Never, Node, Some, literal, moment, network, version
+from progflags.flags._conditions import KEY, Compare, Every, Literal, Named, Never, Node, Some, literal, moment, network, version
 from progflags.flags._expression import expression
 from progflags.flags._literals import Network
 from progflags.flags._operators import OPERATORS
@@ -74,8 +74,11 @@ def _leaf(table: Mapping[str, Any], attribute: str, path: Path) -> Node:
         raise Wrong(f"there is no operator {shown(op)}", suggest(op, OPERATORS), (*path, "op"))
     if "value" not in table and op != "exists":
         raise Wrong("a comparison has a value", "", path)
+    names = tuple(attribute.split("."))
+    if not all(names) or (names[0] == KEY and len(names) > 1):
+        raise Wrong(f"{attribute!r} is no attribute", 'write "plan", or "user.plan" for a nested one', (*path, "attribute"))
     try:
-        return Compare(tuple(attribute.split(".")), op, literal(op, _value(table.get("value", True))))
+        return Compare(names, op, literal(op, _value(table.get("value", True))))
     except Wrong as wrong:
         raise Wrong(wrong.message, wrong.hint, (*path, "value", *wrong.path)) from None
 

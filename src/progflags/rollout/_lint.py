@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from progflags.canary import Kind
 from progflags.errors import DefinitionError, Problem
-from progflags.flags import Snapshot
+from progflags.flags import Snapshot, circles, suggest
 from progflags.rollout._chosen import plan_of
 from progflags.rollout._forecast import span
 from progflags.rollout._plan import Plan
@@ -67,6 +67,7 @@ def lint_snapshot(snapshot: Snapshot) -> tuple[tuple[Problem, ...], tuple[Proble
     """The rollouts of a whole file: what cannot be carried out, and what to reconsider, each with file, line and key."""
     wrong: list[Problem] = []
     advice: list[Problem] = []
+    plans: dict[str, Plan] = {}
     for model in snapshot.flags.values():
         if model.rollout is None:
             continue
@@ -75,5 +76,30 @@ def lint_snapshot(snapshot: Snapshot) -> tuple[tuple[Problem, ...], tuple[Proble
         except DefinitionError as error:
             wrong += error.problems
         else:
-            advice += [model.rollout.problem(one.key, one.message, one.rule) for one in lint(plan)]
-    return tuple(wrong), tuple(advice)
+            plans[model.key] = plan
+            told = (*lint(plan), *_others(plan, snapshot))
+            advice += [model.rollout.problem(one.key, one.message, one.rule) for one in told]
+    return (*wrong, *_circles(plans, snapshot)), tuple(advice)
+
+
+def _others(plan: Plan, snapshot: Snapshot) -> Iterator[Advice]:
+    """Flags that a plan names and this file says nothing useful about. Another application's file may, on the same store."""
+    for word, flags in (("needs", plan.needs), ("conflicts", plan.conflicts)):
+        for number, flag in enumerate(flags):
+            model = snapshot.flags.get(flag)
+            if flag in snapshot.broken or (model is not None and model.rollout is not None):
+                continue
+            what = f"there is no flag {flag!r} in this file" if model is None else f"{flag!r} has no rollout"
+            hint = suggest(flag, [key for key, other in snapshot.flags.items() if other.rollout is not None])
+            meant = f" ({hint})" if hint.startswith("did you mean") else ""
+            then = "this one waits for ever" if word == "needs" else "nothing is excluded"
+            yield Advice(f"unknown-{word}", (word, number), f"{what}{meant}: unless another file on the same store rolls it out, {then}")
+
+
+def _circles(plans: Mapping[str, Plan], snapshot: Snapshot) -> Iterator[Problem]:
+    """Rollouts that wait for each other: none of them would ever begin."""
+    for circle in circles({key: plan.needs for key, plan in plans.items() if plan.needs}):
+        rollout = snapshot.flags[circle[0]].rollout
+        assert rollout is not None
+        message = f"rollouts that need each other: {' → '.join(circle)}; none of them would ever begin"
+        yield rollout.problem("needs", message, "take one of them out")
