@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from enum import Enum, IntEnum, StrEnum
 from typing import Any
 
@@ -169,7 +169,9 @@ def test_versions_order_as_semver_says(one: str, other: str) -> None:
     assert (a.order > b.order) - (a.order < b.order) == semver.Version.parse(one).compare(other)
 
 
-@given(st.text("ab", max_size=8), st.text("ab*?", max_size=6))
+@given(st.text("ab.\n", max_size=10), st.text("ab.*?", max_size=8))
+@example("aXb", "a*?b")
+@example("ab", "a*ab")
 def test_a_pattern_fits_as_fnmatch_would(text: str, pattern: str) -> None:
     """Against the standard library, whose regular expressions this avoids."""
     from fnmatch import fnmatchcase
@@ -180,6 +182,8 @@ def test_a_pattern_fits_as_fnmatch_would(text: str, pattern: str) -> None:
 def test_no_pattern_can_take_forever() -> None:
     """The classic that kills backtracking engines: linear steps back, and long texts match nothing."""
     assert not glob("*a" * 20 + "b", "a" * 3000)
+    assert not glob("*" + "a" * 200 + "b*", "a" * 4096)
+    assert not glob("*" + "a?" * 100 + "b*", "a" * 4096)
     assert not glob("*", "a" * 5000)
 
 
@@ -282,3 +286,63 @@ def test_any_value_matches_or_not(value: Any, expression: str) -> None:
         assert tree(expression).compile()(b"u", {"x": found}) in (True, False)
     except RuntimeError as error:
         assert str(error) == "poison"  # noqa: PT017
+
+
+@pytest.mark.parametrize(
+    ("expression", "value", "answer"),
+    [
+        ('v not in [semver("1.0.0")]', "2.0.0", True),
+        ('v not in [semver("1.0.0")]', "1.0.0+build", False),
+        ('v not in [semver("1.0.0")]', "no version", False),
+        ('v not in [semver("1.0.0"), "nightly"]', "no version", True),
+        ('v not in [semver("1.0.0"), "nightly"]', "nightly", False),
+        ('v not in [semver("1.0.0"), 3]', 3, False),
+        ('v not in [semver("1.0.0"), 3]', 4.0, True),
+        ('v not in [date("2027-01-01")]', "2027-01-02", True),
+        ('v not in [date("2027-01-01")]', "2027-01-01T00:00:00Z", False),
+        ('v not in [date("2027-01-01")]', datetime(2027, 1, 2, tzinfo=UTC), True),
+        ('v not in [date("2027-01-01")]', "soon", False),
+        ('v not in [date("2027-01-01")]', 5, False),
+        ('v not in [semver("1.0.0")]', ["2.0.0"], False),
+    ],
+)
+def test_a_list_of_versions_or_dates_has_an_outside(expression: str, value: Any, answer: bool) -> None:
+    """`not in` is true for what could stand in the list and does not; the same type, as everywhere."""
+    assert holds(expression, v=value) is answer
+    assert not holds(expression)
+
+
+class Frozen(datetime):
+    """What freezegun, pendulum and pandas hand out: a datetime by descent."""
+
+
+class NaT(datetime):
+    """pandas' "not a time": a datetime by descent, and no point in time."""
+
+    def timestamp(self) -> float:
+        return float("nan")
+
+
+class Nowhere(tzinfo):
+    def utcoffset(self, _: datetime | None) -> None:
+        return None
+
+
+def test_a_datetime_of_another_family_is_one() -> None:
+    """And what only claims to be one matches nothing, not even `!=`."""
+    moment = Frozen(2027, 1, 1, tzinfo=UTC)
+    assert holds('at == date("2027-01-01")', at=moment)
+    assert holds('at in [date("2027-01-01")]', at=moment)
+    assert holds('at < date("2027-01-01")', at=Frozen(2026, 12, 31))
+    for op in ("==", "!=", "<", ">"):
+        assert not holds(f'at {op} date("2027-01-01")', at=NaT(2027, 1, 1))
+    assert holds('at == date("2027-01-01")', at=datetime(2027, 1, 1, tzinfo=Nowhere()))  # aware of nothing: UTC, as a naive one
+    assert holds('at > date("2027-01-01")', at=datetime.max.replace(tzinfo=timezone(timedelta(hours=-14))))
+    assert holds('at < date("2027-01-01")', at=datetime.min.replace(tzinfo=timezone(timedelta(hours=14))))
+
+
+@pytest.mark.parametrize("attribute", ["user.", ".plan", "a..b", ".", "targeting_key.part"])
+def test_an_attribute_with_an_empty_part_is_a_mistake(attribute: str) -> None:
+    """It would be missing for everybody, and nobody would be told."""
+    with pytest.raises(Wrong, match="is no attribute"):
+        tree({"attribute": attribute, "value": 1})

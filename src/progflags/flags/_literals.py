@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from typing import Any, Final
 
-__all__ = ["Moment", "Network", "SemVer", "glob", "moment_of"]
+__all__ = ["Moment", "Network", "SemVer", "fitting", "glob", "moment_of"]
 
 _LONGEST = 4096  # characters of an attribute a pattern looks at; a longer text matches nothing
 
@@ -48,7 +49,11 @@ class SemVer:
 
 
 def moment_of(value: object) -> float | None:
-    """Seconds since the epoch of a date, a datetime or ISO 8601 text; naive ones are UTC, dates begin at midnight. Else None."""
+    """
+    Seconds since the epoch of a date, a datetime or ISO 8601 text; naive ones are UTC, dates begin at midnight. Else None.
+
+    None, too, for what calls itself a datetime and is no point in time: pandas' NaT says NaN.
+    """
     if isinstance(value, str):
         try:
             value = datetime.fromisoformat(value) if len(value) <= 64 else None
@@ -56,9 +61,10 @@ def moment_of(value: object) -> float | None:
             return None
     if isinstance(value, datetime):
         try:
-            return (value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp()
+            at = (value if value.utcoffset() is not None else value.replace(tzinfo=UTC)).timestamp()
         except (OverflowError, ValueError):
             return None
+        return at if at == at else None  # noqa: PLR0124 - only NaN differs from itself
     if isinstance(value, date):
         return datetime(value.year, value.month, value.day, tzinfo=UTC).timestamp()
     return None
@@ -114,24 +120,47 @@ def _address(text: str) -> Any:
 
 
 def glob(pattern: str, text: str) -> bool:
-    """
-    Whether `text` fits `pattern` as a whole: `*` is any run of characters, `?` exactly one. Case counts.
+    """Whether `text` fits `pattern`, see `fitting`."""
+    return fitting(pattern)(text)
 
-    No regular expressions on purpose: 26 characters can cost seconds there, with every thread waiting. This walk steps
-    back to the last `*` only, so it costs at most len(pattern) * len(text), and texts beyond 4,096 characters match nothing.
+
+def fitting(pattern: str) -> Callable[[str], bool]:
     """
-    if len(text) > _LONGEST:
-        return False
-    p = t = mark = 0
-    star = -1
-    while t < len(text):
-        if p < len(pattern) and pattern[p] == "*":
-            star, mark, p = p, t, p + 1
-        elif p < len(pattern) and (pattern[p] == "?" or pattern[p] == text[t]):
-            p, t = p + 1, t + 1
-        elif star >= 0:
-            mark += 1
-            p, t = star + 1, mark
-        else:
+    Whether a text fits `pattern` as a whole: `*` is any run of characters, `?` exactly one. Case counts.
+
+    No repetition inside a regular expression on purpose: 26 characters can cost seconds there, with every thread waiting. The
+    parts between stars are found one after the other, each at its first place after the one before; that is enough, for what
+    lies between is free. A part is looked for as plain text; with a `?` in it by an expression in which nothing repeats. Texts
+    beyond 4,096 characters match nothing.
+    """
+    first, *rest = pattern.split("*")
+    if not rest:
+        whole = _part(first)
+        return lambda text: len(text) == len(first) and whole(text, 0, len(text)) == 0
+    *middle, last = rest
+    parts = [(_part(part), len(part)) for part in middle if part]
+    begins, ends = _part(first), _part(last)
+    least = len(first) + len(last)
+
+    def fits(text: str) -> bool:
+        if not least <= len(text) <= _LONGEST:
             return False
-    return all(character == "*" for character in pattern[p:])
+        at, end = len(first), len(text) - len(last)
+        if begins(text, 0, at) != 0 or ends(text, end, len(text)) != end:
+            return False
+        for find, length in parts:
+            place = find(text, at, end)
+            if place < 0:
+                return False
+            at = place + length
+        return True
+
+    return fits
+
+
+def _part(part: str) -> Callable[[str, int, int], int]:
+    """The first place of `part`, in which `?` is any character, between two places of a text; -1 when it is not there."""
+    if "?" not in part:
+        return lambda text, start, end: text.find(part, start, end)
+    search = re.compile("".join("." if character == "?" else re.escape(character) for character in part), re.DOTALL).search
+    return lambda text, start, end: found.start() if (found := search(text, start, end)) else -1

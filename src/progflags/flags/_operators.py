@@ -10,11 +10,11 @@ alone is remembered per string, in a bounded memory.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, date, datetime
+from datetime import date
 from sys import intern
 from typing import Any, Final
 
-from progflags.flags._literals import Moment, Network, SemVer, glob, moment_of
+from progflags.flags._literals import Moment, Network, SemVer, fitting, moment_of
 
 __all__ = ["OPERATORS", "Predicate", "Texts", "plain", "predicate", "texts"]
 
@@ -99,14 +99,19 @@ def _moments(compare: Callable[[Any, Any], bool], wanted: float) -> Predicate:
     known = Texts(lambda text: (at := moment_of(text)) is not None and compare(at, wanted), remembers=True)
 
     def check(value: Any) -> bool:
-        kind = type(value)
-        if kind is datetime:
-            return compare((value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp(), wanted)
-        if kind is date:
-            return compare(datetime(value.year, value.month, value.day, tzinfo=UTC).timestamp(), wanted)
+        if issubclass(type(value), date):  # a datetime is one, and so are those of freezegun, pendulum and pandas
+            at = moment_of(value)
+            return at is not None and compare(at, wanted)
         return known.passes(value)
 
     return check
+
+
+_LIKE: Final[Mapping[type, Predicate]] = {
+    SemVer: Texts(lambda text: SemVer.read(text) is not None, remembers=True).passes,
+    Moment: _moments(lambda _, __: True, 0.0),
+}
+"""What could stand in a list of versions, or of dates."""
 
 
 def _member(wanted: tuple[Any, ...]) -> Predicate:
@@ -134,9 +139,16 @@ def _inside(op: str, wanted: Any) -> Predicate:
     member = _member(wanted)
     if op == "in":
         return member
-    # Not in: the value must still be of a type the list could hold.
-    kinds = {type(item) for item in wanted} | ({int, float} if any(type(item) in (int, float) for item in wanted) else set())
-    return lambda value: type(value := plain(value)) in kinds and not member(value)
+    # Not in: the value must still be of a type the list could hold; for a version or a date, be one.
+    found = {type(item) for item in wanted}
+    kinds = found & {str, bool} | ({int, float} if found & {int, float} else set())
+    likes = [_LIKE[kind] for kind in _LIKE if kind in found]
+
+    def outside(value: Any) -> bool:
+        value = plain(value)
+        return (type(value) in kinds or any(like(value) for like in likes)) and not member(value)
+
+    return outside
 
 
 def _collection(value: Any) -> tuple[Any, ...] | None:
@@ -175,8 +187,8 @@ def texts(op: str, wanted: Any) -> Texts | None:
     if op == "in" and type(wanted) is tuple and all(type(item) is str for item in wanted):
         return Texts(frozenset(wanted).__contains__, map(intern, wanted))
     if op == "matches":
-        patterns = wanted if isinstance(wanted, tuple) else (wanted,)
-        return Texts(lambda text: any(glob(pattern, text) for pattern in patterns), remembers=True)
+        patterns = [fitting(pattern) for pattern in (wanted if isinstance(wanted, tuple) else (wanted,))]
+        return Texts(lambda text: any(fits(text) for fits in patterns), remembers=True)
     if isinstance(wanted, Network):
         if op == "not in":
             return Texts(lambda text: Network.is_address(text) and not wanted.holds(text), remembers=True)
