@@ -23,28 +23,27 @@ __all__ = ["NOBODY", "Context", "Scope", "as_context", "begin", "bind", "current
 _NO_ATTRIBUTES: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
+_PLAIN: Final[Mapping[type, Callable[[Any], str]]] = {str: str.__str__, int: int.__repr__, UUID: UUID.__str__}
+
+
 def unit_bytes(value: Any) -> bytes | None:
     """
     The canonical bytes a unit is hashed by, or None where it can't be.
 
     A str as it is (no normalisation), an int in decimal (so 123 and "123" agree; a bool is no id), a UUID in lower case.
-    Empty strings, lone surrogates and every other type give None: the caller's default, never everybody in one bucket.
+    Empty strings, lone surrogates, numbers of thousands of digits and every other type give None: the caller's default, never
+    everybody in one bucket. Runs none of the value's own code.
     """
-    kind = value.__class__
-    if kind is str:
-        text: str = value
-    elif kind is int or kind is UUID:
-        text = str(value)
-    elif isinstance(value, (str, UUID)) or (isinstance(value, int) and not isinstance(value, bool)):
+    kind = type(value)
+    plain = _PLAIN.get(kind)
+    if plain is None:
         # A subclass (an Enum, a NewType-like str) counts by its plain value; its own __str__ is not asked.
-        text = str.__str__(value) if isinstance(value, str) else (int.__repr__(value) if isinstance(value, int) else UUID.__str__(value))
-    else:
-        return None
-    if not text:
-        return None
+        plain = None if kind is bool else next((text for base, text in _PLAIN.items() if issubclass(kind, base)), None)
+        if plain is None:
+            return None
     try:
-        return text.encode()
-    except UnicodeEncodeError:
+        return plain(value).encode() or None
+    except ValueError:  # half a character, or too many digits for Python to write out
         return None
 
 
@@ -71,7 +70,7 @@ class Context:
         try:
             # Its class is asked, because isinstance costs half as much again; pyright does not follow that.
             self._kb = key.encode() if key.__class__ is str and key else unit_bytes(key)  # pyright: ignore[reportAttributeAccessIssue]
-        except UnicodeEncodeError:
+        except Exception:  # a str with half a character; or something that will not even say what it is: neither is a key
             self._kb = None
 
     @property

@@ -622,3 +622,44 @@ def test_an_evaluation_is_frozen_and_plain() -> None:
     assert json.loads(json.dumps(answer.to_dict())) == {
         "key": "limits", "value": {"k": 10, "tags": ["a"]}, "variant": "small", "reason": "STATIC", "error_code": None, "revision": 0,
     }  # fmt: skip
+
+
+def test_a_number_too_long_to_write_out_is_no_key() -> None:
+    """Python refuses to spell more than 4,300 digits; whoever brings them gets the default, and the Context can be made."""
+    huge = 10**5000
+    client = Client(bus=Bus(), clock=ManualClock())
+    client.install(parse({"flags": {"f": {"percent": 50}, "by": {"percent": 50, "unit": "n"}}}))
+    for answer in (
+        client.evaluate("f", None, Context(huge)),
+        client.evaluate("f", None, huge),
+        client.evaluate("by", None, Context("u", {"n": huge})),
+    ):
+        assert (answer.value, answer.error_code) == (None, "TARGETING_KEY_MISSING")
+    assert client.explain("by", Context("u", {"n": huge})).evaluation.error_code == "TARGETING_KEY_MISSING"
+
+
+def test_who_will_not_say_what_it_is_is_nobody() -> None:
+    """Its own code is not run to find out; and an explanation of it is one."""
+
+    class Silent:
+        @property
+        def __class__(self) -> Any:
+            raise RuntimeError
+
+    client = Client(bus=Bus(), clock=ManualClock())
+    client.install(parse({"flags": {"f": {"percent": 50}, "by": {"percent": 50, "unit": "n"}}}))
+    assert client.evaluate("f", None, Context(Silent())).error_code == "TARGETING_KEY_MISSING"  # type: ignore[arg-type]
+    assert client.evaluate("by", None, Context("u", {"n": Silent()})).error_code == "TARGETING_KEY_MISSING"
+    assert client.explain("by", Context("u", {"n": Silent()})).evaluation.error_code == "TARGETING_KEY_MISSING"
+
+
+def test_a_ramp_that_has_arrived_asks_for_no_key() -> None:
+    """Nobody before it begins, everybody after it ends, with a key or without; in between the hash needs one."""
+    clock = ManualClock(wall=0.0)
+    client = Client(bus=Bus(), clock=clock)
+    client.install(parse({"flags": {"f": {"ramp": {"from": "1970-01-02", "until": "1970-01-03"}}}}))
+    said = []
+    for _ in range(3):
+        said.append((client.evaluate("f").value, client.evaluate("f").error_code, client.explain("f").evaluation.value))
+        clock.advance("1d" if len(said) > 1 else "36h")
+    assert said == [(False, None, False), (None, "TARGETING_KEY_MISSING", None), (True, None, True)]

@@ -177,3 +177,61 @@ def test_the_default_client_must_be_set(flags: Client) -> None:
         assert default() is flags
     finally:
         set_default(None)
+
+
+def test_a_snapshot_entered_by_several_threads_ends_in_each_where_it_ends(flags: Client) -> None:
+    """Left in another order than entered: nobody is left behind in it."""
+    view = flags.snapshot()
+    inside, both = threading.Event(), threading.Event()
+    said: dict[str, list[bool]] = {}
+
+    def ask() -> list[bool]:
+        with flags.override({"needs": "on"}):  # an override builds on the snapshot that holds here, if one does
+            return [flags.is_enabled("a", "u")]
+
+    def first() -> None:
+        with view:
+            inside.set()
+            both.wait(60)
+            flags.install(parse({"flags": {**FLAGS, "a": {"percent": 100}}}))
+            said["in"] = ask()
+        said["after"] = ask()
+
+    def second() -> None:
+        inside.wait(60)
+        with view:
+            both.set()
+            one.join(60)
+            said["in too"] = ask()
+        said["after too"] = ask()
+
+    one, two = threading.Thread(target=first), threading.Thread(target=second)
+    one.start()
+    two.start()
+    two.join(60)
+    assert said == {"in": [False], "after": [True], "in too": [False], "after too": [True]}
+
+
+def test_a_snapshot_entered_twice_by_one_task_and_by_others_meanwhile(flags: Client) -> None:
+    """Nested and interleaved among tasks; each is out after its own last exit."""
+    view = flags.snapshot()
+
+    async def task(steps: int) -> list[bool]:
+        said = []
+        with view:
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            with view:
+                said.append(flags.is_enabled("a", "u"))
+            said.append(flags.is_enabled("a", "u"))
+        with flags.override({}):
+            said.append(flags.is_enabled("a", "u"))
+        return said
+
+    async def run() -> list[list[bool]]:
+        tasks = [asyncio.create_task(task(steps)) for steps in (3, 1, 2)]
+        await asyncio.sleep(0)
+        flags.install(parse({"flags": {**FLAGS, "a": {"percent": 100}}}))
+        return await asyncio.gather(*tasks)
+
+    assert asyncio.run(run()) == [[False, False, True]] * 3

@@ -6,9 +6,12 @@ import os
 import pytest
 
 from progflags.errors import ConflictError, DefinitionError, StoreError
+from progflags.events import Bus
+from progflags.flags import Client
 from progflags.sources import DictSource, DirectorySource, EnvSource, FileSource, Layered, Loader, Piece, StoreSource, push, source_of
 from progflags.sources._env import variable
 from progflags.store import Commit, MemoryStore
+from progflags.testing import ManualClock
 
 
 def rush(seconds):
@@ -422,3 +425,20 @@ def test_a_store_error_is_no_reason_to_forget(monkeypatch):
         down.setattr(store, "revision", lambda: (_ for _ in ()).throw(StoreError("down")))
         assert loader.load().stale
     assert loader.load() == type(loader.load())()
+
+
+@pytest.mark.parametrize(("value", "on"), [("off", False), ("on", True)])
+def test_a_variable_beats_a_flag_that_serves_one_variant_by_itself(value, on):
+    """`serve` is what the flag serves by itself, as much as its rules are: in an emergency `off` is off."""
+    base = {"flags": {"new-search": {"serve": "on" if value == "off" else "off"}}}
+    snapshot = Loader(Layered(DictSource(base), EnvSource({"PROGFLAGS_FLAG_NEW_SEARCH": value}))).first()
+    client = Client(bus=Bus(), clock=ManualClock())
+    client.install(snapshot)
+    assert client.is_enabled("new-search", "u") is on
+
+
+def test_a_percentage_beyond_a_hundred_leaves_the_flag_as_the_file_has_it():
+    """A wrong variable changes nothing, this one neither."""
+    snapshot = with_environment(PROGFLAGS_FLAG_NEW_SEARCH="101%")
+    assert shares(snapshot) == shares(with_environment())
+    assert snapshot.broken == frozenset()

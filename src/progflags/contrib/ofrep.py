@@ -45,7 +45,7 @@ class _Answer:
     headers: tuple[tuple[str, str], ...] = ()
 
     def content(self) -> bytes:
-        return b"" if self.body is None else json.dumps(self.body, ensure_ascii=False, allow_nan=False).encode()
+        return b"" if self.body is None else json.dumps(self.body, allow_nan=False).encode()
 
 
 class _Refused(Exception):  # noqa: N818 - an answer on its way out, not an error of ours

@@ -359,7 +359,7 @@ class View(Reader):
     def __init__(self, client: Client) -> None:
         super().__init__(client._now(), client._counters, stale=client._stale)
         self._client = client
-        self._open: list[Any] = []
+        self._open: list[tuple[Layer, Any]] = []
 
     @property
     def definitions(self) -> Snapshot | None:
@@ -368,10 +368,14 @@ class View(Reader):
 
     def __enter__(self) -> Self:
         here = (layers.get() or {}).get(self._client._token)
-        held = self._client._layer(Layer({} if here is None else here.pins, self._client._workshop, self._ruleset))
+        layer = Layer({} if here is None else here.pins, self._client._workshop, self._ruleset)
+        held = self._client._layer(layer)
         held.__enter__()
-        self._open.append(held)
+        self._open.append((layer, held))
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._open.pop().__exit__(kind, error, trace)
+        # Several threads or tasks may be in it at once: what ends is what this one began, whoever came in since.
+        here = (layers.get() or {}).get(self._client._token)
+        own = next((at for at in reversed(range(len(self._open))) if self._open[at][0] is here), -1)
+        self._open.pop(own)[1].__exit__(kind, error, trace)

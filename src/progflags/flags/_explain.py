@@ -107,7 +107,7 @@ class _Walk:
         """The unit for people: which attribute was used, and its text."""
         try:
             text = self.unit().decode().replace("\x1e", " + ")
-        except (KeyMissing, TypeError):
+        except Exception:  # no key; or an attribute that can't be used, which the walk has said already
             return ""
         return f"{text} ({self.flag_model.unit})"
 
@@ -165,9 +165,9 @@ class _Walk:
         if not matched:
             return self.step(what, False, why)
         limit = rule.ramp.share(now) if rule.ramp is not None else rule.share
-        if limit is None or (limit >= PPM and rule.ramp is None):
+        if limit is None or limit >= PPM:
             return self.step(what, True, f"{why}, so {self._served(rule)} is served")
-        if limit == 0 and rule.ramp is None:
+        if limit == 0:
             return self.step(what, False, f"{why}, but its share is 0 %", None, 0)
         at = self.hashed("r", self.flag_model.salt)
         if at < limit:

@@ -19,7 +19,7 @@ from progflags.sources._contract import Piece
 __all__ = ["PREFIX", "EnvSource", "apply"]
 
 PREFIX = "PROGFLAGS_FLAG_"
-_OWN = ("rules", "percent", "split", "ramp", "rollout", "tests", "from", "until")
+_OWN = ("rules", "percent", "split", "serve", "ramp", "rollout", "tests", "from", "until")
 _NAME = re.compile(r"[^A-Z0-9]")
 
 
@@ -71,7 +71,9 @@ def _patch(flag: Any, value: str) -> dict[str, Any] | str:
         if word in ("on", "off"):
             return {**rest, "default": word}
         percent = _percent(value)
-        return {**rest, "percent": percent} if percent is not None else f"{value!r} is neither on, off nor a percentage such as 25%"
+        if percent is None:
+            return f"{value!r} is neither on, off nor a percentage such as 25%"
+        return {**rest, "percent": percent} if percent <= 100 else f"a percentage is 0 to 100, not {value}"
     if value in variants:
         return {**rest, "default": value}
     return f"{value!r} is no variant of it: {', '.join(map(str, variants))}"
@@ -79,6 +81,6 @@ def _patch(flag: Any, value: str) -> dict[str, Any] | str:
 
 def _percent(value: str) -> float | int | None:
     number = value.removesuffix("%")
-    if number == value or not re.fullmatch(r"\d{1,3}(\.\d{1,4})?", number):
+    if number == value or not re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,4})?", number):
         return None
     return float(number) if "." in number else int(number)
