@@ -324,6 +324,23 @@ async def test_an_exception_reaches_the_server_and_the_candidates_does_not(launc
     assert quiet.dark_launch.stats().outcomes["candidate_error"] == 1
 
 
+@pytest.mark.parametrize("trust_marker", [False, True])
+async def test_a_request_that_is_a_shadow_elsewhere_is_not_shadowed_again(launched, trust_marker):
+    """A candidate in another deployment has the same middleware: its shadows of our shadows would never end."""
+    runs = []
+
+    async def app(scope, receive, send):
+        runs.append(scope)
+        await json_app({})(scope, receive, send)
+
+    middleware = launched(app, app, trust_marker=trust_marker)
+    await ask(middleware, scope(headers=[(b"progflags-shadow", b"on;1")]))
+
+    assert await middleware.dark_launch.adrain()
+    assert len(runs) == 1
+    assert middleware.dark_launch.stats().outcomes["not_sampled"] == 1
+
+
 async def test_a_strangers_marker_is_stripped_and_a_shadow_carries_ours(launched):
     """Whoever could send it could switch off the writes of code that heeds it."""
     seen = []
@@ -334,11 +351,12 @@ async def test_a_strangers_marker_is_stripped_and_a_shadow_carries_ours(launched
 
     middleware = launched(app, app)
     await ask(middleware, scope(headers=[(b"progflags-shadow", b"forged;1")]))
+    await ask(middleware)
 
     assert await middleware.dark_launch.adrain()
-    assert seen[0] == []
-    assert len(seen[1]) == 1
-    assert seen[1][0].startswith(b"on;")
+    assert seen[:2] == [[], []]
+    assert len(seen[2]) == 1
+    assert seen[2][0].startswith(b"on;")
 
 
 async def test_a_shadow_through_flags_middleware_counts_for_nobody(flags, engine):

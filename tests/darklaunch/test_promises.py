@@ -1,6 +1,7 @@
 """Whatever the candidate does, the caller gets what the control alone would give: the very object, or the very exception."""
 
 import asyncio
+import signal
 import sys
 import threading
 import time
@@ -423,6 +424,53 @@ def test_hooks_that_fail_cost_a_shadow_and_nothing_else(flags, engine):
         return 1
 
     assert guarded() == 1
+
+
+def test_a_guard_that_fails_around_a_coroutine_is_told_and_counted(flags, engine, caplog):
+    def broken(_):
+        raise RuntimeError("no database")
+
+    async def answer():
+        return 1
+
+    guarded = dark_launch("on", candidate=answer, flags=flags, guards=[broken])(answer)
+
+    async def main():
+        assert await guarded() == 1
+        assert await guarded.dark_launch.adrain()
+
+    asyncio.run(main())
+    assert guarded.dark_launch.stats().outcomes["compare_error"] == 1
+    assert "RuntimeError" in caplog.text
+
+
+def test_ctrl_c_during_a_coroutine_candidate_is_the_users(flags, engine):
+    async def candidate():
+        signal.raise_signal(signal.SIGINT)
+        await asyncio.sleep(0)
+
+    async def control():
+        return 1
+
+    shadowed = dark_launch("on", candidate=candidate, flags=flags)(control)
+
+    async def main():
+        await shadowed()
+        await asyncio.sleep(60)
+
+    loop = asyncio.new_event_loop()
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            loop.run_until_complete(main())
+        for task in asyncio.all_tasks(loop):
+            task.cancel()
+        loop.run_until_complete(asyncio.sleep(0))
+    finally:
+        signal.signal(signal.SIGINT, before)
+        loop.close()
+    stats = shadowed.dark_launch.stats()
+    assert stats.calls == 1 == stats.outcomes["cancelled_shutdown"]
 
 
 def test_shadows_never_shadow(flags, engine):

@@ -61,10 +61,13 @@ class DarkLaunchMiddleware(Door[ASGIApp]):
                 receive = self._lifespan(scope, receive)
             await self.app(scope, receive, send)
             return
-        if not self._trusts and MARK in map(_name, scope["headers"]) and current() is None:
+        is_shadow = MARK in map(_name, scope["headers"])
+        if is_shadow and not self._trusts and current() is None:
             scope["headers"] = [pair for pair in scope["headers"] if pair[0] != MARK]
-        if scope["method"] not in self._methods:
-            self.dark_launch.gate.not_sampled()
+        # A candidate elsewhere may have this very middleware in front of it: its shadows of our shadows would never end.
+        if is_shadow or scope["method"] not in self._methods:
+            if current() is None:
+                self.dark_launch.gate.not_sampled()
         elif self._passes((scope,), _NONE):
             await self._shadowed(scope, receive, send)
             return

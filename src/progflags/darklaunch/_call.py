@@ -186,9 +186,11 @@ class Call:
         try:
             candidate = await self._drive(drive, self.candidate, is_candidate=True)
         except BaseException as error:
-            experiment.conclude(self, Outcome.CANCELLED_SHUTDOWN)
-            if isinstance(error, asyncio.CancelledError):
+            if isinstance(error, asyncio.CancelledError) or is_delivered(error):
+                experiment.conclude(self, Outcome.CANCELLED_SHUTDOWN)
                 raise
+            mute(f"dark launch {experiment.flag}", error)  # a guard that could not be entered, a copy that could not be made
+            experiment.conclude(self, Outcome.COMPARE_ERROR)
             return
         finally:
             experiment.engine.cpu.spend(drive.cpu)

@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable, Generator
 from contextvars import Context
 from typing import Any, Final
 
+from progflags.darklaunch._interrupt import is_delivered
 from progflags.darklaunch._observation import Observation
 
 __all__ = ["LONG_STEP", "Drive", "start"]
@@ -51,6 +52,7 @@ class Drive:
 
         Raises:
             asyncio.CancelledError: somebody else (the loop at its end) cancelled the task we run in.
+            KeyboardInterrupt: a real one; it is the user's, and ends the loop as it would have.
         """
         self._loop = asyncio.get_running_loop()
         self._task = asyncio.current_task()
@@ -67,6 +69,8 @@ class Drive:
                 raise
             return Observation(error=error.with_traceback(None), seconds=time.perf_counter() - began)
         except BaseException as error:
+            if is_delivered(error):
+                raise
             return Observation(error=error.with_traceback(None), seconds=time.perf_counter() - began)
         finally:
             for handle in self._handles:
