@@ -8,7 +8,7 @@ endpoint in a task of its own: a value set there would be lost, an object shared
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from types import MappingProxyType
@@ -23,7 +23,7 @@ __all__ = ["NOBODY", "Context", "Scope", "as_context", "begin", "bind", "current
 _NO_ATTRIBUTES: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
-_PLAIN: Final[Mapping[type, Callable[[Any], str]]] = {str: str.__str__, int: int.__repr__, UUID: UUID.__str__}
+_PLAIN: Final[Sequence[tuple[type, Callable[[Any], str]]]] = ((UUID, UUID.__str__), (str, str.__str__), (int, int.__repr__))
 
 
 def unit_bytes(value: Any) -> bytes | None:
@@ -35,14 +35,14 @@ def unit_bytes(value: Any) -> bytes | None:
     everybody in one bucket. Runs none of the value's own code.
     """
     kind = type(value)
-    plain = _PLAIN.get(kind)
-    if plain is None:
-        # A subclass (an Enum, a NewType-like str) counts by its plain value; its own __str__ is not asked.
-        plain = None if kind is bool else next((text for base, text in _PLAIN.items() if issubclass(kind, base)), None)
-        if plain is None:
-            return None
     try:
-        return plain(value).encode() or None
+        if kind is str:
+            return value.encode() or None
+        if kind is int:
+            return b"%d" % value
+        # A subclass (an Enum, a NewType-like str) counts by its plain value; its own __str__ is not asked.
+        plain = None if kind is bool else next((text for base, text in _PLAIN if issubclass(kind, base)), None)
+        return None if plain is None else plain(value).encode() or None
     except ValueError:  # half a character, or too many digits for Python to write out
         return None
 

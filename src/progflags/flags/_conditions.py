@@ -146,12 +146,15 @@ def _flat(name: str, op: str, value: Literal) -> Check:
 
 
 def _all(checks: list[Check]) -> Check:
-    """Whether every check says yes: two as one expression, more in a loop, so that thousands go no deeper than three."""
+    """Whether every check says yes: two or three as one expression, more in a loop, so that thousands go no deeper than one."""
     if len(checks) == 1:
         return checks[0]
     if len(checks) == 2:
         first, second = checks
         return lambda kb, attributes: first(kb, attributes) and second(kb, attributes)
+    if len(checks) == 3:
+        first, second, third = checks
+        return lambda kb, attributes: first(kb, attributes) and second(kb, attributes) and third(kb, attributes)
 
     def every(kb: bytes | None, attributes: Mapping[str, Any]) -> bool:
         for check in checks:  # noqa: SIM110 - a generator would cost as much as three checks
@@ -169,6 +172,9 @@ def _any(checks: list[Check]) -> Check:
     if len(checks) == 2:
         first, second = checks
         return lambda kb, attributes: first(kb, attributes) or second(kb, attributes)
+    if len(checks) == 3:
+        first, second, third = checks
+        return lambda kb, attributes: first(kb, attributes) or second(kb, attributes) or third(kb, attributes)
 
     def some(kb: bytes | None, attributes: Mapping[str, Any]) -> bool:
         for check in checks:  # noqa: SIM110 - as above

@@ -10,7 +10,7 @@ alone is remembered per string, in a bounded memory.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from datetime import date
+from datetime import UTC, date, datetime
 from sys import intern
 from typing import Any, Final
 
@@ -99,7 +99,10 @@ def _moments(compare: Callable[[Any, Any], bool], wanted: float) -> Predicate:
     known = Texts(lambda text: (at := moment_of(text)) is not None and compare(at, wanted), remembers=True)
 
     def check(value: Any) -> bool:
-        if issubclass(type(value), date):  # a datetime is one, and so are those of freezegun, pendulum and pandas
+        kind = type(value)
+        if kind is datetime and value.tzinfo is UTC:  # nearly always; the way below takes three times as long
+            return compare(value.timestamp(), wanted)
+        if issubclass(kind, date):  # a datetime is one, and so are those of freezegun, pendulum and pandas
             at = moment_of(value)
             return at is not None and compare(at, wanted)
         return known.passes(value)
