@@ -11,9 +11,13 @@ import semver
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from progflags.context import Context
+from progflags.events import Bus
+from progflags.flags import Client, parse
 from progflags.flags._literals import SemVer, glob
 from progflags.flags._problems import Wrong
 from progflags.flags._tree import tree
+from progflags.testing import ManualClock
 
 
 class Plan(StrEnum):
@@ -346,3 +350,62 @@ def test_an_attribute_with_an_empty_part_is_a_mistake(attribute: str) -> None:
     """It would be missing for everybody, and nobody would be told."""
     with pytest.raises(Wrong, match="is no attribute"):
         tree({"attribute": attribute, "value": 1})
+
+
+class Sly(str):
+    """A text by descent whose own code fails."""
+
+    __slots__ = ("error",)
+    error: Exception
+
+    def __hash__(self) -> int:
+        raise self.error
+
+    def __eq__(self, _: object) -> bool:
+        raise self.error
+
+
+class Slyer(str):
+    """It can be hashed, and then fails where an equal text is known already."""
+
+    __slots__ = ()
+    __hash__ = str.__hash__
+
+    def __eq__(self, _: object) -> bool:
+        raise TypeError
+
+
+def sly(text: str, error: Exception) -> Sly:
+    made = Sly(text)
+    made.error = error
+    return made
+
+
+@pytest.mark.parametrize("error", [TypeError(), KeyError(), ValueError(), RuntimeError()])
+@pytest.mark.parametrize(
+    "condition", ['plan == "pro"', 'plan in ["pro", "x"]', 'plan matches "p?o"', 'plan == "pro" and app >= semver("1.0.0")']
+)
+def test_a_text_by_descent_counts_by_its_plain_value_every_time(condition: str, error: Exception) -> None:
+    """Whatever its own methods do, and whether or not an equal one was seen before; in a share of two texts, too."""
+    client = Client(bus=Bus(), clock=ManualClock())
+    client.install(parse({"flags": {"f": {"rules": [{"when": condition, "percent": 50, "serve": "on"}], "default": "off"}}}))
+    plain = client.evaluate("f", None, Context("u", {"plan": "pro", "app": "1.2.3"}))
+    assert plain.reason == "SPLIT"
+    for who in (sly("pro", error), Slyer("pro"), sly("pro", error), Slyer("pro")):
+        assert client.evaluate("f", None, Context("u", {"plan": who, "app": sly("1.2.3", error)})) == plain
+    assert client.evaluate("f", None, Context("u", {"plan": sly("free", error), "app": "1.2.3"})).reason == "DEFAULT"
+    assert client.evaluate("f", None, Context("u", {"app": "1.2.3"})).reason == "DEFAULT"
+
+
+def test_a_rule_for_nobody_is_not_asked_whom_it_is_for() -> None:
+    """An evaluation does not look at it; neither does the explanation, which would otherwise fail where the answer did not."""
+
+    class Mean:
+        def __hash__(self) -> int:
+            raise RuntimeError
+
+    client = Client(bus=Bus(), clock=ManualClock())
+    client.install(parse({"flags": {"f": {"rules": [{"when": 'plan == "pro"', "percent": 0}]}}}))
+    who = Context("u", {"plan": Mean()})
+    assert client.explain("f", who).evaluation == client.evaluate("f", None, who)
+    assert "share is 0 %" in str(client.explain("f", who))

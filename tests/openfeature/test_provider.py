@@ -429,3 +429,24 @@ def test_without_the_sdk_the_message_is_what_to_install(monkeypatch):
     monkeypatch.delitem(sys.modules, "progflags.contrib.openfeature")
     with pytest.raises(pf.ProgflagsError, match=r"pip install 'progflags\[openfeature\]'"):
         importlib.import_module("progflags.contrib.openfeature")
+
+
+class Unreadable(dict):
+    """Attributes that can't even be copied."""
+
+    def __iter__(self):
+        raise RuntimeError
+
+    def keys(self):
+        raise RuntimeError
+
+
+def test_a_context_that_cannot_be_read_is_an_invalid_one():
+    """The resolver itself answers, not only the SDK around it; nor does a default that no float can hold raise."""
+    flags = pf.connect({"flags": {"half": {"percent": 50}, "n": {"variants": {"a": 1.5}}}}, poll=None)
+    provider = ProgflagsProvider(flags)
+    details = provider.resolve_boolean_details("half", False, EvaluationContext("u", Unreadable(plan="pro")))
+    assert (details.value, details.error_code, details.reason) == (False, ErrorCode.INVALID_CONTEXT, Reason.ERROR)
+    assert provider.resolve_float_details("n", 10**400).value == 1.5
+    assert provider.resolve_float_details("none", 10**400).value == 10**400
+    flags.close()

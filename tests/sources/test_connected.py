@@ -132,3 +132,18 @@ os._exit(0)
 """
     done = subprocess.run([sys.executable, "-c", script], cwd=path.parent, capture_output=True, text=True, timeout=600)
     assert done.stdout.split() == ["0", "True"], done.stderr
+
+
+def test_a_circle_with_an_earlier_definition_holds_no_other_flag_up(tmp_path):
+    """One team's typo, another's new prerequisite, and a third that takes its flag back, in one file: the third is heard."""
+    path = tmp_path / "flags.toml"
+    path.write_text('[flags.a]\nrequires = [{ flag = "b" }]\n[flags.b]\n[flags.risky]\npercent = 100\n')
+    with pf.connect(path, clock=ManualClock()) as flags:
+        assert flags.is_enabled("risky", "u")
+        path.write_text(
+            '[flags.a]\npercnt = 1\nrequires = [{ flag = "b" }]\n[flags.b]\nrequires = [{ flag = "a" }]\n[flags.risky]\npercent = 0\n'
+        )
+        flags.refresh()
+        assert not flags.is_enabled("risky", "u")
+        assert flags.status().state == "DEGRADED"
+        assert [f"{one.line} {one.key}" for one in flags.status().rejected] == ["2 flags.a.percnt", "5 flags.b.requires"]

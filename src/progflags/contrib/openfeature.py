@@ -18,6 +18,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
+from progflags._trouble import swallow
 from progflags.context import Context
 from progflags.errors import MissingExtraError
 from progflags.events import Reloaded, SourceFailed
@@ -135,7 +136,8 @@ class ProgflagsProvider(AbstractProvider):
         self, flag_key: str, default_value: float, evaluation_context: EvaluationContext | None = None
     ) -> FlagResolutionDetails[float]:
         """A number flag's value."""
-        wanted = float(default_value) if isinstance(default_value, int) and not isinstance(default_value, bool) else default_value
+        # Any float says which type is wanted; an int default may be too large for one.
+        wanted = 0.0 if isinstance(default_value, int) and not isinstance(default_value, bool) else default_value
         return self._resolve(flag_key, default_value, wanted, evaluation_context)
 
     def resolve_object_details(
@@ -156,7 +158,12 @@ class ProgflagsProvider(AbstractProvider):
         """The client's answer in OpenFeature's words; `wanted` is what tells the client the type. Never raises."""
         if self._flags.stale is not self._stale:
             self._follow()
-        answer = self._flags.evaluate(key, wanted, _context(context))
+        try:
+            who = _context(context)
+        except Exception as error:  # attributes that can't even be copied
+            swallow("OpenFeature's context", error)
+            return _failed(default, "INVALID_CONTEXT")
+        answer = self._flags.evaluate(key, wanted, who)
         if answer.error_code is not None:
             return _failed(default, str(answer.error_code))
         snapshot = self._flags.definitions

@@ -181,6 +181,7 @@ def texts_share(first: tuple[str, Texts], second: tuple[str, Texts], seed: int, 
     hashed: Any = digest
     (name, known), (also, known_too) = first, second
     yes, learn, yes_too, learn_too = known.yes, known.learn, known_too.yes, known_too.learn
+    despite, despite_too = known.despite, known_too.despite
     inside, outside, other = ends
     count_in, answer_in, count_out, answer_out = inside.counter, inside.answer, outside.counter, outside.answer
     count_other, answer_other = other.counter, other.answer
@@ -188,8 +189,9 @@ def texts_share(first: tuple[str, Texts], second: tuple[str, Texts], seed: int, 
     def share_of_texts(kb: bytes | None, attributes: Attributes) -> Any:
         try:
             passed = (attributes[name] in yes or learn(attributes[name])) and (attributes[also] in yes_too or learn_too(attributes[also]))
-        except (KeyError, TypeError):  # missing; or a list or a table, which can't be hashed and is no text
-            passed = False
+        except Exception as error:
+            there = name in attributes and also in attributes  # a missing one is what this nearly always is
+            passed = there and despite(error, attributes[name]) and despite_too(error, attributes[also])
         if passed:
             if hashed(kb, seed) < limit:
                 next(count_in)

@@ -124,16 +124,16 @@ def _flat(name: str, op: str, value: Literal) -> Check:
     name = intern(name)  # as the names in an application's own source are: then a look-up compares no characters
     known = texts(op, value)
     if known is not None:
-        yes, learn = known.yes, known.learn
+        yes, learn, despite = known.yes, known.learn, known.despite
 
         def text(_: bytes | None, attributes: Mapping[str, Any]) -> bool:
+            if name not in attributes:
+                return False
+            found = attributes[name]
             try:
-                if name in attributes:
-                    found = attributes[name]
-                    return found in yes or learn(found)
-            except TypeError:  # a list or a table, which can't be hashed
-                pass
-            return False
+                return found in yes or learn(found)
+            except Exception as error:
+                return despite(error, found)
 
         return text
 

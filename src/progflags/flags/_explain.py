@@ -161,6 +161,8 @@ class _Walk:
             return self.step(what, False, f"begins {_date(rule.since)}")
         if rule.until is not None and now >= rule.until:
             return self.step(what, False, f"ended {_date(rule.until)}")
+        if rule.share == 0:  # such a rule is not even asked whom it is for
+            return self.step(what, False, "its share is 0 %", None, 0)
         matched, why = (True, "everybody") if rule.when is None else rule.when.why(self.kb, self.attributes)
         if not matched:
             return self.step(what, False, why)
