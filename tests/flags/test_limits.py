@@ -196,3 +196,15 @@ def test_circles_are_found_where_there_are_any_and_weights_are_what_walking_cost
     else:
         assert not found
         assert weigh(graph) == expected
+
+
+def test_a_name_that_hundreds_ask_for_and_nobody_has_is_looked_up_once() -> None:
+    """What was perhaps meant takes long to find among many; each is told the same, and of different names the first twenty."""
+    flags: dict[str, Any] = {f"asks-{number}": {"requires": [{"flag": "new-serch"}]} for number in range(300)}
+    flags |= {f"lost-{number}": {"requires": [{"flag": f"nobody-{number}"}]} for number in range(100)}
+    snapshot = parse({"flags": {"new-search": {}, **flags, **{f"nobod-{number}": {} for number in range(100)}}})
+
+    hints = [problem.hint for problem in snapshot.rejected]
+    assert hints[:300] == ["did you mean 'new-search'?"] * 300
+    assert all(hints[300:319])
+    assert not any(hints[319:])
