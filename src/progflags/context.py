@@ -136,10 +136,11 @@ class Scope:
     that happens counts: no exposure is told, no event tracked, no call recorded.
     """
 
-    __slots__ = ("context", "exposures", "extras", "over", "silent")
+    __slots__ = ("_outer", "context", "exposures", "extras", "over", "silent")
 
     def __init__(self, context: Context, parent: Scope | None = None, *, silent: bool = False) -> None:
         self.context = context
+        self._outer: Scope | None = None
         #: The request has ended. What an outer layer measures of it afterwards is still this request's.
         self.over = False
         self.silent: bool = silent or (parent is not None and parent.silent)
@@ -167,9 +168,16 @@ _current: ContextVar[Scope | None] = ContextVar("progflags.scope", default=None)
 
 
 def scope() -> Scope | None:
-    """The request being served here, or None. One that has ended is none: a worker's thread between two requests is nobody's."""
+    """
+    The request being served here, or None. One that has ended is none: a worker's thread between two requests is nobody's.
+
+    Unless it was a request within a request (an application that calls another one in its own task or thread): then the
+    outer one goes on, as the one it was.
+    """
     here = _current.get()
-    return None if here is None or here.over else here
+    while here is not None and here.over:
+        here = here._outer
+    return here
 
 
 def latest() -> Scope | None:
@@ -193,6 +201,7 @@ def begin(context: object) -> Scope:
     outer = scope()
     # Inside a shadow a request is the shadow's: the application, run once more, counts for nothing either.
     inner = Scope(as_context(context) or NOBODY, silent=outer is not None and outer.silent)
+    inner._outer = outer
     _current.set(inner)
     for hear in _begun:
         hear(inner)
@@ -209,11 +218,15 @@ def on_begin(hear: Callable[[Scope], object]) -> Callable[[], None]:
     For telemetry, which remembers whose span a request runs in. `hear` runs on the request's path and must not raise.
     """
     global _begun  # noqa: PLW0603 - one tuple, swapped whole
-    _begun = (*_begun, hear)
+
+    def heard(here: Scope) -> None:  # one of its own: the same `hear` may be told twice, and each ends by itself
+        hear(here)
+
+    _begun = (*_begun, heard)
 
     def unhear() -> None:
         global _begun  # noqa: PLW0603
-        _begun = tuple(other for other in _begun if other is not hear)
+        _begun = tuple(other for other in _begun if other is not heard)
 
     return unhear
 

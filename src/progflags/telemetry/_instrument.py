@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from opentelemetry.trace import Span, get_current_span, get_tracer_provider
@@ -70,12 +71,17 @@ class Instrumentation:
     def __init__(
         self, flags: Client, meter_provider: MeterProvider | None, tracer_provider: TracerProvider | None, logger_provider: Any, events: str
     ) -> None:
-        self._outbox = Outbox(logger_provider)
-        self._events = Events(flags, self._outbox, events)
-        self._metrics = Metrics(flags, meter_provider)
-        self._unhear = on_begin(_begun)
-        self._no_spans = around_shadows(ShadowSpans(flags, tracer_provider))
-        self._open = True
+        self._undo: list[Callable[[], None]] = []
+        try:
+            self._outbox = Outbox(logger_provider)
+            self._undo.append(self._outbox.close)
+            self._undo.append(Events(flags, self._outbox, events).close)
+            self._undo.append(Metrics(flags, meter_provider).close)
+            self._undo.append(on_begin(_begun))
+            self._undo.append(around_shadows(ShadowSpans(flags, tracer_provider)))
+        except BaseException:  # a word that is none, a provider that raises: half an instrumentation has no handle to end it by
+            self.close()
+            raise
 
     def flush(self, timeout: float = 1.0) -> bool:
         """Wait until the events told so far have been emitted, for at most `timeout` seconds; whether they have."""
@@ -83,14 +89,9 @@ class Instrumentation:
 
     def close(self) -> None:
         """Tell nothing from now on; emit what waits, for at most a second. Idempotent."""
-        if not self._open:
-            return
-        self._open = False
-        self._unhear()
-        self._no_spans()
-        self._events.close()
-        self._metrics.close()
-        self._outbox.close()
+        undo, self._undo = self._undo, []
+        for end in reversed(undo):
+            end()
 
     def __enter__(self) -> Self:
         return self

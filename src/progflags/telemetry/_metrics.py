@@ -23,6 +23,7 @@ from progflags.flags import Client
 from progflags.rollout import State
 from progflags.telemetry import _names as names
 from progflags.telemetry._names import Metric, reason
+from progflags.telemetry._observed import observed
 
 __all__ = ["Metrics"]
 
@@ -38,6 +39,8 @@ class Metrics:
         self._shadows = _Tally()
         self._alarmed: dict[str, float] = {}
         self._meter = get_meter(names.SCOPE, __version__, provider, names.SCHEMA_URL)
+        self._observed = observed(provider)
+        self._unread: list[Callable[[], None]] = []
         self._observe(names.EVALUATIONS, self._evaluations)
         self._observe(names.EXPOSURES, self._exposures)
         self._observe(names.SHADOWS, self._comparisons)
@@ -60,8 +63,8 @@ class Metrics:
 
     def close(self) -> None:
         """Record and observe nothing from now on; a provider keeps instruments for ever, so they stay, silent."""
-        for unlisten in self._unlisten:
-            unlisten()
+        for end in (*self._unlisten, *self._unread):
+            end()
         self._client = None
 
     # -- instruments --------------------------------------------------------------------------------------------------
@@ -71,18 +74,11 @@ class Metrics:
         return getattr(self._meter, f"create_{metric.kind}")(metric.name, unit=metric.unit, description=metric.description, **advice)
 
     def _observe(self, metric: Metric, read: Callable[[Client], Iterator[Observation]]) -> None:
-        def callback(_: object) -> Iterable[Observation]:
+        def reading() -> Iterable[Observation]:
             client = self._client
-            if client is None:
-                return ()
-            try:
-                return list(read(client))
-            except Exception as error:
-                swallow(f"telemetry {metric.name}", error)
-                return ()
+            return () if client is None else read(client)
 
-        create = getattr(self._meter, f"create_{metric.kind}")
-        create(metric.name, callbacks=[callback], unit=metric.unit, description=metric.description)
+        self._unread.append(self._observed.add(self._meter, metric, reading))
 
     # -- read when asked ----------------------------------------------------------------------------------------------
 

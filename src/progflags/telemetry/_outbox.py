@@ -64,7 +64,8 @@ class Outbox:
 
     def flush(self, timeout: float = 1.0) -> bool:
         """Wait until everything put up to now has been emitted, for at most `timeout` seconds; whether it has."""
-        if self._thread is None or threading.current_thread() is self._thread:
+        thread = self._thread
+        if thread is None or thread is threading.current_thread() or not thread.is_alive():  # the last: closed, nothing waits
             return True
         reached = threading.Event()
         try:

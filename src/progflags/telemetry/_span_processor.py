@@ -29,6 +29,7 @@ class ServerSpans(SpanProcessor):
 
     def __init__(self, flags: Client | None = None) -> None:
         self._flags = flags
+        self._open = True
         REQUESTS.watch()
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
@@ -52,7 +53,10 @@ class ServerSpans(SpanProcessor):
             swallow("telemetry span processor", error)
 
     def shutdown(self) -> None:
-        REQUESTS.unwatch()
+        # A provider shuts down when it is told to, and once more when the process ends.
+        if self._open:
+            self._open = False
+            REQUESTS.unwatch()
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:  # noqa: ARG002 - nothing is ever held back
         return True
