@@ -49,8 +49,12 @@ class AnonymousId:
         if not cookie or not all(c.isalnum() or c in "_-." for c in cookie) or not cookie.isascii():
             raise ValueError(f"{cookie!r} is no cookie name: use letters, digits, '_', '-' and '.'")
         for word, text in (("path", path), ("domain", domain or ""), ("same_site", same_site)):
-            if not text.isprintable() or ";" in text or "," in text:
+            if not text.isprintable() or not text.isascii() or ";" in text or "," in text:
                 raise ValueError(f"{word} {text!r} would break the Set-Cookie header")
+        if same_site.lower() not in ("lax", "strict", "none"):
+            raise ValueError(f"same_site is Lax, Strict or None, not {same_site!r}")
+        if same_site.lower() == "none" and secure is False:
+            raise ValueError("browsers refuse a cookie with SameSite=None that is not Secure")
         self._name = cookie
         self._secure = secure
         self._tail = f"; Max-Age={int(max_age)}; Path={path}{f'; Domain={domain}' if domain else ''}; SameSite={same_site}; HttpOnly"

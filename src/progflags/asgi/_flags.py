@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, MutableMapping
 from inspect import isawaitable
 from time import perf_counter
-from typing import Any
+from typing import Any, Final
 
 from progflags._anonymous import AnonymousId
 from progflags._connect import Flags
@@ -21,6 +21,9 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 ASGIApp = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
+
+#: A piece of the body, the last one unless it says `more_body`.
+_BODY: Final = ("http.response.body", "http.response.zerocopysend")
 
 
 class FlagsMiddleware:
@@ -143,7 +146,7 @@ class _Request:
 
     async def send(self, message: Message) -> None:
         kind = message["type"]
-        if (kind == "http.response.body" and not message.get("more_body", False)) or kind == "http.response.pathsend":
+        if (kind in _BODY and not message.get("more_body", False)) or kind == "http.response.pathsend":
             self._here.closing()
         try:
             await self._send(message)
@@ -153,7 +156,7 @@ class _Request:
         if kind == "http.response.start":
             self._status = message["status"]
             self._trailers = message.get("trailers", False)
-        elif kind == "http.response.body":
+        elif kind in _BODY:
             if not message.get("more_body", False) and not self._trailers:
                 self._tell(failed=self._status >= 500)
         elif (kind == "http.response.trailers" and not message.get("more_trailers", False)) or kind == "http.response.pathsend":

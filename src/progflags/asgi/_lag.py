@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextvars import Context
 from weakref import WeakSet
 
 __all__ = ["LoopLag"]
@@ -33,7 +34,8 @@ class LoopLag:
         self._last = loop
         if loop not in self._loops:
             self._loops.add(loop)
-            loop.call_later(_EVERY, self._beat, loop, loop.time() + _EVERY)
+            # In an empty context: the beats go on for ever, and the request that met the loop first must not be kept by them.
+            Context().run(loop.call_later, _EVERY, self._beat, loop, loop.time() + _EVERY)
 
     def read(self) -> float | None:
         """The worst lateness since the last reading, in seconds; None while no loop was met."""

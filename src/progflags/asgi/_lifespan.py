@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from progflags._trouble import swallow
 from progflags.asgi._replay import ASGIApp, Message, Scope
 
 __all__ = ["Lifespan"]
@@ -55,4 +56,7 @@ class Lifespan:
             await app(self._scope, self._inbox.get, send)
         except Exception:  # it has no lifespan: that is how applications say so
             await outbox.put("none")
+        except SystemExit as error:  # what stops a candidate that lacks its settings must not stop this server
+            swallow("dark launch lifespan", error)
+            await outbox.put("lifespan.startup.failed")
         await outbox.put("none")

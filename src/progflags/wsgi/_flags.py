@@ -68,7 +68,7 @@ class FlagsMiddleware:
             raise
         wrapper = environ.get("wsgi.file_wrapper")
         if isinstance(wrapper, type) and isinstance(body, wrapper):
-            request.end(failed=request.status >= 500)
+            request.end(failed=False)
             return body
         return _SizedBody(body, request) if hasattr(type(body), "__len__") else _Body(body, request)
 
@@ -95,11 +95,14 @@ class _Request:
         self.status = 0
 
     def end(self, *, failed: bool, told: bool = True) -> None:
+        """`failed`: something was raised; a bad status is seen here."""
         if self._over:
             return
         self._over = True
         here = self._here
         here.closing()
+        # Without a status nobody has called `start_response`: the server answers 500.
+        failed = failed or self.status >= 500 or self.status == 0
         if told and self._client is not None and here.exposures and not here.silent:
             self._client.bus.tell(Served(tuple(here.exposures.values()), perf_counter() - self._started, failed, here.context._kb))
         here.end()
@@ -126,10 +129,10 @@ class _Body:
         return self
 
     def __next__(self) -> bytes:
-        if self._iterator is None:
-            self._iterator = iter(self._inner)
         try:
-            return next(self._iterator)
+            if self._iterator is None:
+                self._iterator = iter(self._inner)
+            piece = next(self._iterator)
         except StopIteration:
             self._complete = True
             self._end()
@@ -137,6 +140,9 @@ class _Body:
         except Exception:
             self._complete = self._failed = True
             raise
+        if self._request.status == 0 and piece:  # without a status the server answers 500, and asks for no more
+            self._complete = True
+        return piece
 
     def close(self) -> None:
         try:
@@ -150,7 +156,7 @@ class _Body:
         self._end()
 
     def _end(self) -> None:
-        self._request.end(failed=self._failed or self._request.status >= 500, told=self._complete)
+        self._request.end(failed=self._failed, told=self._complete)
 
 
 class _SizedBody(_Body):
