@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import assert_type
 
 from pydantic import BaseModel
 
 import progflags as pf
+from progflags.darklaunch import Experiment
 
 
 class Limits(BaseModel):
@@ -62,3 +64,50 @@ flags.metrics.record("new-checkout", arm="candidate", seconds=0.12, error=False)
 flags.metrics.source("tickets", lambda: 3.0, kind="gauge")
 pf.set_default(flags)
 assert_type(pf.default(), pf.Flags)
+
+
+class Cart:
+    @pf.dark_launch("pricing-v2", candidate="total_v2", flags=flags)
+    def total(self, vat: float) -> float:
+        return vat
+
+    def total_v2(self, vat: float) -> float:
+        return vat
+
+    @pf.dark_launch("pricing-v2", candidate=pf.force("rounding", "on"), flags=flags)
+    async def pay(self, vat: float) -> str:
+        return str(vat)
+
+    @staticmethod
+    @pf.dark_launch("pricing-v2", candidate=round, flags=flags)
+    def rounded(total: float) -> int:
+        return int(total)
+
+    @classmethod
+    @pf.dark_launch("pricing-v2", candidate="empty", flags=flags)
+    def empty(cls, size: int) -> list[int]:
+        return [size]
+
+
+@pf.dark_launch("pricing-v2", candidate=lambda cart, *, vat=0.0: vat, flags=flags, rules=[pf.tolerance("$", abs=0.01)])
+def price(cart: list[int], *, vat: float = 0.0) -> float:
+    return sum(cart) + vat
+
+
+def all_day(price_of: Callable[[list[int]], float]) -> float:
+    return price_of([1])
+
+
+async def shadowed() -> None:
+    assert_type(price([1], vat=0.2), float)
+    assert_type(price.dark_launch, Experiment)
+    assert_type(price.dark_launch.stats().calls, int)
+    all_day(price)
+    assert_type(Cart().total(0.2), float)
+    assert_type(Cart.total(Cart(), 0.2), float)
+    assert_type(Cart.total.dark_launch, Experiment)
+    assert_type(Cart().total.dark_launch, Experiment)
+    assert_type(await Cart().pay(0.2), str)
+    assert_type(Cart.rounded(1.5), int)
+    assert_type(Cart.empty(3), list[int])
+    assert_type(Cart().empty(3), list[int])

@@ -8,7 +8,7 @@ from copy import deepcopy
 from functools import partial
 from pickle import PicklingError
 from time import perf_counter
-from typing import Any, TypeVar, Unpack, cast
+from typing import Any, Unpack, cast
 
 import wrapt
 
@@ -18,11 +18,10 @@ from progflags.darklaunch._experiment import Experiment
 from progflags.darklaunch._lane import Here, Later
 from progflags.darklaunch._options import Options
 from progflags.darklaunch._stream import async_stream, stream
+from progflags.darklaunch._typed import Shadowing
 from progflags.flags import Forced
 
 __all__ = ["DarkLaunched", "dark_launch"]
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 
 class _Bound(wrapt.BoundFunctionWrapper):  # type: ignore[misc,type-arg,unused-ignore]
@@ -89,7 +88,7 @@ def _found(module: str, qualname: str) -> Any:
     return value
 
 
-def dark_launch(flag: str, *, candidate: Candidate, **options: Unpack[Options]) -> Callable[[F], F]:
+def dark_launch(flag: str, *, candidate: Candidate, **options: Unpack[Options]) -> Shadowing:
     """
     Run `candidate` beside the decorated function for the calls `flag` lets through, and compare the two.
 
@@ -108,14 +107,14 @@ def dark_launch(flag: str, *, candidate: Candidate, **options: Unpack[Options]) 
         raise TypeError(f"the candidate is a callable, a method's name or pf.force(…), not {candidate!r}")
     experiment = Experiment(flag, **options)
 
-    def decorate(function: F) -> F:
+    def decorate(function: Any) -> Any:
         kind = kind_of(function)
         experiment.name = f"{getattr(function, '__module__', '')}:{getattr(function, '__qualname__', '')}"
         _place(experiment, kind, candidate)
         wrapper = _WRAPPERS[kind](experiment, candidate)
-        return cast("F", DarkLaunched(function, wrapper, experiment, candidate))
+        return DarkLaunched(function, wrapper, experiment, candidate)
 
-    return decorate
+    return cast("Shadowing", decorate)
 
 
 def _place(experiment: Experiment, kind: str, candidate: Candidate) -> None:
