@@ -162,6 +162,32 @@ def test_an_assignment_outlives_a_stage_and_no_emergency(flags, candidate):
     assert run(header, flags)["on"] is False
 
 
+def test_a_variant_that_failed_is_not_carried_into_the_climb_of_the_next(tmp_path):
+    """What was queued under a run that was rolled back runs as everybody else does now."""
+    file = tmp_path / "flags.toml"
+    text = """
+    [flags.new-checkout]
+    type = "string"
+    default = "classic"
+    variants = { classic = "classic", fast = "fast", faster = "faster" }
+    rollout = { variant = "fast", stages = [{ percent = 100, bake = "1m" }] }
+    """
+    file.write_text(text)
+    with pf.connect(file, clock=ManualClock(), poll=None) as client:
+        client.rollouts.start(FLAG)
+        client.rollouts.tick()
+        with bind(pf.Context("ann"), fresh=True):
+            assert client.get(FLAG, "classic") == "fast"
+            header = pack()
+        client.rollouts.rollback(FLAG, reason="slow")
+        file.write_text(text.replace('variant = "fast"', 'variant = "faster"').replace("percent = 100", "percent = 50"))
+        client.refresh()
+        client.rollouts.retry(FLAG, force=True)
+        client.rollouts.tick()
+        with unpack(header, client):
+            assert client.get(FLAG, "classic") in {"classic", "faster"}
+
+
 def test_a_task_counts_for_no_arm_by_what_it_was_told(flags, candidate):
     """A carried assignment is an answer given before: no second exposure, and nothing in the caller's own scope."""
     header = header_of(flags, candidate)

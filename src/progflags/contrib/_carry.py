@@ -68,17 +68,23 @@ def _enter(stack: ExitStack, header: object, client: Client | None) -> None:
     here = stack.enter_context(bind(context, fresh=True))
     if client is None:
         return
-    kept = {flag: variant for flag, variant in dict(header.get("flags") or {}).items() if _stands(client, flag, context)}
+    kept = {flag: variant for flag, variant in dict(header.get("flags") or {}).items() if _stands(client, flag, variant, context)}
     here.extras[HEADER] = kept
     if kept:
         stack.enter_context(client.override(kept))
 
 
-def _stands(client: Client, flag: str, context: Context) -> bool:
-    """Whether an earlier assignment still may be served: not once an emergency has answered, nor where the rollout is at zero."""
+def _stands(client: Client, flag: str, variant: Any, context: Context) -> bool:
+    """
+    Whether an earlier assignment still may be served: not once an emergency has answered, nor where the rollout is at zero, or
+    is of another variant by now. (A task that waited through a rollback may wake up in the climb of what came after.)
+    """
     with bind(context, fresh=True, silent=True):
         evaluation = client.evaluate(flag, None, context)
     if evaluation.reason in (Reason.PINNED, Reason.DISABLED, Reason.ERROR):
         return False
     live = client.live(flag)
-    return live.share is None or live.share > 0
+    if live.share is None:
+        return True
+    model = client.definitions.flags.get(flag) if client.definitions is not None else None
+    return live.share > 0 and (model is None or variant == model.default or live.about(variant))
