@@ -1,6 +1,7 @@
 """The command line: what it prints, and its exit codes (0 good, 1 gate failed, 2 usage or bad file, 3 undecided)."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -138,6 +139,48 @@ def test_definitions_can_be_pushed_to_the_store_and_served_from_it(file, store, 
     assert main(["--flags", file, "--store", store, "push", "--by", "ann"]) == 0
     with pf.connect(store=store, poll=None) as flags:
         assert flags.get("banner", "a", "u") == "b"
+
+
+def test_a_file_is_pushed_by_its_name_as_it_is_validated(file, store, capsys):
+    """As the error of an empty store says: `progflags push FILE`."""
+    assert main(["--store", store, "push", file]) == 0
+    assert "3 flags pushed" in capsys.readouterr().out
+    assert main(["--store", store, "push"]) == 2
+    assert "progflags push FILE --store URL" in capsys.readouterr().err
+
+
+def test_where_definitions_live_in_the_store_no_command_needs_a_file(file, store, capsys):
+    """`pf.connect(store=…)` serves them, so evaluate, kill and rollout work on them with `--store` alone."""
+    assert main(["--store", store, "push", file]) == 0
+    assert main(["--store", store, "kill", "banner"]) == 0
+    assert main(["--store", store, "rollout", "start", "new-checkout"]) == 0
+    capsys.readouterr()
+    assert main(["--store", store, "evaluate", "banner", "--key", "u", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["reason"] == "DISABLED"
+
+
+def test_a_store_without_definitions_is_told_from_a_forgotten_file(store, capsys):
+    assert main(["--store", store, "rollout", "status", "new-checkout"]) == 2
+    assert "--flags FILE" in capsys.readouterr().err
+
+
+def test_the_doctor_knows_every_extra(capsys):
+    """Each extra that brings a package (`all` brings them all, `report` none)."""
+    import tomllib
+
+    extras = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert main(["doctor", "--json"]) == 0
+    told = {check["what"] for check in json.loads(capsys.readouterr().out)["checks"]}
+    assert {f"extra {extra}" for extra in extras if extra not in ("all", "report")} <= told
+
+
+@pytest.mark.parametrize("words", [["lint", "one.toml"], ["diff", "one.toml", "two.toml"], ["doctor", "--flags", "one.toml"]])
+def test_one_flag_is_one_flag(words, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("one.toml").write_text('[flags.a]\nowner = "ann"\npercent = 5\n')
+    Path("two.toml").write_text('[flags.a]\nowner = "ann"\npercent = 6\n')
+    main(words)
+    assert re.search(r"\b1 flag\b", capsys.readouterr().out)
 
 
 def test_the_doctor_finds_nothing_wrong_with_a_good_file_and_something_with_a_bad_one(file, store, tmp_path, capsys):

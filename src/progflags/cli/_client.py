@@ -7,33 +7,44 @@ import logging
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from progflags.errors import ProgflagsError
+from progflags.errors import DefinitionError, Problem, ProgflagsError
 
 if TYPE_CHECKING:
     from progflags._connect import Flags
 
-__all__ = ["attributes", "connect", "context", "inspect", "positive", "rate"]
+__all__ = ["attributes", "connect", "context", "counted", "inspect", "positive", "rate"]
 
 _WHICH: Final = "which flag file? say --flags FILE, or set PROGFLAGS_FILE"
 
 
 def connect(arguments: argparse.Namespace, *, needs_store: bool = False) -> Flags:
     """
-    A client that looks once and runs nothing in the background.
+    A client that looks once and runs nothing in the background. Without a file: of the definitions pushed to the store.
 
     Raises:
-        ProgflagsError: no `--flags`, or no `--store` where the command changes live state that others must see.
-        DefinitionError: the file can't be loaded.
+        ProgflagsError: neither `--flags` nor `--store`, or no `--store` where a command changes what others must see.
+        DefinitionError: the file can't be loaded, or the store has no definitions.
     """
     from progflags._connect import connect as connect_
 
-    if not arguments.flags:
+    if not arguments.flags and not arguments.store:
         raise ProgflagsError(_WHICH)
     if needs_store and not arguments.store:
         raise ProgflagsError("live state is kept in a store that the application shares: say --store URL, or set PROGFLAGS_STORE")
-    return connect_(arguments.flags, store=arguments.store, poll=None, control=False)
+    try:
+        return connect_(arguments.flags or None, store=arguments.store, poll=None, control=False)
+    except DefinitionError as error:
+        if arguments.flags:
+            raise
+        raise DefinitionError(_or_a_file(problem) for problem in error.problems) from None
+
+
+def _or_a_file(problem: Problem) -> Problem:
+    """An empty store may be one that was never pushed to, or a `--flags` that was forgotten."""
+    return replace(problem, hint=f"{problem.hint}; or say --flags FILE".removeprefix("; "))
 
 
 @contextmanager
@@ -85,6 +96,11 @@ def attributes(pairs: list[str]) -> dict[str, Any]:
         except ValueError:
             found[name] = text
     return found
+
+
+def counted(number: int, noun: str = "flag") -> str:
+    """`1 flag`, `2 flags`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def positive(text: str) -> float:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from progflags.cli._client import attributes as attributes_of
-from progflags.cli._client import inspect
+from progflags.cli._client import counted, inspect
 from progflags.context import Context
 from progflags.errors import ProgflagsError
 from progflags.events import Bus
@@ -68,7 +68,8 @@ def run(arguments: argparse.Namespace) -> int:
             print(f"  {old} → {new}: {ppm:,} ppm")
         if change.kind == "changed" and not change.moved:
             print("  nobody moves")
-    print(f"{len(changes)} flags differ, by {len(contexts):,} {'keys' if arguments.keys else 'made-up units'}")
+    units = counted(len(contexts), "key" if arguments.keys else "made-up unit")
+    print(f"{counted(len(changes))} {'differs' if len(changes) == 1 else 'differ'}, by {units}")
     return 0
 
 

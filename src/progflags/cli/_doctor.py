@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from progflags.cli._client import inspect
+from progflags.cli._client import counted, inspect
 from progflags.errors import DefinitionError, ProgflagsError
 
 __all__ = ["add_parser", "run"]
@@ -21,12 +21,15 @@ _EXTRAS = {
     "fastapi": "fastapi",
     "django": "Django",
     "flask": "Flask",
+    "celery": "celery",
+    "dramatiq": "dramatiq",
     "otel": "opentelemetry-sdk",
     "openfeature": "openfeature-sdk",
     "postgres": "psycopg",
     "redis": "redis",
     "prometheus": "httpx",
     "cli": "rich",
+    "demo": "uvicorn",
 }
 
 
@@ -68,7 +71,7 @@ def _file(path: str) -> Iterator[tuple[str, str, str]]:
         with inspect(path) as flags:
             status = flags.status()
             count = len(flags.definitions.flags) if flags.definitions else 0
-            yield "ok", "flag file", f"{path}: {count} flags"
+            yield "ok", "flag file", f"{path}: {counted(count)}"
             yield from (("wrong", "flag file", str(problem)) for problem in status.rejected)
             yield from (("doubt", "flag file", str(problem)) for problem in status.warnings)
     except DefinitionError as error:
@@ -82,7 +85,7 @@ def _store(url: str) -> Iterator[tuple[str, str, str]]:
         store = open_store(url)
         try:
             revision, documents = store.read()
-            yield "ok", "store", f"{store.url}: revision {revision}, {len(documents)} documents"
+            yield "ok", "store", f"{store.url}: revision {revision}, {counted(len(documents), 'document')}"
         finally:
             store.close()
     except (ProgflagsError, ValueError) as error:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from progflags.cli._advice import advice
-from progflags.cli._client import inspect
+from progflags.cli._client import counted, inspect
 from progflags.cli._scan import scan
 from progflags.errors import Problem, ProgflagsError
 from progflags.flags import Snapshot, decode, dotted
@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
         for rule, problem in found:
             print(f"{problem} [{rule}]")
         if not found:
-            print(f"{arguments.flags}: {len(snapshot.flags)} flags, nothing to tidy up")
+            print(f"{arguments.flags}: {counted(len(snapshot.flags))}, nothing to tidy up")
     return 2 if rejected else 1 if found else 0
 
 

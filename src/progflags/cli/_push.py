@@ -6,6 +6,7 @@ import argparse
 import json
 from typing import Any
 
+from progflags.cli._client import counted
 from progflags.errors import ProgflagsError
 
 __all__ = ["add_parser", "run"]
@@ -13,6 +14,7 @@ __all__ = ["add_parser", "run"]
 
 def add_parser(commands: Any) -> None:
     parser = commands.add_parser("push", help="put the flag file's definitions into the store")
+    parser.add_argument("file", nargs="?", metavar="FILE", help="default: --flags")
     parser.add_argument("--by", default=None, help="who; default: the login name")
     parser.add_argument("--force", action="store_true", help="also when more than half of the flags would be gone")
     parser.set_defaults(run=run)
@@ -24,15 +26,16 @@ def run(arguments: argparse.Namespace) -> int:
     from progflags.sources import push, source_of
     from progflags.store import open_store
 
-    if not arguments.flags or not arguments.store:
-        raise ProgflagsError("say which file and which store: progflags --flags FILE --store URL push")
+    file = arguments.file or arguments.flags
+    if not file or not arguments.store:
+        raise ProgflagsError("say which file and which store: progflags push FILE --store URL")
     store = open_store(arguments.store)
     try:
-        revision, snapshot = push(store, source_of(arguments.flags).read(), by=arguments.by or login(), force=arguments.force)
+        revision, snapshot = push(store, source_of(file).read(), by=arguments.by or login(), force=arguments.force)
     finally:
         store.close()
     if arguments.json:
         print(json.dumps({"ok": True, "revision": revision, "digest": snapshot.digest, "flags": len(snapshot.flags)}))
     else:
-        print(f"{store.url}: {len(snapshot.flags)} flags pushed, store revision {revision}")
+        print(f"{store.url}: {counted(len(snapshot.flags))} pushed, store revision {revision}")
     return 0

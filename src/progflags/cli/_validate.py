@@ -7,7 +7,7 @@ import json
 import sys
 from typing import Any
 
-from progflags.cli._client import inspect
+from progflags.cli._client import counted, inspect
 from progflags.errors import DefinitionError
 
 __all__ = ["add_parser", "schema", "validate"]
@@ -34,7 +34,7 @@ def validate(arguments: argparse.Namespace) -> int:
         return 0
     for warning in warnings:
         print(f"warning: {warning}", file=sys.stderr)
-    print(f"{source}: {count} flag{'' if count == 1 else 's'}, all valid")
+    print(f"{source}: {counted(count)}, all valid")
     return 0
 
 
