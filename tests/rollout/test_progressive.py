@@ -213,6 +213,48 @@ def test_what_cannot_work_is_refused_when_decorated(house):
         progressive(FLAG, candidate=coroutine, flags=house.client)(lambda: 1)
     with pytest.raises(TypeError, match="generator"):
         progressive(FLAG, candidate=generator, flags=house.client)(generator)
+    with pytest.raises(TypeError, match="generator"):
+        progressive(FLAG, candidate=generator, flags=house.client)(lambda: [1])
+    with pytest.raises(TypeError, match="key is asked in the call"):
+        progressive(FLAG, candidate=lambda: 1, flags=house.client, key=coroutine)(lambda: 2)
+
+
+async def test_a_coroutine_behind_a_plain_decorator_is_counted_when_it_is_done(house):
+    """Most decorators make a plain function of an `async def`; the candidate's failures must count all the same."""
+
+    def traced(function):
+        return lambda *args: function(*args)
+
+    async def broken(user):
+        await asyncio.sleep(0)
+        raise ValueError(user)
+
+    @progressive(FLAG, candidate=traced(broken), flags=house.client, key=lambda user: user)
+    @traced
+    async def checkout(user):
+        await asyncio.sleep(0)
+        return "old"
+
+    served = await asyncio.gather(*(checkout(f"user-{n}") for n in range(100)), return_exceptions=True)
+    failed = sum(isinstance(answer, ValueError) for answer in served)
+
+    assert 0 < failed < 100
+    assert counts(house) == {"control": (100 - failed, 0), "candidate": (failed, failed)}
+
+
+async def test_a_cancelled_coroutine_behind_a_plain_decorator_is_no_error(house):
+    async def waits(user):
+        await asyncio.Event().wait()
+
+    checkout = progressive(FLAG, candidate=lambda user: waits(user), flags=house.client, key=lambda user: user)(lambda user: waits(user))
+    tasks = [asyncio.ensure_future(checkout(f"user-{n}")) for n in range(20)]
+    await asyncio.sleep(0)
+    for task in tasks:
+        task.cancel()
+    ended = await asyncio.gather(*tasks, return_exceptions=True)
+
+    assert all(isinstance(error, asyncio.CancelledError) for error in ended)
+    assert counts(house) == {"control": (0, 0), "candidate": (0, 0)}
 
 
 def test_the_wrapped_function_keeps_its_name_and_signature(house):

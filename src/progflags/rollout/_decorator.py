@@ -9,9 +9,10 @@ served without being counted: they are no sample of either arm.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import wraps
 from time import perf_counter
+from types import CoroutineType
 from typing import Any, ParamSpec, TypeVar, cast
 
 from progflags._trouble import swallow
@@ -38,8 +39,8 @@ def progressive(
     Without `flags`, the default client at the time of the call; without one, the control runs.
 
     Raises:
-        TypeError: a generator is decorated (its work happens after the call), or a coroutine candidate stands behind a
-            plain function.
+        TypeError: a generator is decorated or is the candidate (its work happens after the call), `key` is a coroutine
+            function, or a coroutine candidate stands behind a plain function.
     """
 
     def decorate(control: Callable[P, R]) -> Callable[P, R]:
@@ -58,10 +59,7 @@ def _plain(function: Any) -> Any:
 def _decorate(
     control: Callable[..., Any], candidate: Callable[..., Any], flag: str, flags: Client | None, key: Callable[..., object] | None
 ) -> Any:
-    if inspect.isgeneratorfunction(control) or inspect.isasyncgenfunction(control):
-        raise TypeError(f"{control!r} is a generator: its work happens after the call; decorate what consumes it")
-    if not callable(candidate):
-        raise TypeError(f"a candidate is a function, not {candidate!r}")
+    _refuse(control, candidate, key)
     if inspect.iscoroutinefunction(control):
 
         @wraps(control)
@@ -81,8 +79,6 @@ def _decorate(
             return answer
 
         return routed_async
-    if inspect.iscoroutinefunction(candidate):
-        raise TypeError(f"{control!r} is a plain function, so its candidate cannot be a coroutine function")
 
     @wraps(control)
     def routed(*args: Any, **kwargs: Any) -> Any:
@@ -97,10 +93,41 @@ def _decorate(
         except Exception:
             _tell(client, Called(exposure, perf_counter() - began, True, unit))
             raise
+        if type(answer) is CoroutineType:
+            return _later(client, exposure, began, unit, answer)
         _tell(client, Called(exposure, perf_counter() - began, False, unit))
         return answer
 
     return routed
+
+
+async def _later(client: Client | None, exposure: Exposure, began: float, unit: bytes | None, work: Coroutine[Any, Any, Any]) -> Any:
+    """
+    The work a plain function handed back as a coroutine, counted when it is done.
+
+    Many a decorator makes a plain function of an `async def`. Taken for what it looks like, no call would ever fail, and the
+    worst candidate would climb to everybody.
+    """
+    try:
+        answer = await work
+    except Exception:
+        _tell(client, Called(exposure, perf_counter() - began, True, unit))
+        raise
+    _tell(client, Called(exposure, perf_counter() - began, False, unit))
+    return answer
+
+
+def _refuse(control: Any, candidate: Any, key: Any) -> None:
+    """Raises TypeError for what could only be found out in a call, or never."""
+    if not callable(candidate):
+        raise TypeError(f"a candidate is a function, not {candidate!r}")
+    for function in (control, candidate):
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            raise TypeError(f"{function!r} is a generator: its work happens after the call; decorate what consumes it")
+    if inspect.iscoroutinefunction(key):
+        raise TypeError(f"key is asked in the call, so it cannot be a coroutine function: {key!r}")
+    if not inspect.iscoroutinefunction(control) and inspect.iscoroutinefunction(candidate):
+        raise TypeError(f"{control!r} is a plain function, so its candidate cannot be a coroutine function")
 
 
 def _default() -> Client | None:
