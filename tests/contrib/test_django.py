@@ -443,6 +443,43 @@ def test_manage_py_is_the_command_line(project):
     assert project.manage("progflags", "validate", check=False).returncode == 2
 
 
+def test_the_command_takes_options_from_code(project):
+    """What `manage.py progflags` takes, `call_command` takes as well."""
+    found = project.run(
+        """
+        from django.core.management import CommandError, call_command
+        call_command("progflags", "evaluate", "checkout-flow", "--key", "u1", "--json")
+        try:
+            call_command("progflags", "evaluate", "checkout-flow", "--bogus")
+        except (CommandError, SystemExit) as error:
+            print(json.dumps(getattr(error, "returncode", None) or error.code))
+        """
+    )
+    assert found == 2
+
+
+@pytest.mark.parametrize("setting", ['{"source": {"flags": {}}}', '"flags.toml"'], ids=["no file", "no dict"])
+def test_a_command_that_has_no_file_says_so_and_exits_as_documented(project, setting):
+    """2 is a usage error; 1 would say that a gate failed, and a traceback would say nothing."""
+    project.settings(f"PROGFLAGS = {setting}")
+    run = project.manage("progflags", "validate", check=False)
+
+    assert run.returncode == 2
+    assert "Traceback" not in run.stderr
+    assert run.stderr.startswith("CommandError: ")
+
+
+@pytest.mark.parametrize("setting", ['"stroe": 1', '"store": "bogus://x"', '"poll": -1'])
+def test_a_setting_that_connect_refuses_is_a_check_and_no_traceback(project, setting):
+    """A word misspelt, an address that is none: `check` names it, and commands that have nothing to do with flags still run."""
+    project.settings(f'PROGFLAGS = {{"source": "flags.toml", {setting}}}')
+    run = project.manage("check", check=False)
+
+    assert "progflags.E001" in run.stderr
+    assert "Traceback" not in run.stderr
+    project.manage("migrate", "-v0", "--skip-checks")
+
+
 def test_the_admin_page_shows_and_changes_nothing(project):
     """Superusers see every flag, its share and its kill; staff without the permission don't; no verb but GET finds a form."""
     project.migrate()

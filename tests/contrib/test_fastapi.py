@@ -133,3 +133,21 @@ def test_without_any_client_a_dependency_is_its_default():
 
     with uvicorn_server(app) as address:
         assert httpx.get(address).json() is True
+
+
+async def test_defaults_that_python_calls_equal_are_not_one_dependency():
+    """0, False and 0.0 are equal; FastAPI asks equal dependencies once and gives each the same value."""
+    document = {"flags": {"limit": {"variants": {"some": 7}, "default": "some"}}}
+    with pf.connect(document, poll=None) as flags:
+        app = FastAPI()
+        app.add_middleware(FlagsMiddleware, flags=flags)
+
+        @app.get("/")
+        async def both(on: Annotated[bool, Depends(flag("limit"))], limit: Annotated[int, Depends(flag("limit", 0))]):
+            return [on, limit]
+
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://shop") as http:
+            assert (await http.get("/")).json() == [False, 7]
+
+    assert flag("limit", 1) != flag("limit", True)
+    assert flag("limit", 1) == flag("limit", 1)

@@ -161,3 +161,26 @@ def test_the_command_line_knows_the_applications_file(app, tmp_path):
 def test_without_a_source_it_says_what_to_do():
     with pytest.raises(RuntimeError, match=r'app.config\["PROGFLAGS"\]'):
         Progflags(Flask(__name__))
+
+
+def test_a_rotated_secret_key_keeps_the_visitors():
+    """Flask has had SECRET_KEY_FALLBACKS since 3.1: who was signed under an older key is still known, and signed anew."""
+
+    def an_app(key, *older):
+        app = Flask(__name__)
+        app.secret_key = key
+        app.config["SECRET_KEY_FALLBACKS"] = list(older)
+        app.config["PROGFLAGS"] = {"anonymous": True}
+        with pf.connect(SOURCE, poll=None) as client:
+            Progflags(app, flags=client)
+        app.add_url_rule("/", view_func=lambda: {"key": scope().context.key})
+        return app.test_client(use_cookies=False)
+
+    old, new = "the-first-key-of-this-shop", "the-second-key-of-this-shop"
+    first = an_app(old).get("/")
+    cookie = first.headers["Set-Cookie"].partition(";")[0]
+    rotated = an_app(new, old).get("/", headers={"Cookie": cookie})
+
+    assert rotated.json == first.json
+    assert "Set-Cookie" in rotated.headers
+    assert an_app(new).get("/", headers={"Cookie": cookie}).json != first.json

@@ -54,7 +54,9 @@ class FlagDependency(Generic[T]):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, FlagDependency):
             return NotImplemented
-        return (self.key, self.default, self.flags) == (other.key, other.default, other.flags)
+        # 0 == False == 0.0: FastAPI asks one of two equal dependencies and gives both its value, so the type is part of it.
+        same = self.key == other.key and type(self.default) is type(other.default) and self.flags is other.flags
+        return same and bool(self.default == other.default)
 
     def __hash__(self) -> int:
         return hash(self.key)

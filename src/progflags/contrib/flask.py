@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from progflags._anonymous import AnonymousId
 from progflags._trouble import swallow
 from progflags.context import Context, as_context, scope
 from progflags.contrib._program import arguments, run
@@ -56,7 +57,7 @@ class Progflags:
         app.extensions["progflags"] = client
         if anonymous is True and not app.secret_key:
             raise RuntimeError('PROGFLAGS["anonymous"] = True signs with the SECRET_KEY: set it before init_app')
-        secret: Any = app.secret_key if anonymous is True else anonymous
+        secret: Any = _secrets(app) if anonymous is True else anonymous
         app.wsgi_app = FlagsMiddleware(app.wsgi_app, flags=client, anonymous=secret)  # type: ignore[method-assign] # Flask's way to wrap
         app.before_request(self._bind)
         app.jinja_env.globals["flag"] = lambda key, default=False: client.get(key, default)
@@ -79,6 +80,11 @@ class Progflags:
                 here.context = Context(here.context.key, found.attributes) if found.key in (None, "") else found
         except Exception as error:
             swallow("Flask context", error)
+
+
+def _secrets(app: Flask) -> AnonymousId:
+    """Signed with the SECRET_KEY, and those it replaced are still believed: a rotation must not make strangers of all visitors."""
+    return AnonymousId([app.secret_key, *(app.config.get("SECRET_KEY_FALLBACKS") or ())])  # type: ignore[list-item] # it is set
 
 
 def _connected(setting: dict[str, Any]) -> Client:

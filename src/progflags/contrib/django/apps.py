@@ -8,7 +8,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 
 from progflags.contrib.django import _client
-from progflags.errors import DefinitionError, ProgflagsError
+from progflags.errors import ProgflagsError
 
 __all__ = ["ProgflagsConfig"]
 
@@ -27,8 +27,9 @@ class ProgflagsConfig(AppConfig):  # type: ignore[misc] # Django brings no types
         setting_changed.connect(_changed, dispatch_uid="progflags")
         try:
             _client.client()
-        except (ImproperlyConfigured, DefinitionError, ProgflagsError):
-            # The checks say what is wrong, and the middleware refuses to serve; a command that skips them need not care.
+        except (ImproperlyConfigured, ProgflagsError, ValueError, TypeError):
+            # The checks say what is wrong, whoever refused it, and the middleware refuses to serve; a command that skips them
+            # need not care.
             return
 
 

@@ -37,7 +37,7 @@ def check(app_configs: Any = None, **_: Any) -> list[CheckMessage]:  # noqa: ARG
         client = _client.client()
     except DefinitionError as error:
         return [*(_problem(Error, problem, "progflags.E002") for problem in error.problems), *messages]
-    except (ProgflagsError, TypeError) as error:
+    except (ProgflagsError, ValueError, TypeError) as error:
         return [Error(str(error), id="progflags.E001"), *messages]
     return [*_flags(client), *messages]
 

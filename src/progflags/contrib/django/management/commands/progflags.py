@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from typing import Any
 
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError
 
 from progflags.contrib._program import arguments, run
@@ -20,10 +22,15 @@ class Command(BaseCommand):  # type: ignore[misc] # Django brings no types
     requires_system_checks: list[str] = []  # noqa: RUF012 - Django's own type; `validate` must run where the checks would fail
 
     def run_from_argv(self, argv: list[str]) -> None:
-        sys.exit(self._run(argv[2:]))
+        try:
+            code = self._run(argv[2:])
+        except CommandError as error:
+            self.stderr.write(f"{type(error).__name__}: {error}")
+            code = error.returncode
+        sys.exit(code)
 
     def add_arguments(self, parser: Any) -> None:
-        parser.add_argument("words", nargs="*", help="what follows `progflags` on its own command line")
+        parser.add_argument("words", nargs=argparse.REMAINDER, help="what follows `progflags` on its own command line")
 
     def handle(self, *args: str, words: list[str] | None = None, **_: Any) -> None:
         code = self._run([*args, *(words or ())])
@@ -31,8 +38,9 @@ class Command(BaseCommand):  # type: ignore[misc] # Django brings no types
             raise CommandError(f"progflags exited with {code}", returncode=code)
 
     def _run(self, words: list[str]) -> int:
-        setting = configured()
         try:
-            return run([*arguments(setting["source"], setting.get("store")), *words])
-        except ValueError as error:
-            raise CommandError(str(error)) from error
+            setting = configured()
+            told = arguments(setting["source"], setting.get("store"))
+        except (ImproperlyConfigured, ValueError) as error:
+            raise CommandError(str(error), returncode=2) from error
+        return run([*told, *words])
