@@ -1,0 +1,44 @@
+"""The reference names what there is."""
+
+import re
+from pathlib import Path
+
+import progflags as pf
+from progflags.flags import json_schema
+
+REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
+
+
+def keys(schema):
+    """Every key a flag file may have, at any depth."""
+    for name, inner in schema.get("properties", {}).items():
+        if name != "$schema":
+            yield name
+        yield from keys(inner)
+    for word in ("additionalProperties", "items"):
+        if isinstance(schema.get(word), dict):
+            yield from keys(schema[word])
+    for word in ("anyOf", "oneOf"):
+        for inner in schema.get(word, ()):
+            yield from keys(inner)
+
+
+def test_every_key_of_the_file_format_is_in_the_reference():
+    """As `key` in the text, or written in a file that loads."""
+    text = "".join(
+        (REFERENCE / page).read_text()
+        for page in ("flag-file.md", "rollout-file.md", "../how-to/steer-a-rollout.md", "../how-to/flags-tools.md")
+    )
+    found = sorted(set(keys(json_schema())))
+
+    assert len(found) > 60
+    assert [key for key in found if not re.search(rf"`{key}`|(^|[`{{,\\[. ]) *{key}( =|[].]|s?\\])", text, re.M)] == []
+
+
+def test_every_public_name_is_in_the_reference():
+    text = (REFERENCE / "python.md").read_text()
+
+    names = [name for name in pf.__all__ if name not in ("__version__", "shadow")]  # shadow is a module, by its own name there
+
+    assert ":: progflags.darklaunch.shadow\n" in text
+    assert [name for name in names if f":: progflags.{name}\n" not in text] == []
