@@ -298,3 +298,43 @@ def until(true, seconds=60.0):
     while not true():
         assert time.monotonic() < end, "it never happened"
         time.sleep(0.01)
+
+
+def test_what_a_short_program_counted_is_put_up_when_it_closes(tmp_path):
+    """A job of a second publishes nothing by the clock: its calls are samples all the same."""
+    stage = {"percent": 50, "bake": "1s", "min_samples": 10_000, "gates": [{"metric": "error_rate", "max": 0.5}]}
+    source = {"flags": {"new-checkout": {"rollout": {"stages": [stage]}}}}
+    store = f"sqlite:///{tmp_path}/state.db"
+    with pf.connect(source, store=store, poll=None) as judge:
+        judge.rollouts.start("new-checkout")
+        with pf.connect(source, store=store, control=False) as job:
+            for arm in ("control", "candidate"):
+                job.metrics.record("new-checkout", arm=arm, seconds=0.1, error=False, n=300)
+
+        def samples():
+            judge.rollouts.tick()
+            return dict(judge.rollouts.status("new-checkout").samples)
+
+        end = time.monotonic() + 30
+        while samples() != {"control": 300, "candidate": 300} and time.monotonic() < end:
+            time.sleep(0.05)
+        assert samples() == {"control": 300, "candidate": 300}
+
+
+def test_a_store_that_hangs_keeps_no_program_from_closing():
+    """The last window has its time, and no more."""
+    gate = threading.Event()
+
+    class Hanging(MemoryStore):
+        def publish(self, *args, **kwargs):
+            gate.wait(30)
+            return super().publish(*args, **kwargs)
+
+    flags = pf.connect({"flags": {"a": {"rollout": {"profile": "low"}}}}, store=Hanging())
+    flags.rollouts.status("a")
+    closing = threading.Thread(target=flags.close)
+    closing.start()
+    closing.join(20)
+    ended = not closing.is_alive()
+    gate.set()
+    assert ended

@@ -12,6 +12,7 @@ import getpass
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["Flags", "login"]
 
 _STORE_POLL: Final = 0.1  # seconds between looks at the store; 2.7 µs each on SQLite, so a share change is everywhere in about 0.1 s
+_CLOSING: Final = 1.8  # seconds that closing takes at most, the last window included
 _DELIVER: Final = 1.0  # seconds between two rounds of notifications
 _TICK: Final = 0.2  # seconds between two steps of the controller; a batch is at least 0.1 s of it apart (see rollout)
 
@@ -285,15 +287,39 @@ class Flags(Client):
     # -- the end ---------------------------------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """End the background threads and let go of the store; returns within 2 s. Idempotent. Evaluation goes on."""
+        """
+        End the background threads, put up what was counted last, and let go of the store; returns within 2 s.
+
+        Idempotent. Evaluation goes on.
+        """
         if self._closed:
             return
         self._closed = True
         self._unhear()
-        for thread in self._threads:
-            thread.stop(0.6)
+        end = time.monotonic() + _CLOSING
+        ended = [thread.stop(0.6) for thread in self._threads]
+        if all(ended):  # one that didn't hangs at the store, and so would this
+            self._put_up_the_rest(end)
         if self._owns_store:
             self._store.close()
+
+    def _put_up_the_rest(self, end: float) -> None:
+        """The last window, of a program that ran shorter than a tick the only one; a store that hangs is left behind."""
+        if not self._threads or self._delivery is None:
+            return
+        last = threading.Thread(target=self._last_window, args=(self._delivery[1],), name="progflags-close", daemon=True)
+        try:
+            last.start()
+        except RuntimeError as error:  # the interpreter is ending, or the system is at its limit
+            swallow("close", error)
+        else:
+            last.join(max(0.0, end - time.monotonic()))
+
+    def _last_window(self, rollouts: Rollouts) -> None:
+        try:
+            rollouts.publish()
+        except Exception as error:
+            swallow("close", error)
 
     def __enter__(self) -> Self:
         return self
