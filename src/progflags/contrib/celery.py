@@ -7,10 +7,9 @@ Install nothing but celery; call `install()` once, where the Celery app is made,
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from typing import Any
 
-from progflags.contrib._carry import HEADER, pack, unpack
+from progflags.contrib._carry import HEADER, begin_task, end_task, pack
 from progflags.errors import MissingExtraError
 from progflags.flags import Client, given
 
@@ -37,7 +36,6 @@ class Tasks:
     def __init__(self, flags: Client | None, attributes: Sequence[str]) -> None:
         self._flags = flags
         self._attributes = tuple(attributes)
-        self._running: dict[str, AbstractContextManager[None]] = {}
         before_task_publish.connect(self._publish, weak=False)
         task_prerun.connect(self._begin, weak=False)
         task_postrun.connect(self._end, weak=False)
@@ -55,13 +53,7 @@ class Tasks:
                 headers[HEADER] = header
 
     def _begin(self, task_id: str = "", task: Any = None, **_: Any) -> None:
-        header = getattr(task.request, HEADER, None)
-        if header is not None:
-            running = unpack(header, given(self._flags))
-            running.__enter__()
-            self._running[task_id] = running
+        begin_task(task_id, getattr(task.request, HEADER, None), given(self._flags))
 
     def _end(self, task_id: str = "", **_: Any) -> None:
-        running = self._running.pop(task_id, None)
-        if running is not None:
-            running.__exit__(None, None, None)
+        end_task(task_id)

@@ -7,10 +7,9 @@ Dramatiq: a message is processed as the user whose request sent it, with the var
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from typing import Any
 
-from progflags.contrib._carry import HEADER, pack, unpack
+from progflags.contrib._carry import HEADER, begin_task, end_task, pack
 from progflags.errors import MissingExtraError
 from progflags.flags import Client, given
 
@@ -32,7 +31,6 @@ class FlagsMiddleware(Middleware):
     def __init__(self, flags: Client | None = None, *, attributes: Sequence[str] = ()) -> None:
         self._flags = flags
         self._attributes = tuple(attributes)
-        self._running: dict[str, AbstractContextManager[None]] = {}
 
     def before_enqueue(self, broker: Any, message: Any, delay: Any) -> None:  # noqa: ARG002 - dramatiq's signature
         if HEADER not in message.options:
@@ -41,16 +39,13 @@ class FlagsMiddleware(Middleware):
                 message.options[HEADER] = header
 
     def before_process_message(self, broker: Any, message: Any) -> None:  # noqa: ARG002
-        header = message.options.get(HEADER)
-        if header is not None:
-            running = unpack(header, given(self._flags))
-            running.__enter__()
-            self._running[message.message_id] = running
+        begin_task(message.message_id, message.options.get(HEADER), given(self._flags))
 
-    def after_process_message(self, broker: Any, message: Any, *, result: Any = None, exception: Any = None) -> None:  # noqa: ARG002
-        running = self._running.pop(message.message_id, None)
-        if running is not None:
-            running.__exit__(None, None, None)
+    # Not `after_process_message`: pipelines, callbacks and groups queue what comes next there, and that is the user's, too. Every
+    # message processed is acknowledged or rejected, by the thread that processed it.
 
-    def after_skip_message(self, broker: Any, message: Any) -> None:
-        self.after_process_message(broker, message)
+    def before_ack(self, broker: Any, message: Any) -> None:  # noqa: ARG002
+        end_task(message.message_id)
+
+    def before_nack(self, broker: Any, message: Any) -> None:  # noqa: ARG002
+        end_task(message.message_id)
