@@ -321,20 +321,68 @@ def test_what_a_short_program_counted_is_put_up_when_it_closes(tmp_path):
         assert samples() == {"control": 300, "candidate": 300}
 
 
+class Boarded(MemoryStore):
+    """A store whose board calls `told` before it takes a window."""
+
+    def __init__(self, told):
+        super().__init__()
+        self.told = told
+
+    @property
+    def board(self):
+        board, told = super().board, self.told
+
+        class Told(type(board)):
+            def publish(self, topic, worker, seq, body):
+                told(json.loads(body))
+                board.publish(topic, worker, seq, body)
+
+            def collect(self, topic):
+                return board.collect(topic)
+
+            def clear(self, topic):
+                board.clear(topic)
+
+        return Told.__new__(Told)
+
+
+LOW = {"flags": {"a": {"rollout": {"profile": "low"}}}}
+
+
+def test_what_was_counted_since_the_last_window_is_put_up_too():
+    """Windows go up every two seconds here; the one before the end does not wait for that."""
+    windows, up = [], threading.Event()
+
+    def told(window):
+        windows.append(window)
+        up.set()
+
+    flags = pf.connect(LOW, store=Boarded(told), control=False)
+    flags.rollouts.start("a")
+    flags.metrics.record("a", arm="candidate", seconds=0.1, error=False)
+    assert up.wait(30)
+    flags.metrics.record("a", arm="candidate", seconds=0.1, error=False, n=7)
+    flags.close()
+
+    assert windows[-1]["arms"]["candidate"]["n"][0] == 8
+
+
 def test_a_store_that_hangs_keeps_no_program_from_closing():
     """The last window has its time, and no more."""
-    gate = threading.Event()
+    gate, asked = threading.Event(), threading.Event()
 
-    class Hanging(MemoryStore):
-        def publish(self, *args, **kwargs):
-            gate.wait(30)
-            return super().publish(*args, **kwargs)
+    def hang(_):
+        asked.set()
+        gate.wait(60)
 
-    flags = pf.connect({"flags": {"a": {"rollout": {"profile": "low"}}}}, store=Hanging())
-    flags.rollouts.status("a")
+    flags = pf.connect(LOW, store=Boarded(hang), control=False)
+    flags.rollouts.start("a")
+    flags.metrics.record("a", arm="candidate", seconds=0.1, error=False)
     closing = threading.Thread(target=flags.close)
     closing.start()
     closing.join(20)
     ended = not closing.is_alive()
     gate.set()
+    closing.join()
+    assert asked.is_set()
     assert ended

@@ -317,7 +317,7 @@ class Flags(Client):
 
     def _last_window(self, rollouts: Rollouts) -> None:
         try:
-            rollouts.publish()
+            rollouts.publish(at_once=True)
         except Exception as error:
             swallow("close", error)
 

@@ -64,18 +64,18 @@ class Controller:
             self.elapsed(page)
         self._brake.heed(pages)
 
-    def publish(self, pool: Pool) -> None:
+    def publish(self, pool: Pool, *, at_once: bool = False) -> None:
         """
         Put this process's open windows up for the others: five times per batch, for a board is a disk to some stores.
 
-        Whoever drives by hand, with a clock that stands still between two calls, is never made to wait.
+        Whoever drives by hand, with a clock that stands still between two calls, is never made to wait; nor is who ends.
         """
         now = self._clock.monotonic()
         for page in self.pages.values():
             record = page.record
             if record is not None and page.live.counting:
                 revision, since = self._published.get(page.flag, (-1, now))
-                if revision != page.live.revision or not 0 < now - since < record.plan.batch_at(record.stage) / _PER_BATCH:
+                if at_once or revision != page.live.revision or not 0 < now - since < record.plan.batch_at(record.stage) / _PER_BATCH:
                     self._publish(page, pool)
 
     def _publish(self, page: Page, pool: Pool) -> None:

@@ -103,21 +103,21 @@ class Rollouts:
         self._controller.heed(pages)
         return {**{flag: self._client.live(flag) for flag in self._ledger.dark}, **{flag: page.live for flag, page in pages.items()}}
 
-    def publish(self) -> None:
+    def publish(self, *, at_once: bool = False) -> None:
         """
         What every process does, whether or not it runs the controller: put its open windows up for whoever judges, and carry a
-        rollback that was wanted here to the store.
+        rollback that was wanted here to the store. `at_once`: although they were put up a moment ago, for no more will come.
         """
-        self._put_up()
+        self._put_up(at_once=at_once)
         with self._ticking:
             if self._brake.intents:
                 self._ticked(self._brake.intents)
             else:
                 self._keep()  # one that was settled by what the store says is not to wait on disk for the next process
 
-    def _put_up(self) -> None:
+    def _put_up(self, *, at_once: bool = False) -> None:
         try:
-            self._controller.publish(self._pool)
+            self._controller.publish(self._pool, at_once=at_once)
             self._shadows.publish(self._controller.pages)
         except StoreError as error:
             swallow("rollouts: the board", error)
