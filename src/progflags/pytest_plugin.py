@@ -13,7 +13,7 @@ configuration. A project that has another one overrides the fixture `progflags_c
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from itertools import product
 from typing import TYPE_CHECKING, Any
@@ -105,12 +105,21 @@ def _progflags_pins(progflags_client: Any) -> Iterator[Pinned]:
 @pytest.fixture(autouse=True)
 def _progflags_marks(request: pytest.FixtureRequest) -> None:
     """Carry out the markers; a test without one costs a look at its markers."""
-    wanted: dict[str, Any] = dict(getattr(request, "param", {}))
+    case = getattr(request, "param", None)
+    if case is None and request.node.get_closest_marker("flag_matrix"):
+        raise pytest.UsageError("flag_matrix names no flag, or stands at a unittest method, which pytest can't run several times")
+    wanted: list[Mapping[str, Any]] = [] if case is None else [case]
     for mark in reversed(list(request.node.iter_markers("flags"))):  # the outermost first, so that the nearest wins
-        for pins in (*mark.args, mark.kwargs):
-            wanted.update(pins)
-    if wanted:
-        request.getfixturevalue("_progflags_pins").update(wanted)
+        wanted += [_pins(pins) for pins in (*mark.args, mark.kwargs)]
+    # One by one: `new_search` here and `new-search` there are the same flag.
+    for pins in filter(None, wanted):
+        request.getfixturevalue("_progflags_pins").update(pins)
+
+
+def _pins(given: Any) -> Mapping[str, Any]:
+    if not isinstance(given, Mapping):
+        raise pytest.UsageError(f'the marker says which variant: @pytest.mark.flags(new_search="on"), or a mapping, not {given!r}')
+    return given
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -118,7 +127,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     for mark in metafunc.definition.iter_markers("flag_matrix"):
         for key in mark.args:
             axes[key] = _variants(metafunc.config, key)
-        axes.update({key: list(variants) for key, variants in mark.kwargs.items()})
+        axes.update({key: [variants] if isinstance(variants, str) else list(variants) for key, variants in mark.kwargs.items()})
     if axes:
         cases = [dict(zip(axes, values, strict=True)) for values in product(*axes.values())]
         names = [",".join(f"{key}={value}" for key, value in case.items()) for case in cases]
@@ -130,6 +139,7 @@ def _variants(config: pytest.Config, key: str) -> list[str]:
 
     definitions = _client_of(config).definitions
     known = {} if definitions is None else definitions.flags
+    key = key if key in known else key.replace("_", "-")
     if key not in known:
         hint = suggest(key, known)
         raise pytest.UsageError(f"flag_matrix: there is no flag {key!r}{f' ({hint})' if hint else ''}")

@@ -173,3 +173,49 @@ def test_capture_collects_what_is_told(client: Client) -> None:
     client.track("click", "u")
     assert [type(event) for event in everything] == [Tracked, Reloaded]
     assert [type(event) for event in some] == [Tracked]
+
+
+def test_the_nearest_marker_wins_however_it_is_spelled(tmp_path: Path) -> None:
+    """`new_search` and `new-search` are one flag, at every level."""
+    done = run(
+        tmp_path,
+        """
+        @pytest.mark.flags(**{"new-search": "on"})
+        class TestOuter:
+            @pytest.mark.flags(new_search="off")
+            class TestInner:
+                @pytest.mark.flags(**{"new-search": "on"})
+                def test_nearest(self, flags):
+                    assert flags.is_enabled("new-search", "u")
+
+        @pytest.mark.flag_matrix("new_search", checkout_flow="fast")
+        def test_matrix(flags):
+            assert flags.get("checkout-flow", "", "u") == "f"
+        """,
+    )
+
+    assert "3 passed" in done.stdout, done.stdout + done.stderr
+
+
+def test_a_marker_that_would_do_nothing_fails_its_test(tmp_path: Path) -> None:
+    """A test that runs without its flags proves nothing: no variant named, no flag named, a method that can't run twice."""
+    done = run(
+        tmp_path,
+        """
+        import unittest
+
+        @pytest.mark.flags("new-search")
+        def test_no_variant(): pass
+
+        @pytest.mark.flag_matrix()
+        def test_no_flag(): pass
+
+        class TestOld(unittest.TestCase):
+            @pytest.mark.flag_matrix("new-search")
+            def test_method(self): pass
+        """,
+    )
+
+    assert "3 errors" in done.stdout, done.stdout + done.stderr
+    assert done.stdout.count("UsageError: the marker says which variant") >= 1
+    assert done.stdout.count("UsageError: flag_matrix names no flag") >= 2
