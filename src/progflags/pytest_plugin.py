@@ -8,7 +8,8 @@ Fixtures and markers for tests of applications that use progflags. Light to impo
     @pytest.mark.flag_matrix("checkout-flow")     # once for every variant; several flags: every combination
 
 The client is the default one (`pf.set_default`), else one made of the file that `progflags_file` names in pytest's
-configuration. A project that has another one overrides the fixture `progflags_client`.
+configuration, which is then the default during the test, so that the code under test meets what the test has set.
+A project that has another one overrides the fixture `progflags_client`.
 """
 
 from __future__ import annotations
@@ -82,9 +83,17 @@ def _loaded(path: str) -> Client:
 
 
 @pytest.fixture
-def progflags_client(request: pytest.FixtureRequest) -> Any:
+def progflags_client(request: pytest.FixtureRequest) -> Iterator[Any]:
     """The client that `flags` and the markers pin flags on; override it to bring your own."""
-    return _client_of(request.config)
+    from progflags.flags import given, set_default
+
+    client = _client_of(request.config)
+    lent = given(None) is None
+    if lent:
+        set_default(client)
+    yield client
+    if lent and given(None) is client:  # a test that has set another one keeps it
+        set_default(None)
 
 
 @pytest.fixture

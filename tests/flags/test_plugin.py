@@ -125,6 +125,41 @@ def test_the_default_client_is_used_where_there_is_one(tmp_path: Path) -> None:
     assert "3 passed" in done.stdout, done.stdout + done.stderr
 
 
+def test_the_client_of_the_file_is_the_default_one_while_a_test_has_it(tmp_path: Path) -> None:
+    """Or what the test sets would not reach code that asks `pf.default()`, decorators and middleware."""
+    done = run(
+        tmp_path,
+        """
+        import progflags as pf
+
+        @pf.progressive("new-search", candidate=lambda: "new")
+        def search():
+            return "old"
+
+        def test_set(flags):
+            flags.set("new-search", "on")
+            assert pf.default().is_enabled("new-search", "u")
+            with pf.bind("u"):
+                assert search() == "new"
+
+        @pytest.mark.flags(new_search="on")
+        def test_marked():
+            assert pf.default().is_enabled("new-search", "u")
+
+        def test_over():
+            with pytest.raises(LookupError):
+                pf.default()
+
+        def test_keeps_its_own(flags):
+            pf.set_default(own := pf.connect({"flags": {}}, poll=None))
+
+        def test_own():
+            assert pf.default().definitions.flags == {}
+        """,
+    )
+    assert "5 passed" in done.stdout, done.stdout
+
+
 def test_without_any_flags_the_error_says_what_to_do(tmp_path: Path) -> None:
     """And tests that use no flags are not concerned."""
     done = run(tmp_path, "def test_plain(): ...\ndef test_flags(flags): ...\n", ini="[pytest]\n")
