@@ -1,6 +1,8 @@
 """A PromQL expression as an external metric: over a real socket, answers spelled as the HTTP API documents them."""
 
+import importlib
 import json
+import sys
 import threading
 from urllib.parse import parse_qs
 
@@ -166,3 +168,11 @@ def test_a_gate_reads_it_under_its_name(server, depth, percent):
 def test_what_cannot_be_asked_is_refused_at_once(wrong):
     with pytest.raises(ValueError, match=r"url|promql|seconds"):
         Query(**{"url": "http://localhost:9090", "promql": "up", **wrong})
+
+
+def test_without_httpx_it_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "httpx", None)
+    monkeypatch.delitem(sys.modules, "progflags.contrib.prometheus")
+
+    with pytest.raises(ImportError, match=r"httpx is not installed: pip install 'progflags\[prometheus\]'"):
+        importlib.import_module("progflags.contrib.prometheus")

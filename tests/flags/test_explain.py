@@ -133,3 +133,13 @@ def test_explain_and_evaluate_never_disagree(definition: dict[str, Any], user: i
         assert last.matched
         assert answer.variant is not None
         assert answer.variant in last.why
+
+
+def test_a_unit_that_only_a_required_flag_lacks_is_not_called_the_flags_own() -> None:
+    mine = {"percent": 50, "unit": "account_id", "requires": [{"flag": "g", "is": "on"}]}
+    flags = client({"flags": {"g": {"percent": 50}, "f": mine}})
+    told = flags.explain("f", Context(None, {"account_id": "a-1"}))
+
+    assert str(told.evaluation.error_code) == "TARGETING_KEY_MISSING"
+    assert told.steps[-1].why == "what a flag it requires buckets by is missing, or can't be bucketed"
+    assert "account_id is missing" in str(Client.explain(flags, "f", Context("u")))

@@ -21,7 +21,7 @@ from progflags.errors import MissingExtraError
 try:
     import httpx
 except ImportError:
-    raise MissingExtraError("prometheus", "httpx") from None
+    raise MissingExtraError("httpx", "prometheus") from None
 
 __all__ = ["Query"]
 

@@ -72,7 +72,11 @@ def explain(ruleset: Ruleset, key: str, who: Context, code: ErrorCode | None) ->
         answer: Evaluation = compiled.decide(who._kb, who._attributes)
         walk.flag()
     except (KeyMissing, TypeError) as error:
-        text = f"{compiled.flag.unit} is missing, or can't be bucketed" if not isinstance(error, KeyMissing) else f"{error} is missing"
+        if isinstance(error, KeyMissing):
+            text = f"{error} is missing"
+        else:
+            whose = "what a flag it requires buckets by" if walk.named() else compiled.flag.unit
+            text = f"{whose} is missing, or can't be bucketed"
         walk.step("unit", False, text)
         answer = Evaluation(key, None, None, Reason.ERROR, ErrorCode.TARGETING_KEY_MISSING)
     except Exception as error:

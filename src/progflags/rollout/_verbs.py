@@ -117,7 +117,7 @@ def _by_another(record: Record, wish: Ask) -> None:
 
 def _refused(record: Record, verb: Act, why: str = "") -> TransitionRefused:
     verbs = legal(record.state)
-    possible = ", ".join(verbs) if verbs else "nothing"
+    possible = ", ".join(each for each in verbs if not (why and each is verb)) or "nothing else"
     because = f": {why}" if why else ""
     hint = " (`retry` starts it anew)" if verb is Act.START and Act.RETRY in verbs else ""
     return TransitionRefused(
