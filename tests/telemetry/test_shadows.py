@@ -98,7 +98,7 @@ def test_what_a_candidate_raises_is_not_in_its_span(shadowed, telling):
 
     shadow = spans(telling)["shadow recs-v2"]
     assert not shadow.events
-    assert "4111" not in shadow.to_json()
+    assert "4111 1111" not in shadow.to_json()
 
 
 def test_no_span_metric_or_log_holds_what_a_shadow_saw(shadowed, telling):
