@@ -211,7 +211,7 @@ class _Tee(Tee):
             start = self.start
             if start is not None:
                 heard = start["status"], tuple(start.get("headers", ())), self.chunks
-                route = self._scope.get("route")
+                route = getattr(self._scope.get("route"), "path", None)
         except Exception as error:
             self._lost(error)
         self.ended(heard, route)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from time import perf_counter
-from typing import Any
 
 from progflags._trouble import swallow
 from progflags.darklaunch._call import Call
@@ -42,7 +41,6 @@ class Tee(_Passing):
     """A response on its way out. `ended` or `broke` is the end of the call; the first one counts."""
 
     reason: Shed | Outcome | None = None  # why it can't be compared
-    answered = False
     handed = False
 
     def __init__(self, call: Call, request: Request, most: int) -> None:
@@ -52,11 +50,11 @@ class Tee(_Passing):
         self.chunks = []
         self.began = perf_counter()
 
-    def ended(self, answer: Heard | None, route: Any = None) -> None:
+    def ended(self, answer: Heard | None, route: object = None) -> None:
         """
         The response has ended: hand the shadow over. None: it broke off before its end.
 
-        `route` is the endpoint, as a text or an object with a `path`.
+        `route` is the template of the endpoint, where a router has left one; never the path, which holds data.
         """
         if self.handed:
             return
@@ -69,8 +67,8 @@ class Tee(_Passing):
             if answer is None or self.reason is not None or self.too_large or request.too_large or not request.complete:
                 self._left_out()
                 return
-            if route is not None:
-                call.endpoint = _endpoint(route)
+            if isinstance(route, str):
+                call.endpoint = route
             call.size = self.size + request.size
             call.answer, call.seconds = answer, seconds
             experiment.dispatch(call)
@@ -101,9 +99,3 @@ class Tee(_Passing):
             self.call.raised(error, perf_counter() - self.began)
         else:
             self.call.experiment.conclude(self.call, Outcome.INCOMPLETE)
-
-
-def _endpoint(route: Any) -> str:
-    """The route's template, where a router has left it; never the path, which holds data."""
-    path = getattr(route, "path", route)
-    return path if isinstance(path, str) else ""
