@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import types
 
 import pytest
 
@@ -518,6 +519,27 @@ async def test_starlette_streams_and_base_http_middleware_keep_working(launched)
     assert stats.outcomes["match"] == 1
     assert stats.mismatches == {"$.body.shadow": 1}
     assert sorted(ran) == [False, True]  # once each; which of them first is up to the loop
+
+
+@pytest.mark.parametrize(
+    ("route", "endpoint"),
+    [
+        (types.SimpleNamespace(path="/items/{id}"), "/items/{id}"),
+        ("/items/7?card=4111", ""),
+        (types.SimpleNamespace(path=7), ""),
+        (None, ""),
+    ],
+)
+async def test_causes_are_told_apart_by_the_routes_template_and_never_by_the_path(launched, route, endpoint):
+    async def app(scope, receive, send):
+        scope["route"] = route
+        await json_app({"n": 1})(scope, receive, send)
+
+    middleware = launched(app, json_app({"n": 2}))
+    await ask(middleware, scope(path="/items/7"))
+
+    assert await middleware.dark_launch.adrain()
+    assert [cause["endpoint"] for cause in middleware.dark_launch.report()["causes"]] == [endpoint]
 
 
 async def test_noise_is_learned_by_asking_the_application_twice(launched):

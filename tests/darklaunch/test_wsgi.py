@@ -267,6 +267,18 @@ def test_reduce_gets_the_parts_of_both_responses(launched):
     assert middleware.dark_launch.stats().outcomes["match"] == 1
 
 
+def test_causes_are_told_apart_by_what_the_application_calls_its_route(launched):
+    def app(environ, start_response):
+        environ["progflags.route"] = "item"
+        return json_app({"n": 1})(environ, start_response)
+
+    middleware = launched(app, json_app({"n": 2}))
+    ask(middleware)
+
+    assert middleware.dark_launch.drain()
+    assert [cause["endpoint"] for cause in middleware.dark_launch.report()["causes"]] == ["item"]
+
+
 def test_noise_is_learned_by_asking_the_application_twice(launched):
     import itertools
 
