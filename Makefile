@@ -1,5 +1,5 @@
 # One door to every check. Each target is one readable command; none needs more than git, make and Python 3.11.
-.PHONY: demo test soak lint bench docs clean help
+.PHONY: demo test soak lint bench simulate docs floors pythons foreign clean help
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -7,9 +7,13 @@ BIN := $(VENV)/bin
 help:
 	@echo "make demo   a real application ramps a good release and rolls a bad one back (about a minute)"
 	@echo "make test   every promise, with coverage"
-	@echo "make soak   the promises that name a size, at that size (tens of minutes)"
+	@echo "make soak   the promises that name a size, at that size (an hour and more)"
 	@echo "make lint   ruff, mypy --strict, pyright, the law of floors"
 	@echo "make bench  speed as ratios against a floor measured in the same run"
+	@echo "make simulate   what the statistics page says, measured: users and means (a quarter of an hour of processor), then whole rollouts and the watch (hours)"
+	@echo "make floors   a smaller set of tests on the oldest versions declared"
+	@echo "make pythons  a smaller set of tests on Python 3.12 and 3.13, where they are installed"
+	@echo "make foreign  other projects' own tests, with our middleware in place and without (needs the network once)"
 	@echo "make docs   the documentation, into docs/_build"
 
 demo: $(VENV)/.demo
@@ -31,6 +35,22 @@ lint: $(VENV)/.lint
 bench: $(VENV)/.bench
 	@$(BIN)/python -m benchmarks
 
+simulate: $(VENV)/.bench
+	@$(BIN)/python -m benchmarks.simulate
+
+floors: $(VENV)/.tests
+	@$(BIN)/python tools/floors $(VENV)-floors
+	@$(VENV)-floors/bin/python -m pytest -q -n 2 --dist worksteal -W default \
+		tests/flags tests/contrib tests/openfeature tests/doors tests/canary/test_names.py \
+		$(addprefix tests/telemetry/test_,metrics.py logging.py events.py again.py shadows.py names.py) \
+		tests/store/test_servers.py::test_a_silent_server_is_given_up
+
+pythons: $(VENV)/.tests
+	@tools/pythons tests/flags tests/doors tests/openfeature tests/darklaunch/test_lifecycle.py
+
+foreign: $(VENV)/.tests
+	@$(BIN)/python tools/foreign
+
 docs: $(VENV)/.docs
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
 
@@ -38,9 +58,9 @@ $(VENV)/.demo: pyproject.toml tools/install
 	@tools/install $(VENV) ".[demo]"
 	@touch $@
 
-$(VENV)/.tests: pyproject.toml tools/install
+$(VENV)/.tests: pyproject.toml tools/install tools/older
 	@tools/install $(VENV) ".[all]" tests
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade --target $(VENV)/xxhash3 "xxhash>=3.4,<4"  # buckets must be the same under both majors
+	@tools/older $(VENV)
 	@touch $@
 
 $(VENV)/.lint: pyproject.toml tools/install
@@ -49,6 +69,7 @@ $(VENV)/.lint: pyproject.toml tools/install
 
 $(VENV)/.bench: pyproject.toml tools/install
 	@tools/install $(VENV) ".[all]" tests bench
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade --no-deps --target $(VENV)/gbstats "gbstats>=0.8,<0.9"  # beside ours, for it asks for an older numpy; simulated without its package where it can't be had
 	@touch $@
 
 $(VENV)/.docs: pyproject.toml tools/install
@@ -56,4 +77,4 @@ $(VENV)/.docs: pyproject.toml tools/install
 	@touch $@
 
 clean:
-	rm -rf $(VENV) docs/_build .coverage* .hypothesis .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-* .foreign docs/_build .coverage* .hypothesis .mypy_cache .ruff_cache

@@ -9,9 +9,9 @@ import time
 
 from progflags._clock import SYSTEM
 from progflags.canary import Evidence, Gate, Recorder, Window, judge
-from progflags.canary._sketch import Sample, Tally
-from progflags.canary._tallies import Count
-from progflags.canary._totals import Moments, Totals, exact
+from progflags.canary.counting._sketch import Sample, Tally
+from progflags.canary.counting._tallies import Count
+from progflags.canary.counting._totals import Moments, Totals, exact
 from progflags.events import Bus, Called, Exposure, Served
 
 GATES = [

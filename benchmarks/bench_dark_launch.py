@@ -27,9 +27,9 @@ from progflags.asgi import DarkLaunchMiddleware
 from progflags.asgi._dark_launch import _Tee
 from progflags.asgi._replay import Request
 from progflags.darklaunch import Engine, Outcome, compile_rules, dark_launch, diff, ignore, tolerance
-from progflags.darklaunch import _engine as engines
-from progflags.darklaunch._exchange import MAX_BODY
-from progflags.darklaunch._isolate import Isolator
+from progflags.darklaunch.compare._exchange import MAX_BODY
+from progflags.darklaunch.compare._isolate import Isolator
+from progflags.darklaunch.lanes import _engine as engines
 from progflags.events import Bus
 from progflags.flags import Client, parse
 from progflags.wsgi import DarkLaunchMiddleware as WSGIDarkLaunchMiddleware
@@ -66,7 +66,7 @@ class Nowhere:
     def __init__(self) -> None:
         self.experiment: Any = None
 
-    def room(self) -> None:
+    def room(self, owner: object = None) -> None:
         return None
 
     def submit(self, job: Any) -> None:
@@ -97,6 +97,8 @@ def decorator() -> None:
     floor, empty, hashed = found["wrapt"], found["empty"], found["f4"]
     slower = floor / 0.53
     print("caller's side of a decorated function; floor: a wrapt decorator that does nothing (0.53 µs where the bars were set)")
+    stats = handed.dark_launch.stats()
+    assert stats.outcomes["match"] == stats.calls > 0, stats  # each was dispatched, or what is measured is how one is left out
     print(f"(an empty call takes {empty * 1e3:.0f} ns here, a hand-written percentage (f4 of bench_evaluate) {hashed * 1e3:.0f} ns)")
     for name, key, bar in (
         ("bare call", "bare", 0.0),

@@ -1,7 +1,7 @@
 """
 Progressive delivery inside the application process: flags, dark launches, staged rollouts and honest canary verdicts.
 
-The names below are the whole front door. Each loads when first used, so that `import progflags` costs a few
+The names below are all there is to know at first. Each loads when first used, so that `import progflags` costs a few
 milliseconds and starts nothing.
 """
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from progflags.darklaunch import ignore as ignore
     from progflags.darklaunch import normalize as normalize
     from progflags.darklaunch import opaque as opaque
+    from progflags.darklaunch import score as score
     from progflags.darklaunch import shadow as shadow
     from progflags.darklaunch import subset as subset
     from progflags.darklaunch import tolerance as tolerance
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from progflags.errors import Problem as Problem
     from progflags.errors import ProgflagsError as ProgflagsError
     from progflags.errors import TransitionRefused as TransitionRefused
+    from progflags.events import Change as Change
+    from progflags.events import ChangeKind as ChangeKind
     from progflags.flags import Evaluation as Evaluation
     from progflags.flags import Flag as Flag
     from progflags.flags import force as force
@@ -63,6 +66,8 @@ _HOME = {
     "default": "flags",
     "force": "flags",
     "set_default": "flags",
+    "Change": "events",
+    "ChangeKind": "events",
     "CanaryAnalyzer": "canary",
     "CanaryConfig": "canary",
     "CanaryDecision": "canary",
@@ -78,6 +83,7 @@ _HOME = {
     "ignore": "darklaunch",
     "normalize": "darklaunch",
     "opaque": "darklaunch",
+    "score": "darklaunch",
     "shadow": "darklaunch",
     "subset": "darklaunch",
     "tolerance": "darklaunch",

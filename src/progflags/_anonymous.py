@@ -9,6 +9,7 @@ from base64 import urlsafe_b64encode
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from progflags._printed import quoted
 from progflags.context import Context, as_context
 
 __all__ = ["AnonymousId"]
@@ -24,7 +25,8 @@ class AnonymousId:
     `secret` signs the cookie, so that nobody can choose a bucket or another visitor's; a sequence rotates it: the first one
     signs, all of them are believed, and a cookie signed with an older one is renewed. The id is random, says nothing about
     the person, and is never read by scripts (`HttpOnly`); `Secure` is set on https requests unless `secure` decides.
-    It stands in only where the middleware's `context` gave no targeting key.
+    It stands in only where the middleware's `context` gave no targeting key, and only in requests that need to know who is
+    asking: those get the cookie and `Vary: Cookie`, and no other does. A response that brings a new id is `Cache-Control: private`.
 
     Raises:
         ValueError: a secret shorter than 16 bytes, which could be guessed, or a cookie name, path or domain that would
@@ -47,12 +49,12 @@ class AnonymousId:
         if not self._keys:
             raise ValueError("an anonymous id needs a secret to be signed with")
         if not cookie or not all(c.isalnum() or c in "_-." for c in cookie) or not cookie.isascii():
-            raise ValueError(f"{cookie!r} is no cookie name: use letters, digits, '_', '-' and '.'")
+            raise ValueError(f"{quoted(cookie)} is no cookie name: use letters, digits, '_', '-' and '.'")
         for word, text in (("path", path), ("domain", domain or ""), ("same_site", same_site)):
             if not text.isprintable() or not text.isascii() or ";" in text or "," in text:
-                raise ValueError(f"{word} {text!r} would break the Set-Cookie header")
+                raise ValueError(f"{word} {quoted(text)} would break the Set-Cookie header")
         if same_site.lower() not in ("lax", "strict", "none"):
-            raise ValueError(f"same_site is Lax, Strict or None, not {same_site!r}")
+            raise ValueError(f"same_site is Lax, Strict or None, not {quoted(same_site)}")
         if same_site.lower() == "none" and secure is False:
             raise ValueError("browsers refuse a cookie with SameSite=None that is not Secure")
         self._name = cookie
@@ -64,11 +66,12 @@ class AnonymousId:
         """What the middlewares' `anonymous=` takes: a secret alone means the defaults."""
         return value if value is None or isinstance(value, AnonymousId) else cls(value)
 
-    def identify(self, who: object, cookies: str, *, https: bool) -> tuple[Context, str | None]:
+    def identify(self, who: object, cookies: str, *, https: bool, late: bool = False) -> tuple[Context, str | None]:
         """
         The context to bind, and the Set-Cookie value to send, None where the browser needs none.
 
-        `who` is what the middleware's `context` gave; its attributes are kept, and so is its key if it has one.
+        `who` is what the middleware's `context` gave; its attributes are kept, and so is its key if it has one. `late`: no
+        cookie can be sent any more, so a visitor without an id stays without a key.
 
         Raises:
             TypeError: `who` is no context.
@@ -77,6 +80,8 @@ class AnonymousId:
         if context.key is not None and context.key != "":
             return context, None
         name, current = self._read(cookies)
+        if late:
+            return Context(name, context.attributes), None
         if name is None:
             name, current = urlsafe_b64encode(secrets.token_bytes(_BYTES)).rstrip(b"=").decode(), False
         return Context(name, context.attributes), None if current else self._set(name, https=https)

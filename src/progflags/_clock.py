@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import Protocol, runtime_checkable
 
+from progflags._printed import quoted
+
 __all__ = ["SYSTEM", "Clock", "SystemClock", "seconds"]
 
 
@@ -50,5 +52,5 @@ def seconds(text: str) -> float:
     number = text.rstrip("mshd") if isinstance(text, str) else ""
     unit = text[len(number) :] if number else ""
     if unit not in _UNITS or not number.replace(".", "", 1).isdecimal() or not number.isascii():
-        raise ValueError(f'{text!r} is not a duration: write a number and a unit, as in "30s", "15m", "4h" or "1d"')
+        raise ValueError(f'{quoted(text)} is not a duration: write a number and a unit, as in "30s", "15m", "4h" or "1d"')
     return float(number) * _UNITS[unit]

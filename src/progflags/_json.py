@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from typing import Any
 
-__all__ = ["canonical", "digest", "loads"]
+from progflags._printed import printable
+
+__all__ = ["canonical", "digest", "loads", "rows"]
 
 
 def canonical(value: Any) -> str:
@@ -38,6 +41,26 @@ def loads(text: str | bytes) -> Any:
         ValueError: not JSON, or a constant JSON does not have.
     """
     return json.loads(text, parse_constant=_refuse)
+
+
+def rows(lines: Iterable[str], where: str) -> list[dict[str, Any]]:
+    """
+    The objects of JSON lines; empty lines are none.
+
+    Raises:
+        ValueError: a line is not JSON, or no object; the message begins with `where` and the line's number.
+    """
+    found = []
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            try:
+                row = loads(line)
+            except ValueError as error:
+                raise ValueError(f"{where}:{number}: {printable(error, 400)}") from None
+            if not isinstance(row, dict):
+                raise ValueError(f"{where}:{number}: a line is one JSON object")
+            found.append(row)
+    return found
 
 
 def _refuse(constant: str) -> None:

@@ -8,12 +8,16 @@ endpoint in a task of its own: a value set there would be lost, an object shared
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from enum import Enum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 from uuid import UUID
+
+from progflags._process import look
 
 if TYPE_CHECKING:
     from progflags.events import Exposure
@@ -31,6 +35,7 @@ def unit_bytes(value: Any) -> bytes | None:
     The canonical bytes a unit is hashed by, or None where it can't be.
 
     A str as it is (no normalisation), an int in decimal (so 123 and "123" agree; a bool is no id), a UUID in lower case.
+    A numpy whole number, a Decimal written without a fraction (as DynamoDB's) and an Enum's value are as well.
     Empty strings, lone surrogates, numbers of thousands of digits and every other type give None: the caller's default, never
     everybody in one bucket. Runs none of the value's own code.
     """
@@ -42,9 +47,32 @@ def unit_bytes(value: Any) -> bytes | None:
             return b"%d" % value
         # A subclass (an Enum, a NewType-like str) counts by its plain value; its own __str__ is not asked.
         plain = None if kind is bool else next((text for base, text in _PLAIN if issubclass(kind, base)), None)
-        return None if plain is None else plain(value).encode() or None
+        if plain is not None:
+            return plain(value).encode() or None
+        return None if kind is bool or value is None else _held(value, kind)
     except ValueError:  # half a character, or too many digits for Python to write out
         return None
+
+
+_mro: Final = type.__dict__["__mro__"].__get__
+
+
+def _held(value: Any, kind: type) -> bytes | None:
+    """The id that a value of another class holds; its class can only be numpy's or decimal's where those are loaded."""
+    numpy: Any = sys.modules.get("numpy")
+    number: Any = getattr(sys.modules.get("decimal"), "Decimal", Enum)
+    timedelta, integer = getattr(numpy, "timedelta64", Enum), getattr(numpy, "integer", Enum)
+    for base in _mro(kind):
+        if base is Enum:
+            held = object.__getattribute__(value, "_value_")
+            return None if type(held) is kind else unit_bytes(held)
+        if base is timedelta:  # numpy files it under whole numbers; it is none
+            return None
+        if base is integer:
+            return b"%d" % numpy.generic.item(value)
+        if base is number:
+            return b"%d" % int(number(value)) if number.as_tuple(value).exponent == 0 else None
+    return None
 
 
 class Context:
@@ -109,10 +137,14 @@ class Context:
 NOBODY: Final = Context()
 
 
+_KEYS: Final = ("targeting_key", "targetingKey")
+
+
 def as_context(value: object) -> Context | None:
     """
     What callers pass for a context, made one: a Context, a targeting key, or a Mapping with `targeting_key`.
 
+    `targetingKey`, as OpenFeature writes it, does as well; where a mapping has both, `targeting_key` counts unless it is None.
     None stays None (use the ambient one). A mapping's other keys are its attributes.
 
     Raises:
@@ -123,7 +155,11 @@ def as_context(value: object) -> Context | None:
     if isinstance(value, (str, int, UUID)) and not isinstance(value, bool):
         return Context(value)
     if isinstance(value, Mapping):
-        return Context(value.get("targeting_key"), {k: v for k, v in value.items() if k != "targeting_key"})
+        key = value.get("targeting_key")
+        return Context(value.get("targetingKey") if key is None else key, {k: v for k, v in value.items() if k not in _KEYS})
+    other: Any = value
+    if unit_bytes(other) is not None:  # an id of another class, as numpy's
+        return Context(other)
     raise TypeError(f"a context is a pf.Context, a targeting key or a mapping with 'targeting_key', not {type(value).__name__}")
 
 
@@ -134,19 +170,67 @@ class Scope:
     Mutable on purpose, see the module. A nested scope shares its parent's exposures: the request as a whole met the arm.
     `exposures` maps a flag's key to the first Exposure noted for it. In a `silent` scope (a shadow, a replay) nothing
     that happens counts: no exposure is told, no event tracked, no call recorded.
+
+    With `take` the context is not known yet: `take()` is called when something first needs it, at most once at a time per
+    thread. It must not raise, and must answer every thread that asks alike.
     """
 
-    __slots__ = ("_outer", "context", "exposures", "extras", "over", "silent")
+    __slots__ = ("_context", "_met", "_outer", "_take", "client", "exposures", "extras", "over", "silent", "units")
 
-    def __init__(self, context: Context, parent: Scope | None = None, *, silent: bool = False) -> None:
-        self.context = context
+    def __init__(
+        self, context: Context | None, parent: Scope | None = None, *, silent: bool = False, take: Callable[[], Context] | None = None
+    ) -> None:
+        self._context = context  # None: not taken yet
+        self._take = take
+        self._met: bytes | None = None  # whom the first exposure was noted for, while who is asking has not been taken
         self._outer: Scope | None = None
         #: The request has ended. What an outer layer measures of it afterwards is still this request's.
         self.over = False
-        self.silent: bool = silent or (parent is not None and parent.silent)
-        self.exposures: dict[str, Exposure] = {} if parent is None else parent.exposures
+        self.silent: bool = silent
+        self.exposures: dict[str, Exposure] = {}
+        #: By flag: whom its arm is chosen by, where that is not the targeting key (a tenant, an account).
+        self.units: dict[str, bytes] = {}
         #: Room for doors: a per-request snapshot, a dark launch in progress. Keys are the owner's module name.
-        self.extras: dict[str, Any] = {} if parent is None else parent.extras
+        self.extras: dict[str, Any] = {}
+        #: The client that a door serves with, for what a framework injects.
+        self.client: Any = None
+        if parent is not None:
+            self.silent = silent or parent.silent
+            self.exposures, self.units, self.extras, self.client = parent.exposures, parent.units, parent.extras, parent.client
+
+    @property
+    def context(self) -> Context:
+        """Who is asking; found out now, where nothing has needed to know before."""
+        return self._context or self._taken()
+
+    @context.setter
+    def context(self, context: Context) -> None:
+        self._context = context
+
+    @property
+    def unit(self) -> bytes | None:
+        """
+        Whose request this is, for counting. Nothing is found out for it: where flags were only asked for with contexts of their
+        own, it is the first of them.
+        """
+        return self._met if self._context is None else self._context._kb
+
+    def ask_anew(self, take: Callable[[], Context]) -> None:
+        """From now on `take` says who is asking, when something needs to know."""
+        self._take = take
+        self._context = None
+
+    def _taken(self) -> Context:
+        take = self._take
+        if take is None:
+            return NOBODY
+        token = _current.set(None)  # what finds out who is asking may ask for flags itself: as nobody
+        try:
+            context = take()
+        finally:
+            _current.reset(token)
+        self._context = NOBODY if self.over else context
+        return context
 
     def on_closing(self, hear: Callable[[], object]) -> None:
         """Call `hear` once, when the answer is about to be complete. It runs on the request's path and must not raise."""
@@ -159,9 +243,10 @@ class Scope:
 
     def end(self) -> None:
         """The request is over: `scope()` no longer finds it, and what still holds it asks as nobody."""
-        self.context = NOBODY
-        self.silent = True
         self.over = True
+        self._context = NOBODY
+        self._take = None
+        self.silent = True
 
 
 _current: ContextVar[Scope | None] = ContextVar("progflags.scope", default=None)
@@ -188,20 +273,25 @@ def latest() -> Scope | None:
 def current() -> Context | None:
     """The ambient context, or None where nothing is bound."""
     here = scope()
-    return None if here is None else here.context
+    return None if here is None else here._context or here._taken()
 
 
-def begin(context: object) -> Scope:
+def begin(context: object, *, take: Callable[[], Context] | None = None) -> Scope:
     """
     A request of its own begins here: set its Scope, and leave it set.
 
     For doors, which call `end` on it. The variable is overwritten by the next request, never reset, so that what runs
     outside the door (an outermost middleware that records the request's duration) still finds who was exposed to what.
+    With `take`, who is asking is found out when something needs to know; see Scope.
     """
-    outer = scope()
-    # Inside a shadow a request is the shadow's: the application, run once more, counts for nothing either.
-    inner = Scope(as_context(context) or NOBODY, silent=outer is not None and outer.silent)
-    inner._outer = outer
+    look()
+    outer = _current.get()
+    while outer is not None and outer.over:
+        outer = outer._outer
+    inner = Scope(None if take is not None else as_context(context) or NOBODY, take=take)
+    if outer is not None:
+        inner._outer = outer
+        inner.silent = outer.silent  # inside a shadow a request is the shadow's: the application, run once more, counts for nothing either
     _current.set(inner)
     for hear in _begun:
         hear(inner)
@@ -242,6 +332,7 @@ def bind(context: object, *, fresh: bool = False, silent: bool = False) -> Itera
     Raises:
         TypeError: `context` is none of those.
     """
+    look()
     inner = Scope(as_context(context) or NOBODY, None if fresh else scope(), silent=silent)
     token = _current.set(inner)
     try:

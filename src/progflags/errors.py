@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 
+from progflags._printed import MESSAGE, paragraph, printable, quoted
+
 __all__ = [
     "ClosedError",
     "ConflictError",
@@ -20,11 +22,18 @@ __all__ = [
     "ProgflagsError",
     "StoreError",
     "TransitionRefused",
+    "WentBackError",
 ]
 
 
 class ProgflagsError(Exception):
-    """Everything progflags raises on purpose."""
+    """Everything progflags raises on purpose. Its text is printable, in one line and bounded, whoever chose the names in it."""
+
+    def __str__(self) -> str:
+        return printable(super().__str__(), MESSAGE)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({quoted(str(self), MESSAGE)})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +52,12 @@ class Problem:
     hint: str = ""
 
     def __str__(self) -> str:
-        """`file:line: key.path: message (hint)`, the parts that are known."""
-        place = self.file if self.line is None else f"{self.file}:{self.line}"
-        middle = f" {self.key}:" if self.key else ""
-        tail = f" ({self.hint})" if self.hint else ""
-        return f"{place}:{middle} {self.message}{tail}"
+        """`file:line: key.path: message (hint)`, the parts that are known, each shortened for itself; `to_dict` has them whole."""
+        file, key = printable(self.file, 240), printable(self.key, 240)
+        place = file if self.line is None else f"{file}:{self.line}"
+        middle = f" {key}:" if key else ""
+        tail = f" ({printable(self.hint, 240)})" if self.hint else ""
+        return f"{place}:{middle} {printable(self.message, 400)}{tail}"
 
     def to_dict(self) -> dict[str, object]:
         """The five fields as plain JSON values."""
@@ -55,11 +65,15 @@ class Problem:
 
 
 class DefinitionError(ProgflagsError, ValueError):
-    """The flag's author made a mistake, and nothing older can serve. `problems` says where; correct them and load again."""
+    """The flag's author made a mistake, and nothing older can serve. `problems` has all of it; correct them and load again."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems: tuple[Problem, ...] = tuple(problems)
-        super().__init__("\n".join(str(problem) for problem in self.problems) or "the definition is invalid")
+        super().__init__(paragraph(map(str, self.problems)) or "the definition is invalid")
+
+    def __str__(self) -> str:
+        """A line for each problem, as many as fit."""
+        return str(self.args[0])
 
 
 class TransitionRefused(ProgflagsError, ValueError):  # noqa: N818 - the public name, fixed
@@ -83,6 +97,15 @@ class StoreError(ProgflagsError, OSError):
     """The store is out of reach, full, damaged or of another version. Flags keep serving what was read last."""
 
 
+class WentBackError(StoreError):
+    """
+    The store has less than it once had: it was flushed, restored from an older copy, lost commits in a failover. What serves goes on.
+
+    A connected client looks at what was lost, throws the kill switches again that were, rolls back what would be served to more
+    people than before, and goes on with the store as it is.
+    """
+
+
 class ClosedError(ProgflagsError, RuntimeError):
     """The client was closed: evaluation goes on from the last snapshot, but nothing can be changed. Connect again."""
 
@@ -94,3 +117,13 @@ class MissingExtraError(ProgflagsError, ImportError):
         self.package = package
         self.extra = extra
         super().__init__(f"{package} is not installed: pip install 'progflags[{extra}]'")
+
+
+def missing(error: ImportError, module: str, package: str, extra: str) -> ImportError:
+    """
+    What to raise where `module` could not be imported: that `package` is not installed, if it is not.
+
+    Otherwise the error itself: a package that is there and broken, too old, or without one of its own needs says so in its own words.
+    """
+    absent = isinstance(error, ModuleNotFoundError) and error.name is not None and (f"{module}.").startswith(f"{error.name}.")
+    return MissingExtraError(package, extra) if absent else error

@@ -23,7 +23,7 @@ import pytest
 
 if TYPE_CHECKING:
     from progflags.flags import Client
-    from progflags.testing._override import Pinned
+    from progflags.testing import Pinned
 
 __all__ = ["FlagsFixture", "flags", "progflags_client"]
 
@@ -104,7 +104,7 @@ def flags(_progflags_pins: Pinned) -> FlagsFixture:
 
 @pytest.fixture
 def _progflags_pins(progflags_client: Any) -> Iterator[Pinned]:
-    from progflags.testing._override import Pinned
+    from progflags.testing import Pinned
 
     pinned = Pinned(progflags_client)
     yield pinned

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import random
 
 import pytest
@@ -10,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from progflags.canary import CanaryAnalyzer, CanaryConfig, Decision, Evidence, Gate, Window, judge
-from progflags.canary._sequential import discoveries
-from progflags.canary._totals import Moments, exact
-from support.windows import arm, poisson, window
+from progflags.canary.counting._totals import Moments, Totals, exact
+from progflags.canary.sequential._sequential import discoveries
+from support.windows import arm, poisson, spread, window
 
 ANYTHING = Gate("*", anomaly=False, policy="no_alarm")
 
@@ -120,7 +119,7 @@ def test_a_verdict_names_the_warnings_that_stand_out():
 
     def batch(signups):
         sides = [{"signup": n, "search": 200, "share": 200, "save": 200} for n in (200, signups)]
-        return window(*(arm(1000, units=1000, events=side) for side in sides))
+        return window(*(arm(1000, units=1000, events=side, users=64) for side in sides))
 
     assert judged(gates, [batch(200)] * 5).notes == ()
     verdict = judged(gates, [batch(120)] * 5)
@@ -128,6 +127,46 @@ def test_a_verdict_names_the_warnings_that_stand_out():
     assert verdict.decision == Decision.HOLD
     assert verdict.notes == ("of 4 warnings signup stands out (at most one in ten by chance)",)
     assert verdict.to_dict()["notes"] == list(verdict.notes)
+
+
+# -- users -------------------------------------------------------------------------------------------------------------------
+
+RELATIVE = [Gate("error_rate", max_increase=0.5, policy="no_alarm")]
+
+
+def test_a_verdict_says_what_requests_are_worth():
+    """Errors of eight groups of users are no more witnesses than eight; it stands in the finding, too, and in its JSON."""
+    few = {**arm(8000, users=64).cells, "x": spread(160, 8)}
+    batch = window(Totals(8000, 8000, 160, cells=few), Totals(8000, 8000, 160, cells=few))
+
+    verdict = judged(RELATIVE, [batch] * 5)
+
+    assert verdict.notes == ("error_rate: requests of one user go together, so these are worth about 1 in 89 independent ones",)
+    assert verdict.findings[0].design_effect == verdict.to_dict()["findings"][0]["design_effect"] == pytest.approx(89, abs=1)
+    independent = judged(RELATIVE, [window(arm(6400, 64, users=64), arm(6400, 64, users=64))] * 5)
+    assert (independent.findings[0].design_effect, independent.notes) == (1.0, ())
+
+
+def test_a_user_who_is_much_of_the_candidate_is_named():
+    """Two fifths of its traffic: said; nine tenths: nothing is known of the others, so nothing is rolled back, and nothing passes."""
+
+    def judged_with(one):
+        n = tuple(one if group == 7 else 100 for group in range(64))
+        crowd = Totals(sum(n), sum(n), sum(n) // 4, cells={"n": n, "x": tuple(k // 4 for k in n)})
+        gate = Gate("error_rate", max_increase=0.5, policy="observed")
+        return judged([gate], [window(arm(64_000, 640, users=64), crowd)] * 5)
+
+    assert "one user is 40 % of the candidate's traffic" in judged_with(4360).notes
+    verdict = judged_with(60_000)
+    assert verdict.decision == Decision.HOLD
+    assert "one user is most of the candidate's traffic, so nothing is known of the others" in verdict.reason
+
+
+def test_without_units_the_verdict_says_what_counts_as_independent():
+    """Older workers, or an application that names nobody."""
+    assert any(
+        "is not known" in note and "record the unit" in note for note in judged(RELATIVE, [window(arm(900, 9), arm(900, 9))] * 5).notes
+    )
 
 
 # -- clusters -----------------------------------------------------------------------------------------------------------------
@@ -144,22 +183,6 @@ def test_absolute_bounds_on_clustered_errors_say_what_to_do():
 
     assert any("come in clusters" in note and "bound it by max_increase" in note for note in notes)
     assert judged(gates, [window(arm(8000, 128, shards=EVEN), arm(8000, 128))] * 3).notes == ()
-
-
-def test_errors_taken_for_independent_are_bet_on_once_they_are_seen_to_cluster():
-    """One burst in the candidate's batch is one surprise, though the ratio test was asked for; and the verdict says so."""
-    quiet, burst = window(arm(8000, 130, shards=UNEVEN), arm(8000, 130)), window(arm(8000, 130, shards=UNEVEN), arm(8000, 400))
-    even = window(arm(8000, 130, shards=EVEN), arm(8000, 130))
-
-    def after(first):
-        evidence = Evidence.start([Gate("error_rate", max_increase=0.25)], modes={"error_rate": "ratio"})
-        for batch in itertools.chain([first] * 3, [burst]):
-            evidence = evidence.add(batch)
-        return judge(evidence, baked=99, bake=1)
-
-    assert after(even).decision == Decision.ROLLBACK
-    assert after(quiet).decision != Decision.ROLLBACK
-    assert any("betting on whole batches" in note for note in after(quiet).notes)
 
 
 def test_a_report_prints_its_notes():

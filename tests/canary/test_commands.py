@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from pathlib import Path
 
 import pytest
 
@@ -177,3 +178,11 @@ def test_what_a_rollout_stored_is_replayed_to_the_same_bits(program, tmp_path):
 
     path.write_text(json.dumps({**last, "evidence": rows[-2]["evidence"]}) + "\n")
     assert program("replay", path) == 1
+
+
+def test_a_decision_on_evidence_of_version_1_is_refused_by_name(program):
+    """Another rule made it; the rollout itself goes on with that evidence."""
+    golden = Path(__file__).parents[1] / "golden" / "evidence1.json"
+
+    with pytest.raises(ProgflagsError, match="version 1"):
+        program("replay", golden)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from progflags.canary import Decision, Evidence, Gate, judge
-from progflags.canary._sketch import EDGES
+from progflags.canary.counting._sketch import EDGES
 from support.windows import arm, window
 
 TESTS = Path(__file__).parents[1]
@@ -155,7 +155,7 @@ def test_a_gap_is_neither_good_nor_bad_news():
 
 def test_a_counter_that_starts_over_has_no_reading(monkeypatch):
     """A source that falls from a million to three is not read at minus a million per second; the next growth counts again."""
-    from progflags.canary import _gauges
+    from progflags.canary.counting import _gauges
 
     values, now = iter([1e6, 1e6 + 50, 3.0, 13.0]), iter([10.0, 20.0, 30.0, 40.0])
     monkeypatch.setattr(_gauges.time, "monotonic", lambda: next(now))

@@ -8,9 +8,20 @@ import random
 import pytest
 
 from progflags.canary import CanaryAnalyzer, CanaryConfig, Gate, Rate
-from progflags.canary._exact import at_least, at_most, conditional_p
-from progflags.canary._fixed import fisher, hodges_lehmann, mann_whitney, welch
-from progflags.canary._kayenta import Label, Labelled, classify, cles, cohens_d, iqr_kept, percentile, score, shift_interval, sigma_kept
+from progflags.canary.compared._fixed import fisher, hodges_lehmann, mann_whitney, welch
+from progflags.canary.compared._kayenta import (
+    Label,
+    Labelled,
+    classify,
+    cles,
+    cohens_d,
+    iqr_kept,
+    percentile,
+    score,
+    shift_interval,
+    sigma_kept,
+)
+from progflags.canary.sequential._exact import at_least, at_most, conditional_p
 
 
 def test_fisher_is_rs():

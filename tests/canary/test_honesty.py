@@ -8,10 +8,10 @@ import random
 import pytest
 
 from progflags.canary import Decision, Evidence, Gate, judge
-from progflags.canary._sequential import RATIO, fresh, log_mean, ratio, share
-from progflags.canary._sketch import Sample, position
-from progflags.canary._totals import Totals
-from progflags.canary._window import Window
+from progflags.canary.counting._sketch import Sample, position
+from progflags.canary.counting._totals import Totals
+from progflags.canary.counting._window import Window
+from progflags.canary.sequential._sequential import RATIO, fresh, log_mean, ratio, share
 from support.windows import arm, poisson, window
 
 ALPHA = 0.05
@@ -174,18 +174,22 @@ def test_five_healthy_metrics_together_are_left_alone():
 
 
 def test_a_fifth_more_latency_at_one_percent_is_found_in_a_quarter_of_an_hour():
-    """+20 % at 60 candidate requests a minute against 99 %: found in at least 98 of 100, half of them within 16 batches."""
+    """
+    +20 % at 60 candidate requests a minute against 99 %, by the p99 alone: with planned looks nine in ten, half of them by minute 40.
+
+    As good as the exact planned look of the independent simulation (91 to 93 %), which it shares the alpha with.
+    """
     service, found = Service(3), []
     for _ in range(100):
-        evidence = Evidence.start([Gate("p99_latency", max_increase=0.05)], ALPHA)
+        evidence = Evidence.start([Gate("p99_latency", max_increase=0.05)], ALPHA, looks=1)
         for minute in range(1, 61):
-            evidence = evidence.add(service.batch(5940, 60, slower=math.ceil(math.log2(1.2) * 32)))
+            evidence = evidence.add(service.batch(5940, 60, slower=math.ceil(math.log2(1.2) * 32))).look(minute / 60)
             if judge(evidence, baked=1, bake=9).decision == Decision.ROLLBACK:
                 found.append(minute)
                 break
 
-    assert len(found) >= 98
-    assert sorted(found)[49] <= 18
+    assert len(found) >= 85
+    assert sorted(found)[49] <= 40
 
 
 def test_ten_times_the_errors_at_one_percent_are_found_in_ten_minutes():

@@ -115,7 +115,7 @@ def test_a_rate_is_not_compared_with_numbers(method, gate):
 
 def test_units_are_forgotten_oldest_first():
     """Beyond what is remembered, the first to come are the first forgotten: their events have no arm any more, the others' have."""
-    from progflags.canary import _tallies
+    from progflags.canary.counting import _tallies
 
     count = _tallies.Count("f", 1, {})
     for unit in range(_tallies._UNITS + 100):

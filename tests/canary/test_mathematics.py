@@ -9,10 +9,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from progflags.canary import Evidence, Gate, Window
-from progflags.canary._sequential import LEVEL, RATIO, fresh, level, log_mean, odds, ratio, share
-from progflags.canary._sketch import Sample
-from progflags.canary._totals import Moments, Totals, exact
-from progflags.canary._track import Track
+from progflags.canary.counting._sketch import Sample
+from progflags.canary.counting._totals import Moments, Totals, exact
+from progflags.canary.sequential._sequential import LEVEL, RATIO, fresh, level, log_mean, odds, ratio, share
+from progflags.canary.sequential._track import Track
 from support.sizes import size
 
 pytestmark = pytest.mark.sized
@@ -177,8 +177,8 @@ def windows(rows, *, octaves=0, names=("control", "candidate")):
     return [Window("f", 1, dict(zip(names, (totals(arm, octaves=octaves) for arm in row), strict=True))) for row in rows]
 
 
-def gathered(stream, gates=GATES):
-    evidence = Evidence.start(gates, warm=5)
+def gathered(stream, gates=GATES, **options):
+    evidence = Evidence.start(gates, warm=5, **options)
     for window in stream:
         evidence = evidence.add(window)
     return evidence
@@ -238,8 +238,8 @@ def test_relabelling_the_arms_turns_an_increase_into_a_decrease(rows):
     """Who is called candidate does not matter: "A above B" has the wealth of "B below A", for independent events."""
     up, down = Gate("bought", max_increase=0.0), Gate("bought", max_decrease=0.0)
 
-    one = gathered(windows(rows), [up])
-    other = gathered(windows(rows, names=("candidate", "control")), [down])
+    one = gathered(windows(rows), [up], modes={"bought": "ratio"})
+    other = gathered(windows(rows, names=("candidate", "control")), [down], modes={"bought": "ratio"})
 
     (a,), (b,) = ([track for name, track in e.tracks.items() if name.endswith("/bad")] or [None] for e in (one, other))
     assert (a is None and b is None) or a.best == pytest.approx(b.best, abs=1e-9)

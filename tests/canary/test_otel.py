@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from progflags.canary import Evidence, Gate, Window, explicit, exponential, judge
-from progflags.canary._sketch import EDGES, OVERFLOW, Sample, bucket_index
-from progflags.canary._totals import Totals
+from progflags.canary.counting._sketch import EDGES, OVERFLOW, Sample, bucket_index
+from progflags.canary.counting._totals import Totals
 
 BOUNDS = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0]
 

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from progflags.canary import Gate
-from progflags.canary._planning import prospects, requests_to_detect, requests_to_prove, smallest_detectable
+from progflags.canary.judging._planning import prospects, requests_to_detect, requests_to_prove, smallest_detectable
 
 
 @pytest.mark.parametrize(

@@ -15,13 +15,13 @@ import math
 import pytest
 
 from progflags.canary import CanaryAnalyzer, CanaryConfig, Decision, Evidence, Gate, judge
-from progflags.canary._exact import at_most, conditional_p
-from progflags.canary._fixed import lift_interval, welch
-from progflags.canary._integrity import SRM_ALPHA, srm
-from progflags.canary._kayenta import shift_interval
-from progflags.canary._means import Strata, radius, tuning, two_sided_radius
-from progflags.canary._quantiles import ratio_interval
-from progflags.canary._sketch import Sample
+from progflags.canary.compared._fixed import lift_interval, welch
+from progflags.canary.compared._kayenta import shift_interval
+from progflags.canary.counting._sketch import Sample
+from progflags.canary.judging._integrity import SRM_ALPHA, srm
+from progflags.canary.sequential._exact import at_most, conditional_p
+from progflags.canary.sequential._means import Means, radius, tuning, two_sided_radius
+from progflags.canary.sequential._quantiles import ratio_interval
 from support.windows import arm, window
 
 RHO = 12.60056  # variance at which the published mixtures are tightest, for an intrinsic time of 100 at 1 in 20
@@ -68,7 +68,7 @@ def test_the_one_sided_sequence_never_claims_more_than_the_exact_mixture():
 
 def test_the_evidence_of_a_mean_never_claims_more_than_the_exact_mixture():
     """At a sum of 10 with variance 100 the exact log-mixture is -0.0650; a difference of 10 with that variance says less."""
-    seen = Strata((1.0, 10.0, 0.0, 100.0, 0.0, 100 / RHO / tuning(0.05)), before=(1000, 1000, 1000, 1000))
+    seen = Means((1.0, 10.0, 0.0, 100.0, 0.0, 100 / RHO / tuning(0.05)), before=(1000, 1000, 1000, 1000))
 
     assert -1.0 < seen.evidence(0.0, True, relative=True, alpha=0.05) <= -0.06502391
 
@@ -194,7 +194,7 @@ def test_one_failure_wins_over_any_success_and_any_inconclusive():
 
 def test_a_metric_that_errors_is_not_successful(monkeypatch):
     """A measurement that could not be taken holds the run, however good the others are."""
-    from progflags.canary import _step
+    from progflags.canary.sequential import _step
 
     def broken(*_args):
         raise RuntimeError("no such series")

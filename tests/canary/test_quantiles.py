@@ -6,8 +6,8 @@ import random
 
 import pytest
 
-from progflags.canary._quantiles import quantile_bounds, ratio_interval
-from progflags.canary._sketch import Sample
+from progflags.canary.counting._sketch import Sample
+from progflags.canary.sequential._quantiles import quantile_bounds, ratio_interval
 
 
 def sample(rng, n, slower=1.0):

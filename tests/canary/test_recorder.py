@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from progflags._names import Refusals
 from progflags.canary import Gate, Recorder
 from progflags.events import Bus, Called, Exposed, Exposure, Served, Tracked
 from progflags.testing import ManualClock
@@ -182,7 +183,7 @@ def test_units_are_remembered_within_bounds(bus, recorder):
         bus.tell(Exposed(CONTROL, b"%d" % i))
 
     assert recorder.window("f").control.units == 60_000
-    assert len(recorder._counts["f"]._units) == 50_000
+    assert len(recorder._counts.by_flag["f"]._units) == 50_000
 
 
 def test_the_last_ten_seconds_are_known_per_arm(bus, recorder, clock):
@@ -262,7 +263,7 @@ def test_a_forked_child_starts_from_zero_and_with_a_free_lock(bus, recorder):
     """The parent goes on reporting what it counted; a lock held at the fork must not hang the child."""
     bus.tell(Called(CONTROL, 0.1, failed=False))
     reader, writer = os.pipe()
-    with recorder._counts["f"].lock:
+    with recorder._counts.by_flag["f"].lock:
         pid = os.fork()
         if pid == 0:
             signal.alarm(10)  # a child that hangs on the lock must not hang the suite
@@ -310,19 +311,34 @@ def test_what_nobody_reads_does_not_pile_up(bus, recorder):
     for number in range(5000):
         bus.tell(Called(CONTROL, 0.1, failed=number % 2 == 0))
 
-    control = recorder._counts["f"].arms["control"]
+    control = recorder._counts.by_flag["f"].arms["control"]
     assert max(len(control.good), len(control.bad)) <= 1024
     assert (recorder.window("f").control.requests, recorder.window("f").control.errors) == (5000, 2500)
 
 
-def test_arms_that_are_made_up_do_not_fill_the_memory(recorder):
-    """A program that puts a user's id into an arm's name: nothing is lost, the last arm takes it."""
+def test_arms_that_are_made_up_by_hand_are_refused(bus, clock):
+    """A program that puts a user's id into an arm's name, and one that misspells it: refused, and counted."""
+    refusals = Refusals()
+    recorder = Recorder(bus, clock, refusals=refusals)
     for number in range(100):
         recorder.record("f", arm=f"arm-{number}", error=False)
 
     window = recorder.window("f")
-    assert len(window.arms) <= 32
-    assert sum(totals.requests for totals in window.arms.values()) == 100
+    assert set(window.arms) == {"control"}
+    assert (window.control.requests, window.control.rejected) == (0, 100)
+    assert sum(n for _, _, n in refusals.read()) == 100
+
+
+def test_arms_beyond_number_do_not_fill_the_memory(bus, recorder):
+    """An experiment of a hundred variants: nothing is lost, the last arm takes it, and never one that is judged."""
+    for number in range(100):
+        bus.tell(Called(Exposure("f", CONTROL.revision, "on", f"arm-{number}"), 0.1, failed=False))
+    bus.tell(Called(CANDIDATE, 0.1, failed=True))
+
+    window = recorder.window("f")
+    assert len(window.arms) <= 34
+    assert sum(totals.requests for totals in window.arms.values()) == 101
+    assert (window.candidate.requests, window.candidate.errors) == (1, 1)
 
 
 observations = st.lists(

@@ -7,10 +7,10 @@ import math
 import pytest
 
 from progflags.canary import Decision, Evidence, Gate, judge
-from progflags.canary._integrity import srm
-from progflags.canary._means import tuning, two_sided_radius
-from progflags.canary._sequential import LEVEL, RATIO, fresh, level, log_mean, ratio
-from progflags.canary._sketch import bucket_index, edge
+from progflags.canary.counting._sketch import bucket_index, edge
+from progflags.canary.judging._integrity import srm
+from progflags.canary.sequential._means import tuning, two_sided_radius
+from progflags.canary.sequential._sequential import LEVEL, RATIO, fresh, level, log_mean, ratio
 from support.windows import arm, window
 
 
@@ -127,12 +127,15 @@ def test_the_two_sided_sequence_is_growthbooks():
 
 
 def test_four_errors_against_none_hold_and_seven_roll_back():
-    """Sparse errors at equal exposure (users' report): 4 v 0 is not enough at one in twenty, 7 v 0 is."""
+    """Sparse errors at equal exposure (users' report): 4 v 0 is not enough at one in twenty, 7 v 0 is; unplanned, it takes 8."""
 
-    def verdict(errors):
-        start = Evidence.start([Gate("error_rate", max_increase=0.0, policy="no_alarm")], modes={"error_rate": "ratio"}, restarts=False)
-        return judge(start.add(window(arm(600), arm(600, errors))), baked=1, bake=0)
+    def verdict(errors, looks=0):
+        gate = Gate("error_rate", max_increase=0.0, policy="no_alarm")
+        start = Evidence.start([gate], modes={"error_rate": "ratio"}, restarts=False, looks=looks)
+        return judge(start.add(window(arm(600), arm(600, errors))).look(), baked=1, bake=0)
 
-    assert verdict(4).findings[0].evidence == pytest.approx(5.63254, rel=1e-5)
-    assert verdict(6).decision != Decision.ROLLBACK
-    assert verdict(7).decision == Decision.ROLLBACK
+    assert math.exp(log_mean(ratio(fresh(RATIO), 1.0, True, 4, 600, 0, 600))) == pytest.approx(5.63254, rel=1e-5)
+    assert verdict(4).findings[0].evidence == pytest.approx(3.89541, rel=1e-5)  # by the mixture that decides now
+    assert verdict(4, looks=1).decision != Decision.ROLLBACK
+    assert verdict(7, looks=1).decision == Decision.ROLLBACK
+    assert [verdict(errors).decision == Decision.ROLLBACK for errors in (7, 8)] == [False, True]

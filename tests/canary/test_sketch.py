@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from progflags.canary._sketch import EDGES, UNIT, Sample, Tally, position
+from progflags.canary.counting._sketch import EDGES, UNIT, Sample, Tally, position
 
 latencies = st.lists(st.floats(0, 1e6, allow_nan=False), max_size=60)
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from progflags.canary import Gate, Pool, Recorder, Window
-from progflags.canary._totals import Moments, Totals
+from progflags.canary.counting._totals import Moments, Totals
 from progflags.events import Bus, Called, Exposure
 from progflags.store._contract import Row
 from progflags.testing import ManualClock

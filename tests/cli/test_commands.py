@@ -123,6 +123,24 @@ def test_a_kill_by_command_reaches_a_running_client(file, store, capsys):
         assert running.evaluate("banner", "-", "u").reason == "STATIC"
 
 
+def test_a_panic_by_command_needs_no_file_and_reaches_a_running_client(file, store, capsys, tmp_path):
+    """A flag file that is broken at that moment is no hindrance either."""
+    import progflags as pf
+
+    broken = tmp_path / "broken.toml"
+    broken.write_text("[flags")
+    with pf.connect(file, store=store, poll=None) as flags:
+        assert main(["--flags", str(broken), "--store", store, "panic", "--reason", "it burns", "--by", "ann"]) == 0
+        flags.refresh()
+        assert flags.evaluate("banner", "-", "u").reason == "DISABLED"
+        assert flags.status().panic.reason == "it burns"
+        assert main(["--store", store, "unpanic", "--json"]) == 0
+        flags.refresh()
+        assert flags.evaluate("banner", "-", "u").reason != "DISABLED"
+    assert capsys.readouterr().out == 'all flags: panic, every flag\'s safe variant serves\n{"ok": true, "panic": false}\n'
+    assert main(["panic"]) == 2
+
+
 def test_a_kill_needs_a_store_that_others_see(file, capsys):
     assert main(["--flags", file, "kill", "banner"]) == 2
     assert "--store" in capsys.readouterr().err
@@ -165,13 +183,13 @@ def test_a_store_without_definitions_is_told_from_a_forgotten_file(store, capsys
 
 
 def test_the_doctor_knows_every_extra(capsys):
-    """Each extra that brings a package (`all` brings them all, `report` none)."""
+    """Each extra that brings a package (`all` brings them all)."""
     import tomllib
 
     extras = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     assert main(["doctor", "--json"]) == 0
     told = {check["what"] for check in json.loads(capsys.readouterr().out)["checks"]}
-    assert {f"extra {extra}" for extra in extras if extra not in ("all", "report")} <= told
+    assert {f"extra {extra}" for extra in extras if extra != "all"} <= told
 
 
 @pytest.mark.parametrize("words", [["lint", "one.toml"], ["diff", "one.toml", "two.toml"], ["doctor", "--flags", "one.toml"]])

@@ -54,6 +54,9 @@ FLAGS = """
     default = "classic"
     rules = [{ split = { classic = 1, fast = 1 } }]
 
+    [flags.shadowed]
+    percent = 100
+
     [flags.new-checkout.rollout]
     stages = [{ percent = 50, bake = "1m" }]
 """
@@ -219,6 +222,7 @@ class Project:
             check=False,
         )
         assert run.returncode == 0, run.stdout + run.stderr
+
         return json.loads(run.stdout.splitlines()[-1])
 
     def serve(self, kind):
@@ -287,6 +291,79 @@ def test_a_stream_the_client_did_not_wait_for_leaves_no_user_behind(project, pie
     assert found[2] == 0 or pieces == 3
 
 
+@pytest.mark.parametrize("kind", ["wsgi", "asgi"])
+def test_the_whole_template_names_the_endpoint_for_a_dark_launch(project, kind):
+    """`include()` and mounts belong to it, the values of parameters never; a path that no pattern has is not told."""
+    project.write(
+        "urls.py",
+        """
+        from itertools import count
+        from django.http import JsonResponse
+        from django.urls import include, path, re_path
+        numbers = count()
+
+        def user(request, id=0, shop=""):
+            return JsonResponse({"n": next(numbers)})
+
+        inner = [path("<int:id>/", user), re_path(r"^by-(?P<id>[0-9]+)$", user)]
+        urlpatterns = [path("users/", include(inner)), path("shops/<slug:shop>/", include([path("users/", include(inner))])), path("", user)]
+        """,
+    )
+    found = project.run(
+        f"""
+        import asyncio
+        kind, paths = {kind!r}, ["/users/7/", "/shops/acme/users/7/", "/users/by-8", "/", "/nothing/4111"]
+        flags = pf.default()
+        if kind == "wsgi":
+            from wsgiref.util import setup_testing_defaults
+            from django.core.wsgi import get_wsgi_application
+            from progflags.wsgi import DarkLaunchMiddleware
+            django_app = get_wsgi_application()
+            def mounts(environ, start):
+                for mount in ("/api", "/acme"):
+                    if environ["PATH_INFO"].startswith(mount + "/"):
+                        environ["SCRIPT_NAME"], environ["PATH_INFO"] = mount, environ["PATH_INFO"][len(mount):]
+                return django_app(environ, start)
+            app = DarkLaunchMiddleware(mounts, flag="shadowed", candidate=mounts, flags=flags, executor="inline")
+            def ask(path):
+                environ = dict(PATH_INFO=path)
+                setup_testing_defaults(environ)
+                body = app(environ, lambda *_: None)
+                list(body), body.close()
+        else:
+            import httpx
+            from django.core.asgi import get_asgi_application
+            from progflags.asgi import DarkLaunchMiddleware
+            from starlette.applications import Starlette
+            from starlette.routing import Mount
+            mounts = Starlette(routes=[Mount("/api", get_asgi_application()), Mount("/t/{{tenant}}", get_asgi_application()), Mount("/", get_asgi_application())])
+            app = DarkLaunchMiddleware(mounts, flag="shadowed", candidate=mounts, flags=flags, executor="inline")
+            async def get(path):
+                async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://testserver") as client:
+                    await client.get(path)
+            def ask(path):
+                asyncio.run(get(path))
+            paths.append("/t/acme/users/7/")
+        answers = []
+        for path in [*paths, "/api/users/7/"]:
+            before = {{(c["endpoint"], c["path"]): c["count"] for c in app.dark_launch.report()["causes"]}}
+            ask(path)
+            answers += [(path, c["endpoint"]) for c in app.dark_launch.report()["causes"] if before.get((c["endpoint"], c["path"]), 0) < c["count"]]
+        print(json.dumps(answers))
+        """
+    )
+    whole = {
+        "/users/7/": "/users/<int:id>/",
+        "/shops/acme/users/7/": "/shops/<slug:shop>/users/<int:id>/",
+        "/users/by-8": "/users/by-(?P<id>[0-9]+)$",
+        "/": "/",
+        "/api/users/7/": "/api/users/<int:id>/",
+    }
+    if kind == "asgi":
+        whole["/t/acme/users/7/"] = "/t/{tenant}/users/<int:id>/"
+    assert dict(found) == whole
+
+
 def test_templates_decorators_and_mixins(project):
     """The tag, the processor, the decorator and the mixin agree with the client, for in and out alike."""
     found = project.run(
@@ -317,6 +394,7 @@ def test_the_default_context_is_the_signed_in_user(project):
     found = project.run(
         """
         import asyncio
+        from asgiref.sync import sync_to_async
         from django.contrib.auth.models import User
         from django.test import AsyncClient
         ann = User.objects.create_user("ann", is_staff=True)
@@ -327,7 +405,7 @@ def test_the_default_context_is_the_signed_in_user(project):
 
         async def natively():
             client = AsyncClient()
-            await client.aforce_login(ann)
+            await sync_to_async(client.force_login)(ann)
             return (await client.get("/async_view/")).json(), (await client.get("/sync_view/")).json()
 
         cookies = [visitor.get("/sync_view/").json(), visitor.get("/async_view/").json()]
@@ -374,6 +452,7 @@ def test_checks_name_what_is_wrong(project):
     """A good project is silent; bad settings, bad files, unknown flags and a misplaced middleware are named, with file and line."""
     project.manage("check", "--fail-level", "WARNING")
     project.write("half.toml", "[flags.new-search]\n[flags.checkout-flow]\npercent = 250\n")
+    project.write("late.toml", "[flags.new-search]\n[flags.checkout-flow.rollout]\nwindows = [{ to = '24:00' }]\n")
     project.write("shop.py", SHOP.replace('flag_required("new-search")', 'flag_required("new-serach")'))
 
     said = project.run(
@@ -384,12 +463,13 @@ def test_checks_name_what_is_wrong(project):
 
         def codes(**changes):
             with override_settings(**changes):
-                return sorted(f"{message.id} {message.msg}" for message in check())
+                return sorted(f"{message.id} {message.msg} ({message.hint})" for message in check())
 
         good = settings.PROGFLAGS
         print(json.dumps({
             "typo": codes(),
             "half": codes(PROGFLAGS={**good, "source": "half.toml"}),
+            "late": codes(PROGFLAGS={**good, "source": "late.toml"}),
             "no source": codes(PROGFLAGS={"sauce": "flags.toml"}),
             "no dict": codes(PROGFLAGS="flags.toml"),
             "context": codes(PROGFLAGS={**good, "context": "shop.no_such_function"}),
@@ -400,7 +480,9 @@ def test_checks_name_what_is_wrong(project):
         """
     )
 
-    assert [line for line in said.pop("typo")] == ["progflags.E003 shop.hidden asks for the flag 'new-serach', which no source defines"]
+    (typo,) = said.pop("typo")
+    assert typo == "progflags.E003 shop.hidden asks for the flag 'new-serach', which no source defines (did you mean 'new-search'?)"
+    assert any("progflags.W004" in line and "late.toml:3" in line and "24:00" in line for line in said.pop("late"))
     assert any("progflags.W001" in line and "half.toml:3" in line for line in said.pop("half"))
     assert all("progflags.W003" in said.pop(name)[-1] for name in ("no middleware", "too early"))
     assert all("progflags.E001" in lines[0] for lines in said.values())
@@ -493,11 +575,16 @@ def test_the_admin_page_shows_and_changes_nothing(project):
         one.force_login(boss); other.force_login(staff)
         page = one.get("/admin/progflags/flag/")
         index, staff_index = one.get("/admin/").content.decode(), other.get("/admin/").content.decode()
-        print(json.dumps([page.status_code, page.content.decode(), other.get("/admin/progflags/flag/").status_code, one.get("/admin/progflags/flag/add/").status_code, "/admin/progflags/flag/" in index, "/admin/progflags/flag/" in staff_index]))
+        pf.default().kill("new-checkout"); pf.default().panic(reason="all is lost", by="bob")
+        stopped = one.get("/admin/progflags/flag/").content.decode()
+        print(json.dumps([page.status_code, page.content.decode(), other.get("/admin/progflags/flag/").status_code, one.get("/admin/progflags/flag/add/").status_code, "/admin/progflags/flag/" in index, "/admin/progflags/flag/" in staff_index, stopped]))
         """
     )
 
-    status, page, staff, adding, listed, listed_for_staff = found
+    status, page, staff, adding, listed, listed_for_staff, stopped = found
+    assert "panic" not in page.split('id="content-main"')[1]
+    assert "panic by bob: all is lost" in stopped
+    assert ">panic, ramping" in stopped
     assert (status, staff, adding) == (200, 403, 404)
     assert "checkout-flow" in page
     assert "50.0 %" in page
@@ -599,13 +686,13 @@ def test_waffles_tables_become_a_flag_file(project):
         Flag.objects.create(name="tenth", percent="0.1", superusers=False)
         out = StringIO(); call_command("progflags_from_waffle", stdout=out)
         open("imported.toml", "w").write(out.getvalue())
-        from progflags.contrib.django.middleware import _of_user
+        from progflags.contrib.django.middleware import default_context
         with pf.connect("imported.toml", poll=None) as flags:
             assert not flags.status().rejected, flags.status().rejected
             differing = []
             for user in (ann, bob, eve, boss):
                 request = RequestFactory().get("/"); request.user = user
-                context = pf.Context(user.pk, {**_of_user(user).attributes, "groups": [group.name for group in user.groups.all()]})
+                context = pf.Context(user.pk, {**default_context(request).attributes, "groups": [group.name for group in user.groups.all()]})
                 for name in ("everyone", "nobody", "supers", "signed in", "polish"):
                     if bool(flag_is_active(request, name)) != flags.is_enabled(name, context):
                         differing.append([user.username, name])
@@ -630,3 +717,246 @@ def test_without_waffle_the_import_says_so(project):
 
     assert run.returncode != 0
     assert "no tables of django-waffle" in run.stderr
+
+
+IDENTITY = """
+    import asyncio
+    from asgiref.sync import sync_to_async
+    from django.contrib.auth.models import User
+    from django.db import connection
+    from django.http import FileResponse, HttpResponse, StreamingHttpResponse
+    from django.test import AsyncClient
+    from django.test.utils import CaptureQueriesContext
+    from django.urls import path
+    from django.views.decorators.cache import cache_page
+    import shop, urls
+
+    def plain(request):
+        return HttpResponse("plain")
+
+    async def aplain(request):
+        return HttpResponse("plain")
+
+    def fixed(request):
+        return HttpResponse(str(request.flags.is_enabled("everybody")))
+
+    def asks(request):
+        return HttpResponse(str([shop.scope().context.key, request.flags.is_enabled("new-search")]))
+
+    async def aasks(request):
+        return HttpResponse(str([shop.scope().context.key, request.flags.is_enabled("new-search")]))
+
+    async def awaits(request):
+        if hasattr(request, "auser"):  # since Django 5.0
+            await request.auser()
+        return HttpResponse(str([shop.scope().context.key, request.flags.is_enabled("new-search")]))
+
+    def styles(request):
+        return FileResponse(open(shop.__file__, "rb"))
+
+    views = (plain, aplain, fixed, asks, aasks, awaits, styles)
+    urls.urlpatterns += [path(f"{view.__name__}/", view) for view in views]
+    urls.urlpatterns += [path(f"cached_{view.__name__}/", cache_page(60)(view)) for view in (plain, fixed, asks)]
+
+    def facts(response, names=("Vary", "Set-Cookie", "Cache-Control")):
+        said = {name: response.get(name) for name in names if response.get(name)}
+        return {**said, "cookies": sorted(response.cookies)}
+
+    def visit(client, page):
+        with CaptureQueriesContext(connection) as asked:
+            response = client.get(f"/{page}/")
+        return response, len(asked)
+"""
+
+
+def with_identity(project, anonymous=True):
+    project.settings(f'PROGFLAGS = {{**PROGFLAGS, "context": None, "anonymous": {anonymous}}}')
+    project.write("flags.toml", FLAGS + "\n[flags.everybody]\npercent = 100\n")
+    project.write("pages.py", IDENTITY)
+    project.migrate()
+
+
+def test_a_page_that_asks_no_flag_is_the_same_with_and_without_the_middleware(project):
+    """Same headers, cookies and queries, for visitors and for who is signed in, in sync and async stacks; also for a flag that is all's."""
+    with_identity(project)
+    found = project.run(
+        """
+        from pages import *
+        from django.conf import settings
+        ann = User.objects.create_user("ann")
+        pages = ["plain", "aplain", "fixed", "styles"]
+
+        def look():
+            visitor, signed_in = Client(), Client()
+            signed_in.force_login(ann)
+            return [[facts(response), queries] for client in (visitor, signed_in) for page in pages for response, queries in [visit(client, page)]]
+
+        async def alook():
+            visitor, signed_in = AsyncClient(), AsyncClient()
+            await sync_to_async(signed_in.force_login)(ann)
+            return [facts(await client.get(f"/{page}/")) for client in (visitor, signed_in) for page in pages]
+
+        def both():
+            return [look(), asyncio.run(alook())]
+
+        with_us = both()
+        urls.urlpatterns[-3 - len(views) + 2].callback = plain  # nobody puts request.flags there without us
+        settings.MIDDLEWARE = settings.MIDDLEWARE[:-1]
+        print(json.dumps([with_us, both()]))
+        """
+    )
+
+    assert found[0] == found[1]
+    assert [queries for _, queries in found[0][0]] == [0] * 8
+    assert not any("Vary" in said or said["cookies"] for said, _ in found[0][0])
+
+
+def test_who_is_signed_in_is_found_out_when_a_flag_is_asked(project):
+    """In sync and async views, natively and through the other stack, awaited before or not, at the first visit and at later ones."""
+    with_identity(project)
+    found = project.run(
+        """
+        from pages import *
+        from progflags._trouble import counts
+        ann = User.objects.create_user("ann")
+        client = Client()
+        client.force_login(ann)
+        sync = [[*map(str, (response.content.decode(), response["Vary"])), sorted(response.cookies)]
+            for page in ("asks", "aasks", "awaits") * 2 for response, _ in [visit(client, page)]]
+
+        async def natively():
+            browser = AsyncClient()
+            await sync_to_async(browser.force_login)(ann)
+            answers = [await browser.get(f"/{page}/") for page in ("asks", "aasks", "awaits") * 3]
+            return [[answer.content.decode(), answer["Vary"], sorted(answer.cookies)] for answer in answers]
+
+        answer = str([ann.pk, pf.default().is_enabled("new-search", str(ann.pk))])
+        print(json.dumps([answer, *sync, *asyncio.run(natively()), counts()]))
+        """
+    )
+
+    answer, *pages, counts = found
+    assert pages == [[answer, "Cookie", []]] * 15
+    assert "FlagsMiddleware context" not in counts
+
+
+def test_an_async_view_waits_for_nobody_it_can_await(project):
+    """The event loop waits for the database at the first request to a view; at later ones the user is awaited before the view runs."""
+    with_identity(project)
+    found = project.run(
+        """
+        from pages import *
+        from progflags.contrib.django import _who
+        ann = User.objects.create_user("ann")
+        blocked, inner = [], _who._in_its_thread
+        _who._in_its_thread = lambda ask, request: blocked.append(request.path) or inner(ask, request)
+
+        async def natively():
+            browser = AsyncClient()
+            await sync_to_async(browser.force_login)(ann)
+            return [(await browser.get(f"/{page}/")).content.decode() for page in ("aasks", "aasks", "awaits", "aplain", "aasks")]
+
+        answers = asyncio.run(natively())
+        print(json.dumps([blocked, len({answers[at] for at in (0, 1, 2, 4)})]))
+        """
+    )
+
+    blocked, answers = found
+    assert blocked[0] == "/aasks/"
+    assert blocked[1:] in ([], ["/awaits/"])  # before Django 5.0 there is no `request.auser()` to await
+    assert answers == 1
+
+
+def test_twenty_new_visitors_behind_a_cache_never_share_a_page_that_depended_on_a_flag(project):
+    """With Django's cache for the whole site, or for one view; whatever other cookie they all have. The other pages are shared."""
+    with_identity(project)
+    found = project.run(
+        """
+        from pages import *
+        from django.conf import settings
+        from django.core.cache import cache
+        from ast import literal_eval
+
+        def visitors(page, cookies):
+            seen = []
+            for _ in range(20):
+                browser = Client()
+                browser.cookies.load(cookies)
+                first, again = browser.get(f"/{page}/"), browser.get(f"/{page}/")
+                assert first.content == again.content
+                seen.append(first)
+            return seen
+
+        def look(pages):
+            found = {}
+            for cookies in ("", "consent=1"):
+                for page in pages:
+                    cache.clear()
+                    answers = visitors(page, {} if not cookies else cookies)
+                    found[f"{page} {cookies}"] = [len({a.content for a in answers}), sum("progflags_id" in a.cookies for a in answers)]
+            return found
+
+        inside = look(["cached_asks", "cached_plain", "cached_fixed"])
+        whole = ["django.middleware.cache.UpdateCacheMiddleware", *settings.MIDDLEWARE, "django.middleware.cache.FetchFromCacheMiddleware"]
+        settings.MIDDLEWARE = whole
+        around = look(["asks", "plain", "fixed", "cached_asks"])
+        cache.clear()
+        shared = [len(cache._cache)]
+        Client().get("/plain/")
+        shared.append(len(cache._cache))
+        print(json.dumps([inside, around, shared]))
+        """
+    )
+
+    inside, around, (before, after) = found
+    for seen in (inside, around):
+        for page, (answers, cookies) in seen.items():
+            assert (answers, cookies) == ((20, 20) if "asks" in page else (1, 0)), page
+    assert after > before  # a page that asks nothing is cached
+
+
+def test_what_a_user_cannot_say_costs_that_alone(project):
+    """A model without `is_staff`, one that raises, one that has no primary key: still the user, and the rest is told."""
+    found = project.run(
+        """
+        from types import SimpleNamespace
+        from progflags.contrib.django.middleware import default_context
+
+        class Broken(SimpleNamespace):
+            @property
+            def is_staff(self):
+                raise RuntimeError("roles are down")
+
+        users = [
+            SimpleNamespace(pk=7, is_authenticated=True, is_superuser=True),
+            Broken(pk="u-1", is_authenticated=True, is_superuser=False),
+            SimpleNamespace(is_authenticated=True, is_staff=True),
+            SimpleNamespace(pk=8),
+            None,
+        ]
+        contexts = [default_context(SimpleNamespace(user=user)) for user in users]
+        print(json.dumps([[context.key, *(context.attributes[name] for name in ("authenticated", "staff", "superuser"))] for context in contexts]))
+        """
+    )
+
+    assert found == [
+        [7, True, False, True],
+        ["u-1", True, False, False],
+        [None, True, True, False],
+        [None, False, False, False],
+        [None, False, False, False],
+    ]
+
+
+def test_a_visitor_who_first_asks_in_a_stream_gets_no_id(project):
+    """The head is out by then; the page is served, to nobody in particular."""
+    with_identity(project)
+    found = project.run(
+        """
+        from pages import *
+        response = Client().get("/stream/")
+        print(json.dumps([b"".join(response.streaming_content).decode(), facts(response)]))
+        """
+    )
+
+    assert found == ["one two", {"cookies": []}]

@@ -1,18 +1,22 @@
 """FastAPI: flags as dependencies, overridden in tests, the client's life tied to the application's."""
 
+import asyncio
 import json
 from contextlib import asynccontextmanager
 from typing import Annotated
 
 import httpx
 import pytest
-from fastapi import Depends, FastAPI, Request, WebSocket
+from fastapi import Depends, FastAPI, Request, Response, WebSocket
 
 import progflags as pf
+from progflags._trouble import counts
 from progflags.asgi import FlagsMiddleware
-from progflags.contrib.fastapi import flag, lifespan
+from progflags.context import current, scope
+from progflags.contrib.fastapi import flag, identify, lifespan
+from progflags.events import Served
 from progflags.flags import given, set_default
-from support.web import uvicorn_server
+from support.web import uvicorn_server, wait_for
 
 DOCUMENT = {
     "flags": {
@@ -151,3 +155,105 @@ async def test_defaults_that_python_calls_equal_are_not_one_dependency():
 
     assert flag("limit", 1) != flag("limit", True)
     assert flag("limit", 1) == flag("limit", 1)
+
+
+def with_sign_in(flags, *, middleware=True, **options):
+    """An application whose user is known to a dependency only, as most are."""
+
+    async def current_user(request: Request):
+        await asyncio.sleep(0)
+        return request.headers.get("x-user")
+
+    def of_user(user: Annotated[str | None, Depends(current_user)]):
+        return None if user is None else pf.Context(user, {"plan": "pro"})
+
+    async def asked_in_a_dependency():
+        return flags.is_enabled("new-search")
+
+    def asked_in_a_plain_one():
+        return flags.is_enabled("new-search")
+
+    app = FastAPI(dependencies=[Depends(identify(of_user))])
+    app.state.progflags = flags
+    app.state.of_user = of_user
+    if middleware:
+        app.add_middleware(FlagsMiddleware, flags=flags, **options)
+
+    def facts():
+        return [scope().context.key, scope().context.attributes.get("plan"), flags.is_enabled("new-search")]
+
+    Asked = Annotated[bool, Depends(asked_in_a_dependency)]
+    Plain = Annotated[bool, Depends(asked_in_a_plain_one)]
+    Flag = Annotated[bool, Depends(flag("new-search"))]
+
+    @app.get("/async")
+    async def in_async(one: Asked, two: Plain, three: Flag):
+        return [*facts(), one, two, three]
+
+    @app.get("/sync")
+    def in_sync(one: Asked, two: Plain, three: Flag):
+        return [*facts(), one, two, three]
+
+    @app.get("/style.css")
+    def style():
+        return Response("body {}", media_type="text/css")
+
+    return app
+
+
+@pytest.mark.parametrize("middleware", [True, False])
+def test_a_user_only_a_dependency_knows_is_who_flags_are_asked_for(flags, middleware):
+    """In `async def` and `def`, dependencies and endpoints, `flag(…)` and the client itself; with FlagsMiddleware and without."""
+    with uvicorn_server(with_sign_in(flags, middleware=middleware)) as address, httpx.Client(base_url=address) as browser:
+        for path in ("/async", "/sync"):
+            for user in (f"u{i}" for i in range(20)):
+                on = flags.is_enabled("new-search", user)
+                assert browser.get(path, headers={"x-user": user}).json() == [user, "pro", on, on, on, on]
+        assert current() is None
+
+
+def test_requests_count_for_the_user_of_the_dependency():
+    told = []
+    with pf.connect({"flags": {"new-search": {"kind": "experiment", "percent": 50}}}, poll=None) as flags:
+        flags.bus.listen(Served, told.append)
+        with uvicorn_server(with_sign_in(flags)) as address:
+            httpx.get(f"{address}/sync", headers={"x-user": "ann"})
+            wait_for(lambda: told)
+
+    assert [event.unit for event in told] == [b"ann"]
+
+
+def test_whom_the_dependency_does_not_know_keeps_the_sticky_id(flags):
+    """And gets it only on pages that ask; the stylesheet stays everybody's."""
+    app = with_sign_in(flags, anonymous="a-secret-that-is-long-enough")
+
+    with uvicorn_server(app) as address, httpx.Client(base_url=address) as browser:
+        style = browser.get("/style.css")
+        first, again = browser.get("/async"), browser.get("/sync")
+        signed_in = httpx.get(f"{address}/async", headers={"x-user": "ann"})
+
+    assert not {"vary", "set-cookie"} & {*style.headers, *signed_in.headers}
+    assert first.json() == again.json()
+    assert len(first.json()[0]) == 22
+    assert (first.headers["vary"], "set-cookie" in first.headers, "set-cookie" in again.headers) == ("Cookie", True, False)
+
+
+def test_a_dependency_that_answers_no_context_is_counted(flags):
+    app = with_sign_in(flags)
+    app.dependency_overrides[app.state.of_user] = lambda: ["no", "context"]
+    before = counts().get("FastAPI identify", 0)
+
+    with uvicorn_server(app) as address:
+        assert httpx.get(f"{address}/sync").json()[0] is None
+
+    assert counts()["FastAPI identify"] == before + 1
+
+
+def test_identify_is_overridden_by_its_name_or_by_what_it_asks(flags):
+    app = with_sign_in(flags)
+    app.dependency_overrides[identify(app.state.of_user)] = lambda: None
+
+    with uvicorn_server(app) as address:
+        assert httpx.get(f"{address}/sync", headers={"x-user": "ann"}).json()[0] is None
+        app.dependency_overrides = {app.state.of_user: lambda: "bob"}
+        assert httpx.get(f"{address}/sync", headers={"x-user": "ann"}).json()[0] == "bob"

@@ -2,7 +2,7 @@
 
 import httpx
 import pytest
-from flask import Flask, g, render_template_string, request
+from flask import Flask, g, render_template_string, request, session
 
 import progflags as pf
 from progflags.context import scope
@@ -184,3 +184,22 @@ def test_a_rotated_secret_key_keeps_the_visitors():
     assert rotated.json == first.json
     assert "Set-Cookie" in rotated.headers
     assert an_app(new).get("/", headers={"Cookie": cookie}).json != first.json
+
+
+def test_a_page_that_asks_no_flag_asks_nobody_and_sets_no_cookie(app):
+    """The context function is called when a flag is asked for, then the session and `g` of the request are there; else never."""
+    asked = []
+    app.extension._context = lambda: asked.append(request.path) or pf.Context(session.get("user"))
+    app.add_url_rule("/style.css", view_func=lambda: "body {}")
+
+    with app.test_client() as browser:
+        style = browser.get("/style.css")
+        before = list(asked)
+        shop, again = browser.get("/"), browser.get("/")
+
+    assert before == []
+    assert not {"Vary", "Set-Cookie"} & set(style.headers.keys())
+    assert ("Cookie" in shop.headers["Vary"], "progflags_id" in shop.headers["Set-Cookie"]) == (True, True)
+    assert ("Cookie" in again.headers["Vary"], "Set-Cookie" in again.headers) == (True, False)
+    assert shop.json == again.json
+    assert asked == ["/", "/"]

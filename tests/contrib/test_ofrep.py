@@ -131,6 +131,31 @@ def test_the_bulk_answer_lists_every_flag_once(address, flags):
     assert set(by_key["broken"]) == {"key", "errorCode", "errorDetails"}
 
 
+def test_every_answer_is_in_the_protocols_own_words(tmp_path):
+    """Its reasons are five, none of them DEFAULT, STALE or PINNED; a list is no value of it, and is said to be none."""
+    words = {"STATIC", "TARGETING_MATCH", "SPLIT", "DISABLED", "UNKNOWN"}
+    path = tmp_path / "flags.json"
+    listed = {"variants": {"a": [1, 2], "b": [3]}, "default": "a"}
+    path.write_text(json.dumps({"flags": {**DOCUMENT["flags"], "listed": listed, "off": {"percent": 0}}}))
+
+    with pf.connect(path, poll=None) as flags, asgi_server(flags=flags) as address:
+        flags.kill("off", reason="test")
+        pro, visitor = ({"targetingKey": "u1", "plan": plan} for plan in ("pro", "free"))
+        answers = [flag for context in (pro, visitor) for flag in ask(address, context=context).json()["flags"]]
+        default = ask(address, "flow", context=visitor).json()
+        one = ask(address, "listed", context=pro)
+        path.unlink()
+        flags.refresh()
+        stale = ask(address, "flow", context=pro).json()
+
+    assert {flag["reason"] for flag in answers if "reason" in flag} == words
+    assert (default["reason"], default["value"]) == ("UNKNOWN", "classic")
+    assert (stale["reason"], stale["value"]) == ("UNKNOWN", "fast")
+    assert one.status_code == 400
+    assert (one.json()["errorCode"], "object" in one.json()["errorDetails"]) == ("GENERAL", True)
+    assert [flag["errorCode"] for flag in answers if flag["key"] == "listed"] == ["GENERAL"] * 2
+
+
 def test_an_unchanged_bulk_answer_is_304_until_something_changes(address, flags):
     """The ETag stands for the whole answer: same context and flags, same tag; another user or a killed flag, another."""
     first = ask(address, context={"targetingKey": "u1"})
@@ -165,6 +190,25 @@ def test_requests_that_make_no_sense_are_refused_in_the_protocols_words(address,
 
         assert (reply.status_code, reply.json()["errorCode"]) == (status, code)
         assert reply.json()["errorDetails"]
+
+
+def test_a_refusal_says_where_in_the_body(address):
+    for body, place in (
+        (b'{"context": {"targetingKey": 7}}', "body.context.targetingKey: "),
+        (b"[]", "body: an object"),
+        (b'{"context": 3}', "body.context: an object"),
+    ):
+        told = httpx.post(f"{address}/ofrep/v1/evaluate/flags", content=body).json()
+
+        assert told["errorDetails"].startswith(place)
+
+
+def test_an_attribute_may_be_called_as_the_protocols_own_words_are(address):
+    """What is not `targetingKey` is an attribute, whatever it is called; `null` is nobody."""
+    for context in ({"targetingKey": "user-1", "context": 1, "model_dump": 2, "key": "k"}, {"targetingKey": None}, None):
+        reply = httpx.post(f"{address}/ofrep/v1/evaluate/flags/on-for-all", json={"context": context})
+
+        assert (reply.status_code, reply.json()["value"]) == (200, True)
 
 
 def test_an_empty_body_is_nobodys_question(address):

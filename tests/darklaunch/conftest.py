@@ -37,7 +37,7 @@ def flags():
 def engine(monkeypatch):
     """An engine with so much CPU that only tests of the budget meet it."""
     made = Engine(cpu=100.0, burst=1000.0)
-    monkeypatch.setattr("progflags.darklaunch._engine._engine", made)
+    monkeypatch.setattr("progflags.darklaunch.lanes._engine._engine", made)
     return made
 
 

@@ -413,49 +413,6 @@ async def test_background_work_of_the_control_does_not_delay_the_shadow(launched
     await request
 
 
-async def test_the_candidates_lifespan_runs_beside_the_applications_and_its_failure_switches_off_only_the_shadow(launched):
-    async def app(scope, receive, send):
-        if scope["type"] == "lifespan":
-            await receive()
-            scope["state"]["name"] = "control"
-            await send({"type": "lifespan.startup.complete"})
-            await receive()
-            await send({"type": "lifespan.shutdown.complete"})
-            return
-        await json_app({"state": scope["state"]["name"]})(scope, receive, send)
-
-    async def candidate(scope, receive, send):
-        if scope["type"] == "lifespan":
-            await receive()
-            scope["state"]["name"] = "candidate"
-            await send({"type": "lifespan.startup.complete"})
-            await receive()
-            await send({"type": "lifespan.shutdown.complete"})
-            return
-        await json_app({"state": scope["state"]["name"]})(scope, receive, send)
-
-    async def broken(scope, receive, send):
-        if scope["type"] == "lifespan":
-            await receive()
-            await send({"type": "lifespan.startup.failed"})
-            return
-        await json_app({})(scope, receive, send)
-
-    for other, outcome in ((candidate, "mismatch"), (broken, "shed")):
-        middleware = launched(app, other)
-        state = {}
-        inbox, outbox = asyncio.Queue(), asyncio.Queue()
-        life = asyncio.ensure_future(middleware({"type": "lifespan", "state": state}, inbox.get, outbox.put))
-        await inbox.put({"type": "lifespan.startup"})
-        assert (await outbox.get())["type"] == "lifespan.startup.complete"
-        sent = await ask(middleware, scope(state=dict(state)))
-        assert json.loads(sent[1]["body"]) == {"state": "control"}
-        await inbox.put({"type": "lifespan.shutdown"})
-        assert (await outbox.get())["type"] == "lifespan.shutdown.complete"
-        await life
-        assert middleware.dark_launch.stats().outcomes[outcome] == 1
-
-
 async def test_inline_runs_the_candidate_before_the_request_ends(launched):
     middleware = launched(json_app(1), json_app(1), executor="inline")
     await ask(middleware)

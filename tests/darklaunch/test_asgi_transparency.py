@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from progflags.asgi import DarkLaunchMiddleware
-from progflags.darklaunch import Engine, _engine
+from progflags.darklaunch import Engine
+from progflags.darklaunch.lanes import _engine
 
 from .conftest import make_client
 from .test_asgi import scope

@@ -130,7 +130,7 @@ def test_every_kind_of_function_can_be_run_again_with_a_flag_forced(flags, engin
         assert told(of_generator.dark_launch) == told(of_async.dark_launch) == {"mismatch": 1}
     assert function() is False
     assert ask() is False
-    assert flags._active == 0
+    assert flags._overriding.active == 0
 
 
 def test_generators_pass_what_is_sent_thrown_and_returned(flags, engine):

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from progflags.darklaunch import dark_launch, guards, shadow
-from progflags.darklaunch._marker import HEADER, header
+from progflags.darklaunch.guards._marker import HEADER, header
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from progflags.darklaunch import dark_launch, diff
-from progflags.darklaunch._imprint import Imprint, value_of
-from progflags.darklaunch._isolate import NODES, Isolator, NotIsolated
+from progflags.darklaunch.compare._imprint import Imprint, value_of
+from progflags.darklaunch.compare._isolate import NODES, Isolator, NotIsolated
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

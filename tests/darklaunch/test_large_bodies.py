@@ -17,7 +17,7 @@ MIB = 1 << 20
 COMMON = """
 import hashlib, json, random, sys
 import progflags as pf
-from progflags.darklaunch import Engine, _engine
+from progflags.darklaunch.lanes import Engine, _engine
 
 _engine._engine = Engine(cpu=1000.0, burst=1000.0)
 PIECE = random.Random(1).randbytes(1 << 20)

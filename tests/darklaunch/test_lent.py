@@ -14,8 +14,8 @@ import anyio.to_thread
 import pytest
 
 from progflags.darklaunch import dark_launch, shadow
-from progflags.darklaunch._lent import MOST, lent
-from progflags.darklaunch._workers import STUCK
+from progflags.darklaunch.lanes._lent import MOST, lent
+from progflags.darklaunch.lanes._workers import STUCK
 from support.web import wait_for
 
 asgiref = pytest.importorskip("asgiref.sync")

@@ -6,7 +6,7 @@ import uuid
 import pytest
 
 from progflags.darklaunch import dark_launch
-from progflags.darklaunch._noise import wilson
+from progflags.darklaunch.compare._noise import wilson
 
 
 def noisy(flags, **options):

@@ -9,8 +9,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from progflags.darklaunch import _process as processes
 from progflags.darklaunch import dark_launch, guards, shadow
+from progflags.darklaunch.lanes import _process as processes
 from support.web import wait_for
 
 

@@ -3,12 +3,13 @@
 import contextlib
 import json
 import logging
+import os
 
 import pytest
 
 from progflags.context import Context, bind
 from progflags.darklaunch import JsonLines, Outcome, Safety, dark_launch, experiments, ignore, tolerance
-from progflags.darklaunch._limits import Breaker, CpuBudget, Rate
+from progflags.darklaunch.lanes._limits import Breaker, CpuBudget, Rate
 from progflags.events import Compared
 from progflags.flags import set_default
 from progflags.testing import ManualClock
@@ -229,6 +230,24 @@ def test_compared_is_told_with_the_words_of_the_statistics(flags, engine):
     assert told[0].control > 0 < told[0].candidate
 
 
+def test_recorded_calls_are_their_owners_alone(tmp_path):
+    """Whatever the umask: new files, rotated ones, and one that somebody made readable for all."""
+    path = tmp_path / "calls.jsonl"
+    path.touch()
+    path.chmod(0o644)
+    before = os.umask(0)
+    try:
+        sink = JsonLines(path, max_bytes=100, backups=2)
+        for number in range(20):
+            sink({"number": number})
+    finally:
+        os.umask(before)
+
+    files = sorted(tmp_path.iterdir())
+    assert len(files) == 3
+    assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
+
+
 def test_a_json_lines_file_rotates_and_never_exceeds_its_bound(tmp_path):
     path = tmp_path / "x.jsonl"
     sink = JsonLines(path, max_bytes=1_000, backups=2)
@@ -300,7 +319,7 @@ def test_a_spent_budget_sheds(flags, monkeypatch):
     from progflags.darklaunch import Engine
 
     made = Engine()
-    monkeypatch.setattr("progflags.darklaunch._engine._engine", made)
+    monkeypatch.setattr("progflags.darklaunch.lanes._engine._engine", made)
     made.cpu.spend(10)
 
     @dark_launch("on", candidate=lambda: 1, flags=flags)
@@ -355,7 +374,7 @@ def test_the_rate_halves_under_lasting_pressure_and_comes_back_slowly():
 def test_the_harm_monitor_finds_harm_and_no_harm_where_there_is_none():
     import random
 
-    from progflags.darklaunch._harm import SLICE, HarmMonitor
+    from progflags.darklaunch.lanes._harm import SLICE, HarmMonitor
 
     for cost, harmful in ((1.0, False), (1.5, True)):
         rng, now, spent = random.Random(3), [0.0], [0.0]
@@ -371,7 +390,7 @@ def test_the_harm_monitor_finds_harm_and_no_harm_where_there_is_none():
 
 
 def test_a_trivial_shadow_is_never_paused_for_measurement():
-    from progflags.darklaunch._harm import HarmMonitor
+    from progflags.darklaunch.lanes._harm import HarmMonitor
 
     now = [0.0]
     monitor = HarmMonitor(lambda: now[0], lambda: 0.0, seed=1)

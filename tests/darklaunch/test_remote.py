@@ -1,13 +1,20 @@
 """A remote candidate: one origin, named headers, and nothing a request could bend."""
 
 import asyncio
+import contextlib
+import gc
+import socket
+import sys
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 
 import pytest
 
+import progflags as pf
 from progflags.asgi import DarkLaunchMiddleware
-from progflags.darklaunch._remote import Remote
+from progflags.darklaunch.http._remote import Remote
 
 from .test_asgi import ask, json_app, scope
 
@@ -216,3 +223,128 @@ def test_wsgi_asks_remotes_too(flags, engine, server):
     assert "authorization" not in server.seen[0][2]
     loop = engine.background._loop
     asyncio.run_coroutine_threadsafe(middleware._remote.aclose(), loop).result(5)
+
+
+class Raw:
+    """A server that says what it is told to, byte by byte, and then nothing."""
+
+    def __init__(self, *pieces, ends=True):
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.origin = f"http://127.0.0.1:{self._server.getsockname()[1]}"
+        self._pieces = pieces
+        self._ends = ends
+        self.clients = []
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self):
+        while True:
+            try:
+                client, _ = self._server.accept()
+            except OSError:
+                return
+            self.clients.append(client)
+            client.recv(65536)
+            with contextlib.suppress(OSError):
+                for piece in self._pieces:
+                    client.sendall(piece)
+                if self._ends:
+                    client.close()
+
+    def close(self):
+        with contextlib.suppress(OSError):
+            self._server.shutdown(socket.SHUT_RDWR)
+        for one in (self._server, *self.clients):
+            one.close()
+
+
+@pytest.fixture
+def raw():
+    made = []
+
+    def make(*pieces, **options):
+        made.append(Raw(*pieces, **options))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+async def test_a_remote_candidates_connections_are_none_of_the_applications_loop(flags, engine, server):
+    middleware = DarkLaunchMiddleware(json_app({"a": 1}), flag="on", candidate=server.origin, flags=flags)
+    await ask(middleware)
+    assert await middleware.dark_launch.adrain(60)
+
+    assert middleware.dark_launch.stats().outcomes["match"] == 1
+    assert asyncio.get_running_loop() not in middleware._remote._clients
+    assert len(middleware._remote._clients) == 1
+    await middleware._remote.aclose()
+    assert not middleware._remote._clients
+
+
+@pytest.mark.parametrize("given_up", [False, True], ids=["answered", "given up"])
+async def test_the_work_of_an_exchange_is_charged_to_the_shadows_share(flags, raw, given_up):
+    """It runs in a task of its own, also after it was given up; and it is charged once."""
+    chunk = b"1\r\nx\r\n" * 1000
+    server = raw(
+        b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ntransfer-encoding: chunked\r\n\r\n", *[chunk] * 5, b"0\r\n\r\n", ends=not given_up
+    )
+    charged = []
+    remote = Remote(server.origin, charge=charged.append)
+    began = time.thread_time()
+    try:
+        async with asyncio.timeout(1.0 if given_up else 60):
+            await remote.ask("GET", b"/", b"", [], b"")
+    except TimeoutError:
+        pass
+    await asyncio.sleep(0.05)  # what was given up ends in its own task
+    await remote.aclose()
+    assert len(charged) == 1
+    assert 0.001 < charged[0] <= time.thread_time() - began
+
+
+async def test_a_middlewares_remote_charges_its_engine(flags, engine, server, monkeypatch):
+    spent = []
+    middleware = DarkLaunchMiddleware(json_app({"a": 1}), flag="on", candidate=server.origin, flags=flags)
+    monkeypatch.setattr(engine, "cpu", SimpleNamespace(spend=spent.append, allows=lambda: True, spent=0.0))
+    await ask(middleware)
+    assert await middleware.dark_launch.adrain(60)
+    async with asyncio.timeout(60):  # its own steps, the exchange, and comparing, which is charged when its thread is done with it
+        while len([seconds for seconds in spent if seconds > 0]) < 3:
+            await asyncio.sleep(0.005)
+    await middleware._remote.aclose()
+
+
+async def test_an_answer_in_too_many_pieces_is_the_candidates_failure(flags, engine, raw):
+    """Each piece is an event: a megabyte of single bytes would be a million of them."""
+    chunk = b"1\r\nx\r\n" * 1000
+    server = raw(b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ntransfer-encoding: chunked\r\n\r\n", *[chunk] * 20, b"0\r\n\r\n")
+    middleware = DarkLaunchMiddleware(json_app({"a": 1}), flag="on", candidate=server.origin, flags=flags, deadline=60)
+    await ask(middleware)
+
+    assert await middleware.dark_launch.adrain(60)
+    assert middleware.dark_launch.stats().outcomes["candidate_error"] == 1
+    await middleware._remote.aclose()
+
+
+@pytest.mark.parametrize("said", [b"", b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf"], ids=["nothing", "half"])
+async def test_an_exchange_that_is_given_up_ends_in_its_own_task(flags, engine, raw, said, caplog):
+    """Nothing is closed from outside (`coroutine ignored GeneratorExit`), and no exception is left for nobody to hear."""
+    server = raw(said, ends=False)
+    middleware = DarkLaunchMiddleware(json_app({"a": 1}), flag="on", candidate=server.origin, flags=flags, deadline=0.1)
+    for _ in range(3):
+        await ask(middleware)
+    assert await middleware.dark_launch.adrain(60)
+    await middleware._remote.aclose()
+    gc.collect()
+
+    outcomes = middleware.dark_launch.stats().outcomes
+    assert outcomes["timeout"] + outcomes["abandoned"] == 3
+    assert not [record for record in caplog.records if record.name == "asyncio"]
+
+
+def test_a_remote_candidate_without_its_package_is_refused_at_once(flags, monkeypatch):
+    monkeypatch.setitem(sys.modules, "httpx", None)
+
+    with pytest.raises(pf.ProgflagsError, match="fastapi"):
+        DarkLaunchMiddleware(json_app({}), flag="on", candidate="https://example.org", flags=flags)

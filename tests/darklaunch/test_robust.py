@@ -41,7 +41,7 @@ def test_threads_that_cannot_be_started_are_not_counted_on(refused, flags, engin
 
     assert control.dark_launch.drain()
     stats = adds_up(control)
-    assert stats.shed == {"hook": refused}
+    assert stats.shed == {"no_thread": refused}
     assert stats.outcomes["match"] == 2
 
 

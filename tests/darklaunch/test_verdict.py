@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from progflags.darklaunch._verdict import _ABOVE, _BELOW, Safety, _wealth, judge
+from progflags.darklaunch.record._verdict import _ABOVE, _BELOW, Safety, _wealth, judge
 
 _BAR = math.log(20)
 

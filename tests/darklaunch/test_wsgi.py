@@ -259,6 +259,45 @@ def test_flask_is_shadowed(launched):
     assert middleware.dark_launch.stats().mismatches == {"$.body.shadow": 1}
 
 
+class Asked:
+    """An input that notes how it is asked, and knows no size below zero: granian's."""
+
+    def __init__(self):
+        self.asked = []
+
+    def __getattr__(self, name):
+        def call(*size):
+            if size and size[0] < 0:
+                raise OverflowError("out of range")
+            self.asked.append((name, size))
+            return [b"abc"] if name == "readlines" else b"abc"
+
+        return call
+
+
+@pytest.mark.parametrize("name", ["read", "readline", "readlines"])
+@pytest.mark.parametrize("size", [(), (0,), (3,), (-1,)])
+def test_the_servers_input_is_asked_as_the_application_asks(launched, name, size):
+    def app(environ, start_response):
+        return json_app(repr(getattr(environ["wsgi.input"], name)(*size)))(environ, start_response)
+
+    def tried(app):
+        given = environ("POST") | {"wsgi.input": Asked()}
+        try:
+            return ask(app, given)[2], given["wsgi.input"].asked
+        except OverflowError as error:
+            return str(error), given["wsgi.input"].asked
+
+    seen = Asked()
+    middleware = launched(app, json_app(""), methods=["POST"])
+    given = environ("POST") | {"wsgi.input": seen}
+    try:
+        said = ask(middleware, given)[2]
+    except OverflowError as error:
+        said = str(error)
+    assert (said, seen.asked) == tried(app)
+
+
 def test_reduce_gets_the_parts_of_both_responses(launched):
     middleware = launched(json_app({"items": [1], "at": 1}), json_app({"items": [1], "at": 2}), reduce=lambda parts: parts["body"]["items"])
     ask(middleware)
@@ -277,6 +316,45 @@ def test_causes_are_told_apart_by_what_the_application_calls_its_route(launched)
 
     assert middleware.dark_launch.drain()
     assert [cause["endpoint"] for cause in middleware.dark_launch.report()["causes"]] == ["item"]
+
+
+@pytest.mark.parametrize(
+    ("mount", "prefix", "path", "endpoint"),
+    [
+        ("", None, "/users/7", "/users/<int:id>"),
+        ("", "/shop", "/shop/users/7", "/shop/users/<int:id>"),
+        ("", "/<tenant>", "/acme/users/7", "/<tenant>/users/<int:id>"),
+        ("/api", None, "/api/users/7", "/api/users/<int:id>"),
+        ("/api", "/v2", "/api/v2/users/7", "/api/v2/users/<int:id>"),
+        ("/api", None, "/api/nothing/4111", ""),
+    ],
+)
+@pytest.mark.parametrize("outside", [True, False], ids=["around the dispatcher", "inside it"])
+def test_flasks_whole_rule_names_the_endpoint(launched, mount, prefix, path, endpoint, outside):
+    """Blueprints' prefixes and what DispatcherMiddleware has mounted belong to it; a path that no rule has is never told."""
+    flask = pytest.importorskip("flask")
+    from werkzeug.middleware.dispatcher import DispatcherMiddleware
+
+    def application(answer):
+        users = flask.Blueprint("users", __name__)
+        users.add_url_rule("/users/<int:id>", view_func=lambda **_: {"n": answer}, endpoint="user")
+        app = flask.Flask(__name__)
+        app.register_blueprint(users, url_prefix=prefix)
+        app.register_error_handler(404, lambda _: ({"n": answer}, 404))
+        return app
+
+    def mounted(app):
+        return DispatcherMiddleware(application(0), {mount: app}) if mount else app
+
+    if outside:
+        served = middleware = launched(mounted(application(1)), mounted(application(2)))
+    else:
+        middleware = launched(application(1), application(2))
+        served = mounted(middleware)
+    ask(served, environ(path=path))
+
+    assert middleware.dark_launch.drain()
+    assert [cause["endpoint"] for cause in middleware.dark_launch.report()["causes"]] == [endpoint]
 
 
 def test_noise_is_learned_by_asking_the_application_twice(launched):

@@ -163,8 +163,10 @@ def test_a_candidate_that_exits_at_its_start_leaves_the_server_running():
         raise SystemExit("no settings")
 
     async def main():
-        life = Lifespan(app, {"type": "lifespan"})
-        started = await life.start()
+        life = Lifespan(app, {"type": "lifespan"}, "new-app")
+        life.begin()
+        await asyncio.wait(life._tasks, timeout=20)
+        started = life.ready
         await life.stop()
         return started
 

@@ -11,7 +11,7 @@ def test_after_a_request_the_thread_is_nobodys_and_still_counts():
     with pf.connect({"flags": {"x": {"kind": "experiment", "percent": 50}}}, poll=None) as flags:
         seen = []
         flags.bus.listen(Exposed, seen.append)
-        app = FlagsMiddleware(lambda environ, start: (start("200 OK", []), [b""])[1], flags=flags, context=lambda environ: "ann")
+        app = FlagsMiddleware(lambda environ, start: (start("200 OK", []), iter([b""]))[1], flags=flags, context=lambda environ: "ann")
         list(body := app({}, lambda *_: None))
         body.close()
 

@@ -16,6 +16,7 @@ from textwrap import dedent
 
 import numpy as np
 import pytest
+import xxhash
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
@@ -166,6 +167,8 @@ def test_golden_vectors_hold_in_other_processes() -> None:
 
 def test_golden_vectors_hold_under_the_older_major_of_xxhash() -> None:
     """The one that is installed is tested above; `make test` puts the older one beside it, in a folder of its own."""
+    if xxhash.VERSION.startswith("3."):
+        pytest.skip("the older major is the one that is installed, and tested above")
     older = Path(sys.prefix) / "xxhash3"
     if not older.is_dir():
         missing = f"no {older}: make test installs it, as does pip install --target {older} 'xxhash<4'"

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from progflags.context import Context
 from progflags.events import Bus
 from progflags.flags import Client, parse
-from progflags.flags._literals import SemVer, glob
 from progflags.flags._problems import Wrong
-from progflags.flags._tree import tree
+from progflags.flags.conditions._literals import SemVer, glob
+from progflags.flags.conditions._tree import tree
 from progflags.testing import ManualClock
 
 
@@ -306,7 +306,9 @@ def test_any_value_matches_or_not(value: Any, expression: str) -> None:
         ('v not in [date("2027-01-01")]', "2027-01-01T00:00:00Z", False),
         ('v not in [date("2027-01-01")]', datetime(2027, 1, 2, tzinfo=UTC), True),
         ('v not in [date("2027-01-01")]', "soon", False),
-        ('v not in [date("2027-01-01")]', 5, False),
+        ('v not in [date("2027-01-01")]', 5, True),
+        ('v not in [date("2027-01-01")]', 1_798_761_600, False),
+        ('v not in [date("2027-01-01")]', 1_798_761_600_000, False),
         ('v not in [semver("1.0.0")]', ["2.0.0"], False),
     ],
 )

@@ -9,7 +9,7 @@ import pytest
 from progflags.context import Context, bind
 from progflags.events import Bus, Exposed, Exposure
 from progflags.flags import Client, Killed, Live, parse
-from progflags.flags._exposures import Met
+from progflags.flags.serving._exposures import Met
 from progflags.testing import ManualClock
 
 FLAGS: dict[str, Any] = {
@@ -119,7 +119,7 @@ def test_prerequisites_and_explanations_note_nothing(flags: Client, told: list[E
 
 def test_the_memory_of_units_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """The oldest half is forgotten: such a unit may be told again, but memory does not grow."""
-    monkeypatch.setattr("progflags.flags._exposures._REMEMBERED", 100)
+    monkeypatch.setattr("progflags.flags.serving._exposures._REMEMBERED", 100)
     met = Met(1)
     assert sum(met.first(str(i).encode()) for i in range(1000)) == 1000
     assert len(met._young) + len(met._old) <= 200

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from progflags.context import Context
 from progflags.events import Bus
 from progflags.flags import Client, Snapshot, parse
-from progflags.flags._requires import circles, weigh
+from progflags.flags.file._requires import circles, weigh
 from progflags.testing import ManualClock
 
 

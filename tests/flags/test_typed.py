@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+from enum import Enum, IntEnum, StrEnum
+from types import SimpleNamespace
+from typing import Any, NamedTuple
 
 import pytest
 from pydantic import BaseModel, ConfigDict
@@ -119,3 +124,91 @@ def test_the_code_is_checked_against_the_file() -> None:
         "f.toml: flags.flow: the code wants a bool, variant 'a' is a str (change one of the two)",
         "f.toml: flags.gone: the code asks for this flag, and the file does not have it (add it, or take the declaration out)",
     ]
+
+
+@dataclass
+class Box:
+    k: int
+    sizes: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Sealed:
+    k: int
+    inner: Box = field(default_factory=lambda: Box(1))
+
+
+class Pair(NamedTuple):
+    a: int
+    b: str
+
+
+class Flow(StrEnum):
+    CLASSIC = "c"
+    FAST = "f"
+
+
+class Shade(Enum):
+    DARK = 3
+
+
+class Step(IntEnum):
+    THIRD = 3
+
+
+class Plain:
+    """Nothing says how to make one."""
+
+    def __init__(self, k: int) -> None:
+        self.k = k
+
+
+@pytest.mark.parametrize(
+    ("value", "default", "answer"),
+    [
+        ({"k": 2, "sizes": [1]}, Box(9), Box(2, [1])),
+        ({"k": 2, "inner": {"k": 3}}, Sealed(9), Sealed(2, Box(3))),
+        ([1, "x"], Pair(9, ""), Pair(1, "x")),
+        ("f", Flow.CLASSIC, Flow.FAST),
+        (3, Step.THIRD, Step.THIRD),
+        (3, Shade.DARK, Shade.DARK),
+        (0.1, Decimal(9), Decimal("0.1")),
+        ("2027-01-01", date.min, date(2027, 1, 1)),
+        ([1, 2], (9,), (1, 2)),
+        (3, None, 3),
+    ],
+)
+def test_a_default_of_any_class_that_can_be_made_is_made(value: Any, default: Any, answer: Any) -> None:
+    """Of that class, however it is asked for; what it refuses is the default, as with a model."""
+    client = Client(bus=Bus(), clock=ManualClock())
+    client.install(parse({"flags": {"f": {"variants": {"a": value}}, "g": {"variants": {"a": {"no": []}}}}}))
+    flag = Flag("f", default=default)
+    for found in (client.get(flag, context="u"), flag.bind(client)("u"), client.evaluate(flag, context="u").value):
+        assert found == answer
+        assert type(found) is type(answer)
+    if default is not None:
+        assert client.evaluate(Flag("g", default=default), context="u").error_code == "TYPE_MISMATCH"
+
+
+def test_what_can_be_changed_is_every_callers_own() -> None:
+    """A dataclass as a model; a frozen one is shared."""
+    client = Client(bus=Bus(), clock=ManualClock())
+    client.install(parse({"flags": {"f": {"variants": {"a": {"k": 2}}}}}))
+    box = Flag("f", default=Box(9))
+    client.get(box, context="u").sizes.append(5)
+    assert client.get(box, context="u").sizes == []
+    sealed = Flag("f", default=Sealed(9))
+    assert client.get(sealed, context="u") is client.get(sealed, context="u")
+
+
+@pytest.mark.parametrize("default", [Plain(3), SimpleNamespace(k=3), len, range(3), [].__iter__()])
+def test_a_default_that_nothing_can_make_is_refused_where_it_is_declared(default: Any) -> None:
+    """It would have been the answer for ever, whatever the file says; the message has the ways out, and they are ways out."""
+    with pytest.raises(TypeError, match=r"flag 'limits': .* would always be its default: make .* a dataclass or .*model=lambda table"):
+        Flag("limits", default=default)
+    client = Client(bus=Bus(), clock=ManualClock())
+    client.install(parse({"flags": {"limits": {"variants": {"a": {"k": 2}}}}}))
+    assert client.get(Flag("limits", default=Plain(9), model=lambda table: Plain(**table)), context="u").k == 2
+    assert client.get(Flag("limits", default=None, model=Box), context="u") == Box(2)
+    with pytest.raises(TypeError, match="model is a class or a function, not 'Box'"):
+        Flag("limits", default=None, model="Box")  # type: ignore[arg-type]

@@ -38,7 +38,19 @@ def test_every_key_of_the_file_format_is_in_the_reference():
 def test_every_public_name_is_in_the_reference():
     text = (REFERENCE / "python.md").read_text()
 
-    names = [name for name in pf.__all__ if name not in ("__version__", "shadow")]  # shadow is a module, by its own name there
+    names = [name for name in pf.__all__ if name not in ("__version__", "shadow", "score")]  # two are modules, by their own names there
 
     assert ":: progflags.darklaunch.shadow\n" in text
+    assert ":: progflags.darklaunch.score\n" in text
     assert [name for name in names if f":: progflags.{name}\n" not in text] == []
+
+
+def test_the_files_that_a_change_touches_are_there():
+    """`where do I change …?` is of use as long as its files are where it says."""
+    root = REFERENCE.parents[1]
+    text = (root / "docs" / "explanation" / "architecture.md").read_text()
+    table = text[text.index("## Where do I change") : text.index("## Why so")]
+    found = re.findall(r"`((?:\w+/)*\w+\.(?:py|md|toml))`", table)
+
+    assert len(found) > 25
+    assert [name for name in found if not (root / name).exists() and not (root / "src" / "progflags" / name).exists()] == []

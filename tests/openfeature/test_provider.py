@@ -425,10 +425,31 @@ def test_without_the_sdk_the_message_is_what_to_install(monkeypatch):
     import importlib
     import sys
 
-    monkeypatch.setitem(sys.modules, "openfeature.event", None)
+    class Absent:
+        @staticmethod
+        def find_spec(name, *_):
+            if name == "openfeature":
+                raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+    for name in [name for name in sys.modules if name.partition(".")[0] == "openfeature"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(sys, "meta_path", [Absent, *sys.meta_path])
     monkeypatch.delitem(sys.modules, "progflags.contrib.openfeature")
     with pytest.raises(pf.ProgflagsError, match=r"pip install 'progflags\[openfeature\]'"):
         importlib.import_module("progflags.contrib.openfeature")
+
+
+def test_an_sdk_that_is_there_and_lacks_something_says_so_itself(monkeypatch):
+    """Too old, or broken: "not installed" would send its reader the wrong way."""
+    import importlib
+    import sys
+
+    monkeypatch.setitem(sys.modules, "openfeature.event", None)
+    monkeypatch.delitem(sys.modules, "progflags.contrib.openfeature")
+    with pytest.raises(ImportError, match=r"openfeature\.event") as raised:
+        importlib.import_module("progflags.contrib.openfeature")
+
+    assert not isinstance(raised.value, pf.ProgflagsError)
 
 
 class Unreadable(dict):

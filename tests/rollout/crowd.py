@@ -47,7 +47,7 @@ def drive(address: str, ticks: int, seed: int, out: int) -> None:
                 os.write(out, f"w {began} {ended} {step.revision} {step.target} {step.percent}\n".encode())
             if count % 10 == 0:
                 look(house, out)
-            page = house.rollouts._controller.pages.get(FLAG)
+            page = house.rollouts._parts.controller.pages.get(FLAG)
             state = State.DRAFT if page is None else page.record.state
             if state in (State.DRAFT, State.COMPLETED):
                 house.rollouts.start(FLAG)
@@ -61,7 +61,7 @@ def drive(address: str, ticks: int, seed: int, out: int) -> None:
 
 def look(house: House, out: int) -> None:
     began = time.monotonic()
-    page = house.rollouts._ledger.page(FLAG)
+    page = house.rollouts._parts.ledger.page(FLAG)
     if page.record is not None:
         record = page.record
         os.write(out, f"r {began} {time.monotonic()} {record.number} {record.state} {record.share / 10_000}\n".encode())

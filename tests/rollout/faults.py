@@ -8,7 +8,7 @@ from typing import Any
 from progflags.errors import StoreError
 from progflags.flags import Live
 from progflags.rollout import TRANSITIONS, Act, State
-from progflags.rollout._codec import load
+from progflags.rollout.state._codec import load
 from progflags.store import Commit, Document, Entry, Store
 
 
@@ -88,7 +88,7 @@ def violations(store: Store, flag: str, *, bakes: dict[int, float] | None = None
 
     `times` has the moment of each line where the wall clock that dates them can't be trusted.
     """
-    from progflags.rollout._ledger import Ledger
+    from progflags.rollout.run._ledger import Ledger
     from progflags.testing import ManualClock
 
     wrong = list(Ledger(store, ManualClock()).verify(flag))

@@ -80,7 +80,7 @@ def life(house: House, say: Say) -> None:
             status = act()
             if status is not None and status.history and not status.pending:
                 say(f"{status.history[-1].revision} {status.state} {status.percent}")
-        if verbs._brake.intent(FLAG) is not None and house.exposed(people=40):
+        if verbs._parts.brake.intent(FLAG) is not None and house.exposed(people=40):
             say("!somebody is served the candidate after a request to roll back")
         say(f"@{house.clock.now()}")
 

@@ -30,7 +30,10 @@ GATE = {"metric": "error_rate", "max": 0.1}
     [
         ({"stages": [{"percent": 1, "bake": "14m", "gates": [GATE]}]}, "short-bake"),
         ({"stages": [{"percent": 1, "bake": "15m"}]}, "no-gate"),
-        ({"stages": [{"percent": 1, "bake": "30m", "gates": [{"metric": "conversion", "max_decrease": 0.0}]}]}, "short-business"),
+        (
+            {"stages": [{"percent": 1, "bake": "30m", "gates": [{"metric": "conversion", "max_decrease": 0.0}]}], "holdback": 1},
+            "short-business",
+        ),
         ({"stages": [{"percent": p, "bake": "1h", "gates": [GATE]} for p in (1, 60)]}, "steep"),
         ({"profile": "high", "dark_launch": False}, "no-dark-launch"),
         ({"profile": "low", "watch": "0s"}, "no-watch"),
@@ -85,10 +88,10 @@ def test_a_forecast_adds_up_and_reads_well():
     said = forecast(Plan.of({"profile": "standard"}), rps=10)
 
     assert (said.to_full, said.to_end) == (18_900, 105_300)
-    assert said.stages[0].requests == 90
+    assert (said.stages[0].percent, said.stages[0].requests) == (5, 450)
     assert "can see an error rate ×" in str(said)
     assert "no error rate below ×50" in str(forecast(Plan.of({"profile": "standard"}), rps=0.5, error_rate=0.0001))
-    assert "1 %  from     0s" in str(said)
+    assert "5 %  from     0s" in str(said)
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0, "0s"), (59.5, "59.5s"), (90, "1.5m"), (3600, "1h"), (86_400 * 3, "3d")])

@@ -204,7 +204,7 @@ def test_it_brakes_after_a_hundred_percent_too():
 
 
 def test_a_broken_judge_does_not_stop_the_brake(monkeypatch):
-    from progflags.rollout import _controller
+    from progflags.rollout.run import _controller
 
     house = half_way()
     blow_up(house)
@@ -230,12 +230,12 @@ def test_a_storm_of_threads_brakes_once():
 def test_a_child_process_brakes_for_itself_and_signs_its_own_name():
     """After a fork the child has its own worker name, its own counts, and a brake that works."""
     house = half_way()
-    mine = house.rollouts._pool._worker
+    mine = house.rollouts._parts.pool._worker
     read, write = os.pipe()
     child = os.fork()
     if child == 0:
         blow_up(house)
-        os.write(write, f"{house.exposed()} {house.rollouts._pool._worker != mine}".encode())
+        os.write(write, f"{house.exposed()} {house.rollouts._parts.pool._worker != mine}".encode())
         os._exit(0)
     os.waitpid(child, 0)
 

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from progflags.rollout._calendar import Calendar, Freeze, Hours
+from progflags.rollout.plan._calendar import Calendar, Freeze, Hours
 
 OFFICE = {"days": ["mon", "tue", "wed", "thu", "fri"], "from": "09:00", "to": "17:00", "timezone": "Europe/Berlin"}
 

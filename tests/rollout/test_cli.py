@@ -102,8 +102,7 @@ def test_the_screen_fits_eighty_by_twenty_four():
 
     assert len(text.splitlines()) < 24
     assert max(map(len, text.splitlines())) <= 80
-    assert f"{FLAG}   PAUSED   10 %   stage 1 of 1" in text
-    assert "KILLED" in text
+    assert f"{FLAG}   KILLED, PAUSED   10 %   stage 1 of 1" in text
 
 
 @pytest.mark.parametrize("notes", [1, 2, 9])
@@ -154,7 +153,7 @@ def test_on_a_terminal_rich_draws_the_same_text(monkeypatch, capsys):
     monkeypatch.setenv("LINES", "24")
     watch(long_status, over=lambda status: True)
 
-    assert f"{FLAG}   PAUSED" in terminal.getvalue()
+    assert f"{FLAG}   KILLED, PAUSED" in terminal.getvalue()
 
 
 def test_the_application_and_the_command_line_share_one_store(cli, tmp_path):

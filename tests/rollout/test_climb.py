@@ -128,7 +128,7 @@ def test_a_deadline_without_a_verdict_holds():
 
     status = house.status()
     assert (status.state, status.percent) == (State.HELD, 10)
-    assert "no verdict within 120 s" in status.reason
+    assert "no verdict within 2 minutes" in status.reason
 
 
 def test_held_goes_on_when_the_evidence_comes_after_all():
@@ -173,7 +173,7 @@ def test_metrics_that_turn_bad_after_everybody_has_it_still_roll_back(house):
 
 
 def test_beside_a_holdback_the_control_never_leaves():
-    house = House(tables={FLAG: rollout_table(holdback=5)})
+    house = House(tables={FLAG: rollout_table(holdback=5, keep_holdback=True)})
     house.rollouts.start(FLAG)
     house.run(600)
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from progflags.canary import Decision
 from progflags.errors import TransitionRefused
 from progflags.rollout import TRANSITIONS, Act, Move, Plan, Record, Sight, State, advance, decide
-from progflags.rollout._look import settle
-from progflags.rollout._state import SERVING, VERBS
-from progflags.rollout._verbs import Ask, ask
+from progflags.rollout.state._look import settle
+from progflags.rollout.state._state import SERVING, VERBS
+from progflags.rollout.state._verbs import Ask, ask
 
 PLANS = [
     Plan.of({"stages": [{"percent": 1, "bake": "10s"}, {"percent": 10, "bake": "20s"}], "watch": "30s"}),

@@ -9,7 +9,7 @@ import pytest
 from progflags._json import canonical, loads
 from progflags.canary import Window
 from progflags.rollout import State
-from progflags.rollout._drift import Drift
+from progflags.rollout.state._drift import Drift
 
 from .conftest import FLAG, House, rollout_table
 

@@ -12,7 +12,7 @@ from progflags._json import canonical, loads
 from progflags.canary import Evidence, Gate, Window
 from progflags.errors import StoreError
 from progflags.rollout import Plan, Record, State
-from progflags.rollout._codec import dump, load
+from progflags.rollout.state._codec import dump, load
 from progflags.store import Commit, MemoryStore, SQLiteStore
 from progflags.testing import ManualClock
 
@@ -151,7 +151,7 @@ def test_a_dead_store_stops_the_climb_and_nothing_else():
     ],
 )
 def test_an_edited_history_is_found_out(house, tamper, says):
-    from progflags.rollout._ledger import Chain
+    from progflags.rollout.run._ledger import Chain
 
     house.rollouts.start(FLAG)
     house.run(160)

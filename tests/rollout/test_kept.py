@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sqlite3
 import subprocess
@@ -15,8 +16,8 @@ import pytest
 import progflags as pf
 from progflags.errors import StoreError
 from progflags.rollout import State
-from progflags.rollout._brake import Intent
-from progflags.rollout._kept import Kept
+from progflags.rollout.run._brake import Intent
+from progflags.rollout.run._kept import Kept
 from progflags.store import MemoryStore
 from progflags.testing import ManualClock
 from support import servers
@@ -44,7 +45,7 @@ class Outage:
 
     @property
     def files(self):
-        return sorted(self.folder.glob("*")) if self.folder.exists() else []
+        return sorted(self.folder.glob("rollback-*")) if self.folder.exists() else []
 
 
 @pytest.fixture
@@ -104,6 +105,19 @@ def test_a_brakes_rollback_is_kept_by_the_first_tick_that_cannot_store_it(outage
     next_one.rollouts.tick()
     assert next_one.status().state is State.ROLLED_BACK
     assert outage.files == []
+
+
+def test_nothing_in_the_folder_is_waited_for_and_what_a_kill_left_goes(outage):
+    """A FIFO under a name of ours holds nobody up; a file being written aside hours ago is nobody's any more."""
+    started(outage).rollouts.rollback(FLAG)
+    os.mkfifo(outage.folder / "rollback-000000000000000000000000.json")
+    left = outage.folder / ".rollback-left"
+    left.write_text("half")
+    os.utime(left, (0, 0))
+
+    outage.down = False
+    assert outage.house().status().state is State.ROLLING_BACK
+    assert not left.exists()
 
 
 def test_several_processes_carry_it_once(outage):
@@ -186,11 +200,11 @@ def test_on_a_full_disk_it_is_of_the_run_that_stands_there(tmp_path):
     assert late.exposed() == 0
     late.refresh()
     assert late.exposed() == 0
-    assert [json.loads(path.read_text())["body"]["run"] for path in tmp_path.glob("*.json")] == [2]
+    assert [json.loads(path.read_text())["body"]["run"] for path in tmp_path.glob("rollback-*")] == [2]
     full.clear()
     late.rollouts.tick()
     assert other.status().state is State.ROLLED_BACK
-    assert list(tmp_path.glob("*.json")) == []
+    assert list(tmp_path.glob("rollback-*")) == []
 
 
 def test_a_process_without_the_controller_carries_it_too(outage):
@@ -241,7 +255,7 @@ def test_a_refused_rollback_leaves_it_served(outage, monkeypatch):
     house.rollouts.start(FLAG)
     house.rollouts.promote(FLAG)
     served = house.exposed()
-    monkeypatch.setattr(house.rollouts, "_carry", lambda *_: (_ for _ in ()).throw(pf.TransitionRefused("no")))
+    monkeypatch.setattr(house.rollouts._verbs, "carry", lambda *_: (_ for _ in ()).throw(pf.TransitionRefused("no")))
     with pytest.raises(pf.TransitionRefused):
         house.rollouts.rollback(FLAG)
 
@@ -294,7 +308,7 @@ def test_killed_while_the_store_is_down_it_is_carried_by_the_next_process(kind, 
     """kill -9 of the only process that knew of it."""
     table = {"stages": [{"percent": 50, "bake": "1h"}]}
     with place(kind, tmp_path) as address:
-        down, up, behind, close = _way(kind, address)
+        down, up, behind, close = way(kind, address)
         try:
             command = [sys.executable, "-c", CHILD, behind, str(tmp_path / "kept"), json.dumps(table)]
             with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
@@ -319,7 +333,7 @@ def test_killed_while_the_store_is_down_it_is_carried_by_the_next_process(kind, 
             close()
 
 
-def _way(kind, address):
+def way(kind, address, *, mode="refuse"):
     """How to take the store away and bring it back, and the address by which it can be taken."""
     if kind == "sqlite":
         other = closing(sqlite3.connect(address.removeprefix("sqlite:///"), isolation_level=None, check_same_thread=False))
@@ -331,7 +345,72 @@ def _way(kind, address):
     behind = parts._replace(netloc=f"{place}{at}127.0.0.1:{proxy.port}", query=urlsplit(address).query).geturl()
 
     def down():
-        proxy.mode = "refuse"
-        proxy.drop()
+        proxy.mode = mode
+        if mode == "refuse":
+            proxy.drop()
 
     return down, lambda: setattr(proxy, "mode", "pass"), behind, proxy.close
+
+
+SHARING = """
+import json, sys
+import progflags as pf
+address, folder, flag = sys.argv[1:]
+flags = pf.connect({"flags": {flag: {"percent": 100}}}, store=address, poll=None, last_known_good=folder)
+print("ready", flush=True)
+input()
+flags.kill(flag, reason="smoke", by=flag, timeout=1)
+print(flags.is_enabled(flag, "u"), len(flags.status().pending), flush=True)
+input()
+"""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_processes_with_sources_of_their_own_share_the_folder(kind, tmp_path):
+    """Each kills its flag while the store is away, both are killed (-9), both start again: each kill is carried, and once."""
+    names = ("one", "two")
+    with place(kind, tmp_path) as address:
+        down, up, behind, close = way(kind, address)
+        try:
+            program = [sys.executable, "-c", SHARING, behind, str(tmp_path / "kept")]
+            children = [subprocess.Popen([*program, name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for name in names]
+            for child in children:
+                assert child.stdout.readline() == "ready\n"
+            down()
+            for child in children:
+                child.stdin.write("\n")
+                child.stdin.flush()
+            assert [child.stdout.readline() for child in children] == ["False 1\n"] * 2
+            for child in children:
+                child.kill()
+                child.communicate(timeout=30)
+            assert len(list((tmp_path / "kept").glob("switch-*"))) == 2
+            up()
+            for name in names:
+                with pf.connect({"flags": {name: {"percent": 100}}}, store=behind, poll=None, last_known_good=tmp_path / "kept") as flags:
+                    assert not flags.is_enabled(name, "u")
+                    flags.refresh()
+            with pf.connect({"flags": {name: {"percent": 100} for name in names}}, store=behind, poll=None) as flags:
+                assert [[change.actor for change in flags.changes(name) if change.kind == "kill"] for name in names] == [["one"], ["two"]]
+                assert not any(flags.is_enabled(name, "u") for name in names)
+            assert list((tmp_path / "kept").glob("switch-*")) == []
+        finally:
+            close()
+
+
+def test_a_later_word_of_another_process_is_neither_overwritten_nor_removed(tmp_path):
+    """Its kill is in the file when ours is stored at last, or when we get to write ours: it waits there for its next process."""
+    ours, theirs = (Intent(0, why, who, on=on, at=at) for why, who, on, at in (("a", "ann", False, 1.0), ("b", "bob", True, 2.0)))
+    one, two = (Kept(tmp_path, "sqlite:///s.db", "switch") for _ in range(2))
+    one.keep({"x": ours})
+    two.keep({"x": theirs})
+
+    one.keep({"x": ours, "y": ours})
+    one.keep({})
+    assert Kept(tmp_path, "sqlite:///s.db", "switch").read() == {"x": theirs}
+
+    late = Kept(tmp_path, "sqlite:///s.db", "switch")
+    late.keep({"x": ours})
+    assert Kept(tmp_path, "sqlite:///s.db", "switch").read() == {"x": theirs}
+    two.keep({})
+    assert Kept(tmp_path, "sqlite:///s.db", "switch").read() == {}

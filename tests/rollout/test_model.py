@@ -103,8 +103,8 @@ class Life(RuleBasedStateMachine):
     def crash_and_restart(self, who):
         """What it had only in memory is gone; a rollback that it could not store is on disk."""
         self.failing = []
-        wanted = self.houses[who].rollouts._brake.intent(FLAG)
-        kept = wanted is not None and wanted in self.houses[who].rollouts._kept._there.values()
+        wanted = self.houses[who].rollouts._parts.brake.intent(FLAG)
+        kept = wanted is not None and wanted in self.houses[who].rollouts._parts.kept._there.values()
         self.houses[who] = self.house()
         document = self.store.read(f"rollout/{FLAG}")[1].get(f"rollout/{FLAG}")  # none: it was asked before any start
         if kept and (document is None or document.body["run"] == wanted.run):
@@ -124,7 +124,7 @@ class Life(RuleBasedStateMachine):
             return
         for house in self.houses:
             house.refresh()
-            pinned = house.rollouts._brake.intent(FLAG) is not None
+            pinned = house.rollouts._parts.brake.intent(FLAG) is not None
             if house.client.live(FLAG).share in (None, 0) or pinned:
                 assert house.exposed(people=30) == 0
 

@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from progflags.rollout import Webhook
-from progflags.rollout._outbox import PATIENCE, Hook, Outbox, signature
+from progflags.rollout.run._outbox import PATIENCE, Hook, Outbox, signature
 
 from .conftest import FLAG
 

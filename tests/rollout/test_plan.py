@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from progflags._json import canonical, loads
 from progflags.rollout import PROFILES, Plan, PlanError
-from progflags.rollout._profiles import choose
+from progflags.rollout.plan._profiles import choose
 
 
 def plan(**table):
@@ -23,7 +23,7 @@ def test_a_profile_is_a_whole_plan():
 
     assert [(stage.percent, stage.bake) for stage in standard.stages] == [(1, 900), (10, 3600), (50, 14_400)]
     assert standard.watch == 86_400
-    assert standard.profile == "standard@1"
+    assert standard.profile == "standard@2"
 
 
 @pytest.mark.parametrize("name", list(PROFILES))
@@ -180,14 +180,14 @@ RULES = {"payments/*": "high", "*.experiment": "low", "billing.toml": "high@1", 
 @pytest.mark.parametrize(
     ("key", "file", "chosen"),
     [
-        ("payments/refund", "flags.toml", "high@1"),
-        ("refund", "flags/payments.toml", "standard@1"),
-        ("colour.experiment", "flags/billing.toml", "low@1"),  # the first that matches
+        ("payments/refund", "flags.toml", "high@2"),
+        ("refund", "flags/payments.toml", "standard@2"),
+        ("colour.experiment", "flags/billing.toml", "low@2"),  # the first that matches
         ("colour", "flags/billing.toml", "high@1"),
-        ("colour", "/srv/app/team-b/flags.toml", "emergency@1"),
+        ("colour", "/srv/app/team-b/flags.toml", "emergency@2"),
         ("colour", "billing.toml", "high@1"),
-        ("low/colour", "flags.toml", "low@1"),  # no rule: the key's own beginning
-        ("colour", "not-billing.toml", "standard@1"),
+        ("low/colour", "flags.toml", "low@2"),  # no rule: the key's own beginning
+        ("colour", "not-billing.toml", "standard@2"),
     ],
 )
 def test_a_path_rule_of_the_file_chooses_the_profile(key, file, chosen):
@@ -195,8 +195,8 @@ def test_a_path_rule_of_the_file_chooses_the_profile(key, file, chosen):
 
 
 def test_what_a_flag_says_itself_wins_over_a_path_rule():
-    assert Plan.of({"profile": "low"}, key="payments/x", rules=RULES).profile == "low@1"
-    assert Plan.of({}, tags=["risk:emergency"], key="payments/x", rules=RULES).profile == "emergency@1"
+    assert Plan.of({"profile": "low"}, key="payments/x", rules=RULES).profile == "low@2"
+    assert Plan.of({}, tags=["risk:emergency"], key="payments/x", rules=RULES).profile == "emergency@2"
 
 
 def test_a_rule_that_names_no_profile_is_refused_with_those_there_are():
@@ -211,10 +211,10 @@ def test_rules_are_read_from_files_and_folders(tmp_path):
     (tmp_path / "a.toml").write_text('[profiles]\n"b.toml" = "low"\n"pay*" = "high"\n[flags.one.rollout]\n[flags.pay.rollout]\n')
     (tmp_path / "b.toml").write_text("[flags.two.rollout]\n")
     with pf.connect(tmp_path, poll=None) as flags:
-        assert [flags.rollouts.status(flag).profile for flag in ("one", "two", "pay")] == ["standard@1", "low@1", "high@1"]
+        assert [flags.rollouts.status(flag).profile for flag in ("one", "two", "pay")] == ["standard@2", "low@2", "high@2"]
         (tmp_path / "a.toml").write_text('[profiles]\n"pay*" = "emergency"\n[flags.one.rollout]\n[flags.pay.rollout]\n# longer\n')
         flags.refresh()
-        assert [flags.rollouts.status(flag).profile for flag in ("one", "two", "pay")] == ["standard@1", "standard@1", "emergency@1"]
+        assert [flags.rollouts.status(flag).profile for flag in ("one", "two", "pay")] == ["standard@2", "standard@2", "emergency@2"]
 
 
 def test_a_rule_that_is_no_name_is_a_problem_of_the_file():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from progflags.rollout import State
-from progflags.rollout._plan import Plan, PlanError
+from progflags.rollout.plan._plan import Plan, PlanError
 
 from .conftest import FLAG, House, rollout_table
 
@@ -53,7 +53,7 @@ def test_an_absolute_bound_does_not_wait_for_the_warm_up():
 
 
 def test_a_planned_look_finds_at_the_end_of_the_bake_what_watching_alone_does_not():
-    """A third fewer sign-ups: only the exact look at the end has enough of alpha for it."""
+    """A third fewer sign-ups: only the looks that were planned have enough of alpha for it, by the end of the bake."""
 
     def after(look):
         house = climbing(look=look)
@@ -63,7 +63,7 @@ def test_a_planned_look_finds_at_the_end_of_the_bake_what_watching_alone_does_no
         visits(house, 6, 4)
         return before, house.status().state
 
-    assert after(look=True) == (State.BAKING, State.ROLLED_BACK)
+    assert after(look=True)[1] is State.ROLLED_BACK
     assert after(look=False)[1] is not State.ROLLED_BACK
 
 

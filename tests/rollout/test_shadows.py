@@ -68,6 +68,34 @@ def test_one_process_whose_shadow_differs_holds_all_of_them(fleet, outcome):
     assert "UNSAFE" in fleet[0].status().waiting
 
 
+@pytest.mark.parametrize(("score", "waits"), [(0.95, ""), (0.5, "UNSAFE")])
+def test_scores_of_every_process_are_judged_together(houses, score, waits):
+    """Answers that differ are none against a scored candidate; the mean is judged, over all processes."""
+    found = houses(3, tables=TABLES)
+    for house in found:
+        house.rollouts.shadow(FLAG, of=SHADOW, max_mismatch=0.05, min_score=0.9, margin=0.05)
+    found[0].rollouts.start(FLAG)
+    for house in found:
+        house.refresh()
+        house.rollouts.publish()
+    for round_ in range(2):
+        found[0].clock.advance(5)
+        for house in found[1:]:
+            for _ in range(30):
+                house.bus.tell(Compared(SHADOW, "mismatch", score=score))
+            house.rollouts.publish()
+        steps = found[0].rollouts.tick()
+        if not round_:
+            assert steps == ()
+    assert [step.percent for step in steps] == ([] if waits else [10])
+    assert waits in (found[0].status().waiting or "")
+
+
+def test_a_row_of_an_earlier_version_has_no_scores_and_counts(fleet):
+    fleet[0].store.board.publish(f"shadow:{FLAG}@1", "older", 1, b'{"v": 1, "bad": 0, "n": 3000}')
+    assert [step.percent for step in fleet[0].rollouts.tick()] == [10]
+
+
 def test_what_could_not_be_compared_counts_for_nothing(fleet):
     for outcome in ("off", "not_sampled", "shed", "compare_error", "incomplete"):
         compare(fleet[1], outcome, n=2000)
@@ -121,6 +149,10 @@ def test_it_is_one_or_the_other(house):
         house.rollouts.shadow(FLAG)
     with pytest.raises(ValueError, match="say one of them"):
         house.rollouts.shadow(FLAG, bool, of=SHADOW)
+    with pytest.raises(ValueError, match="goes with of="):
+        house.rollouts.shadow(FLAG, bool, min_score=0.9)
+    with pytest.raises(ValueError, match="margin"):
+        house.rollouts.shadow(FLAG, of=SHADOW, min_score=0.9, margin=-1)
     with pytest.raises(ValueError, match="between 0 and 1"):
         house.rollouts.shadow(FLAG, of=SHADOW, max_mismatch=1.5)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from progflags.rollout import TRANSITIONS, Act, State, diagram, legal
-from progflags.rollout._state import ACTIVE, SERVING, VERBS
+from progflags.rollout.state._state import ACTIVE, SERVING, VERBS
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "rollout-states.md"
 
@@ -48,7 +48,7 @@ def test_the_legal_verbs_are_those_of_the_table():
 
 
 def test_the_documented_diagram_is_the_table():
-    """The page in the reference is printed from TRANSITIONS: after a change, run `python -m progflags.rollout._state` into it."""
+    """The page in the reference is printed from TRANSITIONS: after a change, run `python -m progflags.rollout.state._state` into it."""
     found = re.search(r"```mermaid\n(.*?)```", PAGE.read_text(), re.DOTALL)
 
     assert found is not None

@@ -47,6 +47,26 @@ def test_a_retry_waits_for_the_cool_down(house):
     assert house.rollouts.retry(FLAG).state is State.RAMPING
 
 
+@pytest.mark.parametrize("jump", [86_400, -86_400])
+def test_a_wall_clock_that_jumps_does_not_shorten_a_cool_down_or_prolong_it(house, jump):
+    """It is counted from where this process met it, on the clock that never jumps."""
+    house.rollouts.start(FLAG)
+    house.rollouts.rollback(FLAG)
+    house.clock.advance("20m")
+    house.rollouts.tick()
+    house.clock.step_wall(jump)
+
+    assert house.status().cool_down == 2400
+    with pytest.raises(TransitionRefused, match="cools down for another 2400 s"):
+        house.rollouts.retry(FLAG)
+    assert house.rollouts.retry(FLAG, wait=True).state is State.COOLING_DOWN
+    house.clock.advance("39m")
+    assert house.rollouts.tick() == ()
+    house.clock.advance("1m")
+    house.rollouts.tick()
+    assert house.status().state is State.RAMPING
+
+
 def test_force_retries_during_the_cool_down(house):
     house.rollouts.start(FLAG)
     house.rollouts.rollback(FLAG)

@@ -254,7 +254,7 @@ def test_where_no_thread_can_be_started_the_requests_look(file, monkeypatch):
     app = FlagsMiddleware(lambda environ, start: [b""], flags=flags)
 
     def request_sees_the_change():
-        app({}, lambda *_: None).close()
+        getattr(app({}, lambda *_: None), "close", bool)()  # a list is handed on as it is, and has none
         return flags.get("banner", "-", "u") == "a"
 
     try:

@@ -258,7 +258,18 @@ def test_without_the_extra_the_message_is_what_to_install(url, module, extra, mo
     """When the store is opened."""
     import sys
 
-    monkeypatch.setitem(sys.modules, f"{module}.client" if module == "redis" else module, None)
+    for name in [name for name in sys.modules if name == module or name.startswith(f"{module}.")]:
+        monkeypatch.delitem(sys.modules, name)
+
+    class Absent:
+        """As where it is not installed."""
+
+        @staticmethod
+        def find_spec(name, path=None, target=None):
+            if name == module:
+                raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+    monkeypatch.setattr(sys, "meta_path", [Absent, *sys.meta_path])
     for name in ("redis", "postgres"):
         monkeypatch.delitem(sys.modules, f"progflags.contrib.{name}", raising=False)
     with pytest.raises(MissingExtraError, match=rf"progflags\[{extra}\]"):

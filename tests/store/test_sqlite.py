@@ -356,6 +356,35 @@ def test_a_rows_age_does_not_follow_the_wall_clock(path):
     store.close()
 
 
+@pytest.mark.parametrize("jump", [3600, -3600])
+def test_its_time_does_not_follow_the_wall_clock_of_its_host(path, jump):
+    """Nor does it to a process that opens the file after the clock was set; it moves no revision."""
+    clock = ManualClock(100.0, wall=1.8e9)
+    store = SQLiteStore(path, clock=clock)
+    assert store.now() == 1.8e9
+    clock.step_wall(jump)
+    clock.advance(2)
+    later = SQLiteStore(path, clock=clock)
+
+    assert (store.now(), later.now(), later.revision()) == (1.8e9 + 2, 1.8e9 + 2, 0)
+    later.close()
+    store.close()
+
+
+@pytest.mark.parametrize("boot", ["another", "unknown"])
+def test_its_time_begins_anew_with_the_machine(path, boot, monkeypatch):
+    """Across a boot there is nothing but the wall clock; where boots have no names one is known by a clock that began again."""
+    monkeypatch.setattr("progflags.store._sqlite_board._boot", lambda: "" if boot == "unknown" else "first")
+    store = SQLiteStore(path, clock=ManualClock(5000.0, wall=1.8e9))
+    assert store.now() == 1.8e9
+    monkeypatch.setattr("progflags.store._sqlite_board._boot", lambda: "" if boot == "unknown" else "second")
+    again = SQLiteStore(path, clock=ManualClock(10.0, wall=1.9e9))
+
+    assert (again.now(), again.now()) == (1.9e9, 1.9e9)
+    again.close()
+    store.close()
+
+
 # Forks.
 
 BUSY_FORKS = """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+import time
 
 __all__ = ["Proxy"]
 
@@ -13,13 +14,15 @@ class Proxy:
     """
     Listens on `port` and forwards to `target`.
 
-    `mode`: "pass"; "lose" (forward requests, then hang up instead of passing a reply on); "silent" (forward nothing);
-    "refuse" (hang up at once).
+    `mode`: "pass"; "lose" (forward requests, then hang up instead of passing a reply on); "hold" (forward requests, and keep the
+    replies back, as for a client that is frozen); "drip" (replies come a byte at a time, ten a second); "silent" (forward
+    nothing); "refuse" (hang up at once). `dialled`: how many connections came in.
     """
 
     def __init__(self, host: str, port: int) -> None:
         self.mode = "pass"
         self.lost = 0
+        self.dialled = 0
         self._target = (host, port)
         self._server = socket.create_server(("127.0.0.1", 0))
         self.port = self._server.getsockname()[1]
@@ -32,6 +35,7 @@ class Proxy:
                 client, _ = self._server.accept()
             except OSError:
                 return
+            self.dialled += 1
             if self.mode == "refuse":
                 client.close()
                 continue
@@ -46,7 +50,11 @@ class Proxy:
                 if self.mode == "lose" and replies:
                     self.lost += 1
                     break
-                if self.mode != "silent":
+                if replies and self.mode == "drip":
+                    for byte in data:
+                        sink.sendall(bytes([byte]))
+                        time.sleep(0.1)
+                elif self.mode != "silent" and not (replies and self.mode == "hold"):
                     sink.sendall(data)
         except OSError:
             pass

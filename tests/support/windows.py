@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import random
 
-from progflags.canary._sketch import Sample
-from progflags.canary._totals import Moments, Totals, exact
-from progflags.canary._window import Window
+from progflags.canary.counting._groups import GROUPS
+from progflags.canary.counting._sketch import Sample
+from progflags.canary.counting._totals import Moments, Totals, exact
+from progflags.canary.counting._window import Window
 
 
 def arm(
@@ -19,12 +20,32 @@ def arm(
     units: int = 0,
     events: dict[str, int] | None = None,
     shards: tuple[tuple[int, int], ...] = (),
+    users: int = 0,
 ) -> Totals:
-    """One arm: n requests with known success, errors among them; each event counts units that had it, worth 1."""
+    """
+    One arm: n requests with known success, errors among them; each event counts units that had it, worth 1.
+
+    All of it is spread evenly over so many groups of `users`; 0: nobody knows whose it was, as with older workers, and the batch is
+    one slice of time.
+    """
     one = exact(1.0)
     moments = {name: Moments(k, k * one, k * one * one) for name, k in (events or {}).items()}
     samples = {} if latencies is None else {"latency": Sample.of(latencies, thresholds)}
-    return Totals(n, n, errors, units, 0, moments, samples, shards)
+    cells = {} if not users else evenly(n, errors, units, events or {}, users)
+    return Totals(n, n, errors, units, 0, moments, samples, shards, cells=cells)
+
+
+def evenly(n: int, errors: int, units: int, events: dict[str, int], users: int) -> dict[str, tuple[int, ...]]:
+    """Columns in which every group of users has its part."""
+    one = int(exact(1.0))
+    counts = {"n": n, "x": errors, "units": units, **{f"event:{name}": k for name, k in events.items()}}
+    cells = {name: spread(count, users) for name, count in counts.items() if count}
+    return cells | {f"event~{name}": tuple(one * k for k in spread(count, users)) for name, count in events.items() if count}
+
+
+def spread(count: int, users: int) -> tuple[int, ...]:
+    """A count over so many groups, as evenly as it goes."""
+    return tuple(count * (g + 1) // users - count * g // users if g < users else 0 for g in range(GROUPS))
 
 
 def window(control: Totals | None = None, candidate: Totals | None = None, *, revision: int = 1, workers: tuple[str, ...] = ()) -> Window:

@@ -1,8 +1,8 @@
 """Clients with a rollout under way, and the SDK's own in-memory exporters."""
 
 import pytest
-from opentelemetry.sdk._logs import LoggerProvider
-from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
+from opentelemetry.sdk._logs import LoggerProvider, export
+from opentelemetry.sdk._logs.export import SimpleLogRecordProcessor
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
@@ -29,6 +29,9 @@ DOCUMENT = {
         },
     }
 }
+
+# Its name since 1.39; the oldest SDK we declare has the other.
+InMemoryLogRecordExporter = getattr(export, "InMemoryLogRecordExporter", None) or export.InMemoryLogExporter
 
 
 class Telling:

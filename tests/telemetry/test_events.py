@@ -7,14 +7,18 @@ import threading
 import time
 
 import pytest
-from opentelemetry.sdk._logs import LoggerProvider
-from opentelemetry.sdk._logs.export import LogRecordExporter, SimpleLogRecordProcessor
+from opentelemetry.sdk._logs import LoggerProvider, export
+from opentelemetry.sdk._logs.export import BatchLogRecordProcessor, SimpleLogRecordProcessor
 
 from progflags._trouble import counts
 from progflags.events import Compared
 from progflags.telemetry import _names as names
 from progflags.telemetry import instrument
 from support.web import wait_for
+
+# Their names since 1.39; the oldest SDK we declare has the others.
+LogRecordExporter = getattr(export, "LogRecordExporter", None) or export.LogExporter
+InMemoryLogRecordExporter = getattr(export, "InMemoryLogRecordExporter", None) or export.InMemoryLogExporter
 
 EVALUATED = "feature_flag.evaluation"
 
@@ -158,8 +162,6 @@ def providing(exporter):
 
 def test_the_providers_own_flush_includes_what_is_on_its_way(flags):
     """`force_flush` of the application's provider, simple or batching, leaves no event behind; so does the handle's `flush`."""
-    from opentelemetry.sdk._logs.export import BatchLogRecordProcessor, InMemoryLogRecordExporter
-
     for kind in (SimpleLogRecordProcessor, BatchLogRecordProcessor):
         exporter = InMemoryLogRecordExporter()
         provider = LoggerProvider(shutdown_on_exit=False)
@@ -247,11 +249,12 @@ def test_a_hung_exporter_does_not_hold_the_interpreter(tmp_path):
         """
         import time
         from opentelemetry.sdk._logs import LoggerProvider
-        from opentelemetry.sdk._logs.export import LogRecordExporter, SimpleLogRecordProcessor
+        from opentelemetry.sdk._logs import export
+        from opentelemetry.sdk._logs.export import SimpleLogRecordProcessor
         import progflags as pf
         from progflags.telemetry import instrument
 
-        class Hanging(LogRecordExporter):
+        class Hanging(getattr(export, "LogRecordExporter", None) or export.LogExporter):  # the name before 1.39
             def export(self, batch):
                 time.sleep(60)
             def shutdown(self):

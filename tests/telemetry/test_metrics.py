@@ -1,6 +1,7 @@
 """What flags and rollouts do, as metrics, through the real SDK."""
 
 import threading
+from functools import partial
 
 import pytest
 
@@ -62,7 +63,7 @@ def test_exposures_count_units_not_evaluations(rolling, told):
 
 
 def test_a_rollouts_state_and_share_are_there_to_be_drawn(rolling, told):
-    """One series per state, one of them 1; the share is a fraction, and 0 once the flag is killed."""
+    """One series per state, one of them 1; the share is a fraction, and 0 while the flag, or every flag, is killed."""
     states = told.points("progflags.rollout.status")
     assert {dict(attributes)[names.STATE] for attributes, value in states.items() if value} == {
         str(rolling.rollouts.status("new-checkout").state)
@@ -70,9 +71,13 @@ def test_a_rollouts_state_and_share_are_there_to_be_drawn(rolling, told):
     assert len(states) > 10
     assert told.points("progflags.rollout.exposure") == {with_(ROLLOUT="new-checkout"): 0.5}
 
-    rolling.kill("new-checkout", reason="smoke")
-
-    assert told.points("progflags.rollout.exposure") == {with_(ROLLOUT="new-checkout"): 0.0}
+    switches = [(rolling.panic, rolling.unpanic)]
+    switches += [(partial(rolling.kill, "new-checkout"), partial(rolling.unkill, "new-checkout"))]
+    for stop, go_on in switches:
+        stop(reason="smoke")
+        assert told.points("progflags.rollout.exposure") == {with_(ROLLOUT="new-checkout"): 0.0}
+        go_on()
+        assert told.points("progflags.rollout.exposure") == {with_(ROLLOUT="new-checkout"): 0.5}
 
 
 def test_transitions_name_their_ends_and_no_person(rolling, told):

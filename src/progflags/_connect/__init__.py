@@ -7,7 +7,13 @@ It is the one place that knows all the rooms.
 from __future__ import annotations
 
 from progflags._connect._connect import connect
-from progflags._connect._flags import Flags
+from progflags._connect._flags import Flags, login
 from progflags._connect._status import State, Status
 
-__all__ = ["Flags", "State", "Status", "connect"]
+__all__ = [
+    "Flags",
+    "State",
+    "Status",
+    "connect",
+    "login",
+]

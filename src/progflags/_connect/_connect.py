@@ -8,8 +8,12 @@ from typing import Any
 
 from progflags._clock import SYSTEM, Clock, SystemClock
 from progflags._connect._flags import Flags
+from progflags._connect._reach import Reach
+from progflags._printed import quoted
+from progflags._trouble import swallow
+from progflags.errors import StoreError
 from progflags.sources import Generations, Loader, StoreSource, source_of
-from progflags.store import Store, open_store
+from progflags.store import MemoryStore, Store, address, open_store
 
 __all__ = ["connect"]
 
@@ -18,42 +22,68 @@ def connect(
     source: Any = None,
     *,
     store: Store | str | None = None,
-    poll: float | None = 1.0,
+    poll: float | None = 0.5,
     last_known_good: str | Path | None = None,
     control: bool = True,
     clock: Clock | None = None,
+    require_store: bool = False,
 ) -> Flags:
     """
     A running client of `source`: a path (TOML, JSON, YAML with the extra, or a directory of them), a dict, a Source, a
     list of these, lowest layer first; or None for what was pushed to the store (`progflags push`).
 
     `store` is where live state is kept: None (memory, this client only), `memory://name`, `sqlite:///rel.db`,
-    `sqlite:////abs.db`, or a Store. `poll` is the seconds between looks at the source; the store is looked at ten times a
-    second, or as often as that if it is more. With `poll=None`, and with a ManualClock, nothing runs in the background:
-    only `refresh` and `rollouts.tick` look. `last_known_good` names a folder for persisted generations of the source, and for
-    rollbacks that wait for a store out of reach.
+    `sqlite:////abs.db`, or a Store. `poll` is the seconds between looks at the source, give or take a tenth, so
+    that by default a changed file is in every process within one; the store is looked at ten times a second, or as often as that if it
+    is more. With `poll=None`, and with a ManualClock, nothing runs in the background:
+    only `refresh` and `rollouts.tick` look. `last_known_good` names a folder for persisted generations of the source, for the live
+    state of the last look, and for rollbacks and kills that wait for a store out of reach.
     `control=False`: this process never runs the controller. `clock`: a `progflags.testing.ManualClock` in tests.
+
+    A store that is out of reach keeps nothing from starting: the client is DEGRADED, serves the definitions with the shares and kills
+    that `last_known_good` has of the last look (without it everybody gets the control of a rollout, for nobody can vouch for a
+    share), and goes on by itself as soon as the store is there. `require_store=True` refuses to start instead.
 
     Raises:
         DefinitionError: nothing can be served; its problems name file, line and key.
-        StoreError: the store can't be opened.
+        StoreError: `require_store`, and the store can't be used; or it ought to have the definitions, and nothing else has.
         ValueError: neither source nor store, `poll` is not a positive number, or `store` no store's address.
     """
     if poll is not None and not 0 < poll < math.inf:
-        raise ValueError(f"poll is the number of seconds between two looks, or None for never: not {poll!r}")
+        raise ValueError(f"poll is the number of seconds between two looks, or None for never: not {quoted(poll)}")
     time = clock or SYSTEM
     if source is None and store is None:
         raise ValueError("connect to what? name a flag file, or a store that definitions were pushed to")
-    kept = open_store(store, clock=time)
+    kept = _reached(store, time, required=require_store)
     try:
         keep = None if last_known_good is None else Generations(last_known_good)
         found = StoreSource(kept) if source is None else source_of(source)
         flags = Flags(Loader(found, keep=keep, clock=time), kept, clock=time, control=control)
-        flags._owns_store = kept is not store
+        flags._owns_store = isinstance(store, str | None)
         flags._kept_in = last_known_good
-        flags._begin(poll if isinstance(time, SystemClock) else None)
+        flags._begin(poll if isinstance(time, SystemClock) else None, definitions_in_store=source is None, store_required=require_store)
     except BaseException:
-        if kept is not store:
+        if isinstance(store, str | None):
             kept.close()
         raise
     return flags
+
+
+def _reached(store: Store | str | None, clock: Clock, *, required: bool) -> Store:
+    """The store, or, where it can't be opened just now and need not be, what opens it as soon as it can."""
+
+    def opening() -> Store:
+        return open_store(store, clock=clock)
+
+    if not isinstance(store, str):
+        return opening() if store is None or type(store) is MemoryStore else Reach(store.url, opening, store)
+    try:
+        opened: Store | None = opening()
+    except StoreError as error:
+        if required:
+            raise
+        swallow("store", error)
+        opened = None
+    if isinstance(opened, MemoryStore):
+        return opened
+    return Reach(address(store), opening, opened)

@@ -6,7 +6,11 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from progflags._deadline import left, limited
+
 __all__ = ["Turns"]
+
+_LONG = 3600.0
 
 
 class Turns:
@@ -24,9 +28,12 @@ class Turns:
 
     @contextmanager
     def take(self) -> Iterator[bool]:
-        """A block that is a turn. False: it is not, for this thread would have to wait inside another; leave the look to who has it."""
+        """
+        A block that is a turn. False: it is not, for this thread would have to wait inside another, or longer than it has time
+        for; leave the look to who has it.
+        """
         depth = getattr(Turns._here, "depth", 0)
-        if not self._lock.acquire(blocking=depth == 0):
+        if not self._lock.acquire(blocking=depth == 0, timeout=left(_LONG) if depth == 0 and limited() else -1):
             yield False
             return
         Turns._here.depth = depth + 1

@@ -1,4 +1,4 @@
-"""The ASGI door: FlagsMiddleware and DarkLaunchMiddleware. Only the protocol is needed, no framework."""
+"""For ASGI applications: FlagsMiddleware and DarkLaunchMiddleware. Only the protocol is needed, no framework."""
 
 from __future__ import annotations
 

@@ -8,20 +8,20 @@ when the last byte of the control's response has been handed to the server.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from operator import itemgetter
 from time import perf_counter
 from typing import Any, Final, Unpack
 
-from progflags._trouble import say, swallow
+from progflags._route import LABEL
+from progflags._trouble import swallow
 from progflags.asgi._lifespan import Lifespan
 from progflags.asgi._replay import MARK, ASGIApp, Message, Receive, Replay, Request, Scope, Send, marked, to_remote
-from progflags.darklaunch import DoorOptions, Outcome, Shed
-from progflags.darklaunch._call import Call
-from progflags.darklaunch._door import Door
-from progflags.darklaunch._exchange import Answer
-from progflags.darklaunch._lane import Later
-from progflags.darklaunch._tee import Tee
+from progflags.asgi._template import template
+from progflags.darklaunch import Call, DoorOptions, Outcome, Shed
+from progflags.darklaunch.compare import Answer
+from progflags.darklaunch.http import Door, Tee
+from progflags.darklaunch.lanes import Later
 from progflags.darklaunch.shadow import current
 from progflags.flags import Forced
 
@@ -41,27 +41,33 @@ class DarkLaunchMiddleware(Door[ASGIApp]):
     body by what it is: JSON part by part, text, or a digest. The options are DoorOptions and Options; `key` and `run_if` get
     the scope.
 
-    Its experiment is the attribute `dark_launch`. Websockets pass; a lifespan passes, ends with a drain of two seconds at
-    most, and is also run for the candidate application, whose failure to start switches only the shadow off.
+    Its experiment is the attribute `dark_launch`. Websockets pass; a lifespan passes, and its shutdown begins with a drain of
+    two seconds at most. A candidate application's own lifespan begins after the application has started and holds nothing
+    up: until it has started there are no shadows, and where it fails there are none.
     """
 
     def __init__(self, app: ASGIApp, *, flag: str, candidate: ASGIApp | Forced | str, **options: Unpack[DoorOptions]) -> None:
         super().__init__(app, flag, candidate, **options)
-        self._state: dict[str, Any] | None = None  # what the candidate's lifespan left for its requests
-        self._broken = False
+        self._life: Lifespan | None = None  # of a candidate application, where the server runs lifespans
         experiment = self.dark_launch
         if experiment.inline:
             experiment.lane = Later()
         else:
-            experiment.lane = experiment.engine.background if experiment.executor == "thread" else experiment.engine.tasks
+            # Connections, TLS and parsing are work of ours: none of it in the application's loop.
+            aside = experiment.executor == "thread" or self._remote is not None
+            experiment.lane = experiment.engine.background if aside else experiment.engine.tasks
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             if scope["type"] == "lifespan":
-                receive = self._lifespan(scope, receive)
-            await self.app(scope, receive, send)
+                await self._lifespan(scope, receive, send)
+            else:
+                await self.app(scope, receive, send)
             return
-        is_shadow = MARK in map(_name, scope["headers"])
+        headers = scope["headers"]
+        if type(headers) is not list and type(headers) is not tuple:  # any iterable may be given, and looking would use it up
+            scope["headers"] = headers = list(headers)
+        is_shadow = MARK in map(_name, headers)
         if is_shadow and not self._trusts and current() is None:
             scope["headers"] = [pair for pair in scope["headers"] if pair[0] != MARK]
         # A candidate elsewhere may have this very middleware in front of it: its shadows of our shadows would never end.
@@ -78,6 +84,10 @@ class DarkLaunchMiddleware(Door[ASGIApp]):
         headers = dict(scope["headers"])
         if b"range" in headers or b"upgrade" in headers or b"text/event-stream" in headers.get(b"accept", b""):
             experiment.gate.not_sampled()
+            await self.app(scope, receive, send)
+            return
+        if self._life is not None and not self._life.ready:
+            experiment.turn_away(Shed.NOT_STARTED)
             await self.app(scope, receive, send)
             return
         request = Request(scope, headers, self._max_body)
@@ -103,8 +113,6 @@ class DarkLaunchMiddleware(Door[ASGIApp]):
 
     def _runner(self, request: Request) -> Callable[[], Awaitable[Answer]]:
         """The candidate's answer to this request, as a coroutine function."""
-        if self._broken:
-            raise RuntimeError("the candidate's lifespan failed")
         if self._remote is not None:
             return to_remote(self._remote, request)
         return lambda: self._run(request)
@@ -118,32 +126,45 @@ class DarkLaunchMiddleware(Door[ASGIApp]):
         if self._forced is not None:
             with self._forcing(self._forced):
                 return await replay.run(self.app, scope)
-        if self._state is not None:
-            scope["state"] = dict(self._state)
+        if self._life is not None:
+            scope["state"] = dict(self._life.state)
         assert self._other is not None
         return await replay.run(self._other, scope)
 
-    def _lifespan(self, scope: Scope, receive: Receive) -> Receive:
-        """`receive` for the application's lifespan, beside which the candidate's runs."""
-        life = Lifespan(self._other, scope)
-        experiment = self.dark_launch
+    async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The application's lifespan, and after each half of it the candidate's: neither start nor end of the one waits for the other."""
+        life = self._life = None if self._other is None else Lifespan(self._other, scope, self.dark_launch.flag)
 
         async def receiving() -> Message:
             message = await receive()
-            if message["type"] == "lifespan.startup":
-                self._broken = not await life.start()
-                self._state = life.state
-                if self._broken:
-                    say(f"dark launch {experiment.flag}", "the candidate did not start: its shadow is off")
-            elif message["type"] == "lifespan.shutdown":
-                await experiment.adrain(2.0)
-                experiment.close(0.0)
-                await life.stop()
-                if self._remote is not None:
-                    await self._remote.aclose()
+            if message["type"] == "lifespan.shutdown":
+                await self._end_shadows()
             return message
 
-        return receiving
+        async def sending(message: Message) -> None:
+            kind = message["type"]
+            if life is not None and kind.startswith("lifespan.shutdown."):
+                await life.stop()
+            await send(message)
+            if life is not None and kind == "lifespan.startup.complete":
+                life.begin()
+
+        try:
+            await self.app(scope, receiving, sending)
+        except Exception:  # an application without one says so like this
+            if life is not None:
+                life.begin()
+            raise
+
+    async def _end_shadows(self) -> None:
+        experiment = self.dark_launch
+        try:
+            await experiment.adrain(2.0)
+            experiment.close(0.0)
+            if self._remote is not None:
+                await self._remote.aclose()
+        except Exception as error:
+            swallow(f"dark launch {experiment.flag}", error)
 
 
 _NONE: Final[dict[str, Any]] = {}
@@ -174,6 +195,10 @@ class _Tee(Tee):
         return message
 
     def send(self, message: Message) -> Awaitable[None]:
+        headers = message.get("headers") if type(message) is dict else None
+        if headers is not None and type(headers) is not list and isinstance(headers, Iterator):
+            # Any iterable may be given, and looking would use this one up. Should it fail, it fails as it would in the server.
+            message = {**message, "headers": list(headers)}
         try:
             kind = message.get("type")
             if kind == "http.response.body":
@@ -211,7 +236,8 @@ class _Tee(Tee):
             start = self.start
             if start is not None:
                 heard = start["status"], tuple(start.get("headers", ())), self.chunks
-                route = getattr(self._scope.get("route"), "path", None)
+                scope = self._scope
+                route = template(scope) if "route" in scope or LABEL in scope else None
         except Exception as error:
             self._lost(error)
         self.ended(heard, route)

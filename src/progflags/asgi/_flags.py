@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
-from inspect import isawaitable
+from asyncio import _get_running_loop
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from time import perf_counter
 from typing import Any, Final
 
 from progflags._anonymous import AnonymousId
 from progflags._connect import Flags
+from progflags._identity import Asking, Identity, head, is_async
 from progflags._trouble import swallow
 from progflags.asgi._lag import LoopLag
 from progflags.context import Scope, as_context, begin
@@ -30,8 +31,9 @@ class FlagsMiddleware:
     """
     Bind each request's context, and count the whole request for every flag evaluated during it.
 
-    `context` is called with the ASGI scope and may be async; it returns what every evaluation takes (a Context, a
-    targeting key, a mapping, None). What it raises is counted and logged once, and the request goes on as nobody.
+    `context` is called with the ASGI scope and returns what every evaluation takes (a Context, a targeting key, a mapping,
+    None); it is called when a flag is first asked for, or not at all. Declared `async def` it is awaited before each request,
+    because an evaluation cannot wait. What it raises is counted and logged once, and the request goes on as nobody.
 
     A request counts once its response is complete: `failed` is a status of 500 or more, or an exception before that;
     seconds run from the request's arrival here to the last byte handed to the server, so background tasks that run
@@ -39,7 +41,8 @@ class FlagsMiddleware:
     get a context but are not counted; lifespan passes untouched. Nothing is buffered. How late the event loop is becomes the
     gauge `event_loop_lag` (seconds, the worst since the last look), for gates such as `max = 0.1`.
 
-    `anonymous` (a secret, or an AnonymousId) gives visitors without a targeting key a sticky one, in a signed cookie.
+    `anonymous` (a secret, or an AnonymousId) gives visitors without a targeting key a sticky one, in a signed cookie: in the
+    answers to requests that needed it, which also say `Vary: Cookie`. With it the head of a response waits for its first piece.
     """
 
     def __init__(
@@ -52,71 +55,135 @@ class FlagsMiddleware:
     ) -> None:
         self.app = app
         self._flags = flags
-        self._context = context
-        self._anonymous = AnonymousId.of(anonymous)
-        self._lag: LoopLag | None = None
+        self._asking = Asking("FlagsMiddleware context", context, AnonymousId.of(anonymous), _cookies)
+        self._awaited = context if context is not None and is_async(context) else None
+        self._watch = _Watch()
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         kind = scope["type"]
         if kind not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
-        who = await self._who(scope)
-        if self._anonymous is not None:
-            https = scope.get("scheme") in ("https", "wss")
-            who, cookie = self._anonymous.identify(who, _cookies(scope), https=https)
-            send = send if cookie is None else _with_cookie(send, cookie)
-        here = begin(who)
-        client = here.extras["client"] = given(self._flags)  # whom a framework's dependency asks
-        self._watch_loop(client)
+        asking = self._asking
+        identity = Identity(asking, scope) if asking.known else None
+        if self._awaited is not None and identity is not None:
+            who = await self._who(scope)
+            identity.ask_with(lambda _: who, asking.where)
+        here = begin(None, take=identity)
+        client = here.client = self._flags if self._flags is not None else given(None)  # whom a framework's dependency asks
+        if client is not None and (client.serving is not self._watch.serving or _get_running_loop() is not self._watch.loop):
+            self._watch.look(client)
         try:
-            if kind == "http":
-                request = _Request(here, client, receive, send)
-                await request.run(self.app, scope)
-            else:
-                await self.app(scope, receive, send)
+            if kind == "websocket":
+                await self.app(scope, receive, send if identity is None else _shaking_hands(here, identity, send))
+                return
+            waiting = None if asking.anonymous is None or identity is None else _Head(identity, send)
+            request = _Request(here, client, receive, send if waiting is None else waiting.send)
+            try:
+                await self.app(scope, request.receive, request.send)
+            except Exception:
+                request.tell(failed=True)
+                raise
+            if not request.told:  # an application that returns without answering made the server answer 500; a cancelled one is not judged
+                request.tell(failed=True)
+            if waiting is not None:
+                await waiting.let_go()
         finally:
             here.end()
 
-    def _watch_loop(self, client: Client | None) -> None:
-        """Where somebody counts at all, the loop's lateness is a metric, too."""
+    async def _who(self, scope: MutableMapping[str, Any]) -> Any:
+        try:
+            return as_context(await self._awaited(scope))  # type: ignore[misc] # asked only where there is one
+        except Exception as error:
+            swallow(self._asking.where, error)
+            return None
+
+
+class _Watch:
+    """
+    Where somebody counts at all, the loop's lateness is a metric, too.
+
+    Looked at where a loop is new or another ruleset serves (a rollout that begins makes it another one), not at every request.
+    """
+
+    __slots__ = ("_lag", "loop", "serving")
+
+    def __init__(self) -> None:
+        self._lag: LoopLag | None = None
+        self.loop: object = None
+        self.serving: object = None
+
+    def look(self, client: Client) -> None:
+        self.loop, self.serving = _get_running_loop(), client.serving
         if self._lag is None and isinstance(client, Flags) and client.delivers:
             self._lag = LoopLag()
             client.metrics.source("event_loop_lag", self._lag.read)
         if self._lag is not None:
             self._lag.meet()
 
-    async def _who(self, scope: MutableMapping[str, Any]) -> Any:
-        if self._context is None:
-            return None
-        try:
-            answer = self._context(scope)
-            return as_context(await answer if isawaitable(answer) else answer)
-        except Exception as error:
-            swallow("FlagsMiddleware context", error)
-            return None
 
-
-def _cookies(scope: MutableMapping[str, Any]) -> str:
+def _cookies(scope: MutableMapping[str, Any]) -> tuple[str, bool]:
+    if isinstance(scope["headers"], Iterator):  # any iterable may be given, and looking would use this one up
+        scope["headers"] = list(scope["headers"])
     # Over HTTP/2 a browser may send the pairs as several headers.
-    return "; ".join(value.decode("latin-1") for name, value in scope["headers"] if name == b"cookie")
+    cookies = "; ".join(value.decode("latin-1") for name, value in scope["headers"] if name == b"cookie")
+    return cookies, scope.get("scheme") in ("https", "wss")
 
 
-def _with_cookie(send: Send, cookie: str) -> Send:
-    """`send`, which also hands the browser its cookie, whatever other cookies the application sets."""
+class _Head:
+    """Holds a response's head back until its first piece (a server sends it no earlier): until then the id may be needed."""
+
+    __slots__ = ("_held", "_identity", "_send")
+
+    def __init__(self, identity: Identity, send: Send) -> None:
+        self._identity = identity
+        self._send = send
+        self._held: Message | None = None
+
+    async def send(self, message: Message) -> None:
+        await self.let_go()
+        if message["type"] == "http.response.start":
+            self._held = message
+        else:
+            await self._send(message)
+
+    async def let_go(self) -> None:
+        held, self._held = self._held, None
+        if held is not None:
+            await self._send(_with_head(held, self._identity))
+
+
+def _with_head(message: Message, identity: Identity) -> Message:
+    found = identity.sending()
+    if found is None or not found.sticky:
+        return message
+    told = head(((name.decode("latin-1"), value.decode("latin-1")) for name, value in message.get("headers") or ()), found)
+    return {**message, "headers": [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in told]}
+
+
+def _shaking_hands(here: Scope, identity: Identity, send: Send) -> Send:
+    """`send` of a websocket. The handshake is its only head and no cache's matter, so a visitor gets the id with it, needed or not."""
 
     async def sending(message: Message) -> None:
-        if message["type"] in ("http.response.start", "websocket.accept"):
-            message = {**message, "headers": [*(message.get("headers") or ()), (b"set-cookie", cookie.encode("latin-1"))]}
+        if message["type"] == "websocket.accept":
+            _ = here.context
+            found = identity.sending()
+            if found is not None and found.cookie is not None:
+                message = {**message, "headers": [*(message.get("headers") or ()), (b"set-cookie", found.cookie.encode("latin-1"))]}
+        elif message["type"] == "websocket.http.response.start":  # refused, with a page of its own
+            message = _with_head(message, identity)
         await send(message)
 
     return sending
 
 
 class _Request:
-    """One HTTP request on its way through: watches status and end, changes nothing."""
+    """One HTTP request on its way through: watches status and end, changes nothing. (Defaults lie on the class: most keep them.)"""
 
-    __slots__ = ("_client", "_gone", "_here", "_receive", "_send", "_started", "_status", "_told", "_trailers")
+    _status = 0
+    _trailers = False
+    _gone = False
+    told = False
 
     def __init__(self, here: Scope, client: Client | None, receive: Receive, send: Send) -> None:
         self._here = here
@@ -124,19 +191,6 @@ class _Request:
         self._receive = receive
         self._send = send
         self._started = perf_counter()
-        self._status = 0
-        self._trailers = False
-        self._gone = False
-        self._told = False
-
-    async def run(self, app: ASGIApp, scope: MutableMapping[str, Any]) -> None:
-        try:
-            await app(scope, self.receive, self.send)
-        except Exception:
-            self._tell(failed=True)
-            raise
-        # An application that returns without answering made the server answer 500; a cancelled one is not judged.
-        self._tell(failed=True)
 
     async def receive(self) -> Message:
         message = await self._receive()
@@ -146,7 +200,9 @@ class _Request:
 
     async def send(self, message: Message) -> None:
         kind = message["type"]
-        if (kind in _BODY and not message.get("more_body", False)) or kind == "http.response.pathsend":
+        piece = kind in _BODY
+        last = kind == "http.response.pathsend" or (piece and not message.get("more_body", False))
+        if last and "closing" in self._here.extras:
             self._here.closing()
         try:
             await self._send(message)
@@ -156,18 +212,16 @@ class _Request:
         if kind == "http.response.start":
             self._status = message["status"]
             self._trailers = message.get("trailers", False)
-        elif kind in _BODY:
-            if not message.get("more_body", False) and not self._trailers:
-                self._tell(failed=self._status >= 500)
-        elif (kind == "http.response.trailers" and not message.get("more_trailers", False)) or kind == "http.response.pathsend":
-            self._tell(failed=self._status >= 500)
+        elif (last and not (piece and self._trailers)) or (kind == "http.response.trailers" and not message.get("more_trailers", False)):
+            if self._here.exposures:
+                self.tell(failed=self._status >= 500)
+            self.told = True
 
-    def _tell(self, *, failed: bool) -> None:
+    def tell(self, *, failed: bool) -> None:
         """Tell once, and only of requests that met an arm and whose client was still there."""
-        if self._told:
+        if self.told:
             return
-        self._told = True
+        self.told = True
         here = self._here
-        if self._client is None or self._gone or not here.exposures or here.silent:
-            return
-        self._client.bus.tell(Served(tuple(here.exposures.values()), perf_counter() - self._started, failed, here.context._kb))
+        if here.exposures and not (self._client is None or self._gone or here.silent):
+            self._client.bus.tell(Served.of(here, perf_counter() - self._started, failed=failed))

@@ -7,10 +7,10 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, Final
 
 from progflags._trouble import swallow
-from progflags.darklaunch import _tee
-from progflags.darklaunch._exchange import Answer, answer
-from progflags.darklaunch._marker import HEADER, mark
-from progflags.darklaunch._remote import Remote
+from progflags.darklaunch.compare import Answer, answer
+from progflags.darklaunch.guards import HEADER, mark
+from progflags.darklaunch.http import Remote
+from progflags.darklaunch.http import Request as Captured
 from progflags.darklaunch.shadow import current
 
 __all__ = ["MARK", "ASGIApp", "Message", "Receive", "Replay", "Request", "Scope", "Send", "marked", "to_remote"]
@@ -26,7 +26,7 @@ MARK: Final = HEADER.encode()
 _SHADOW_EXTENSIONS: Final = frozenset({"tls"})
 
 
-class Request(_tee.Request):
+class Request(Captured):
     """What of the request the candidate is to get: the scope as it came, and the body as far as the application read it."""
 
     def __init__(self, scope: Scope, headers: Mapping[bytes, bytes], most: int) -> None:

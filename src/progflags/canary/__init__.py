@@ -4,19 +4,27 @@ from __future__ import annotations
 
 from progflags.canary._analyzer import CanaryAnalyzer
 from progflags.canary._config import CanaryConfig
-from progflags.canary._evidence import Evidence
 from progflags.canary._gate import Gate
-from progflags.canary._judge import judge, whole
-from progflags.canary._means import clipped, cuped, slope_of
-from progflags.canary._otel import explicit, exponential
-from progflags.canary._outcome import CanaryReport
-from progflags.canary._planning import Prospect, prospects, requests_to_detect, requests_to_prove, smallest_detectable
-from progflags.canary._pool import Pool
-from progflags.canary._rate import Rate
-from progflags.canary._recorder import Recorder
+from progflags.canary._grammar import parse_gate
 from progflags.canary._verdict import MetricResult, Verdict
-from progflags.canary._window import Window
 from progflags.canary._words import Decision, Kind, Policy, Severity
+from progflags.canary.counting import Pool, Recorder, Sample, Totals, Window, explicit, exponential
+from progflags.canary.judging import (
+    Foreseen,
+    Prospect,
+    asked,
+    foresee,
+    judge,
+    next_asked,
+    prospects,
+    requests_to_detect,
+    requests_to_prove,
+    smallest_detectable,
+    whole,
+)
+from progflags.canary.report import CanaryReport
+from progflags.canary.samples import Rate
+from progflags.canary.sequential import Evidence, clipped, cuped, fresh_levels, level_test, slope_of
 
 #: What an analysis decides: the same three words as a rollout's verdict.
 CanaryDecision = Decision
@@ -28,6 +36,7 @@ __all__ = [
     "CanaryReport",
     "Decision",
     "Evidence",
+    "Foreseen",
     "Gate",
     "Kind",
     "MetricResult",
@@ -36,14 +45,22 @@ __all__ = [
     "Prospect",
     "Rate",
     "Recorder",
+    "Sample",
     "Severity",
+    "Totals",
     "Verdict",
     "Window",
+    "asked",
     "clipped",
     "cuped",
     "explicit",
     "exponential",
+    "foresee",
+    "fresh_levels",
     "judge",
+    "level_test",
+    "next_asked",
+    "parse_gate",
     "prospects",
     "requests_to_detect",
     "requests_to_prove",

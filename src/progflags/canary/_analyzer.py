@@ -9,23 +9,20 @@ from itertools import zip_longest
 from typing import Any, Final
 
 from progflags.canary._config import CanaryConfig
-from progflags.canary._evidence import Evidence
 from progflags.canary._gate import ANY, Gate
-from progflags.canary._judge import judge
-from progflags.canary._outcome import CanaryReport
-from progflags.canary._rate import Rate
-from progflags.canary._series import Series, of_side, outcomes, series_for
-from progflags.canary._sketch import Sample
-from progflags.canary._tallies import thresholds
-from progflags.canary._totals import Moments, Totals, exact
 from progflags.canary._verdict import MetricResult, Verdict
-from progflags.canary._window import CANDIDATE, CONTROL, Window
 from progflags.canary._words import Decision, Kind
+from progflags.canary.counting import CANDIDATE, CONTROL, Moments, Sample, Totals, Window, exact, thresholds
+from progflags.canary.judging import judge
+from progflags.canary.report import CanaryReport
+from progflags.canary.samples import Rate, Series, dealt, dropped_of, of_side, outcomes, series_for
+from progflags.canary.sequential import Evidence, not_zero
 
 __all__ = ["CanaryAnalyzer"]
 
 _PIECES: Final = 8  # batches that one unordered array is dealt into, after the first part of the control has set the thresholds
 _WARM: Final = 200
+_FEWEST: Final = 5  # batches, each of which is a cluster
 
 
 class CanaryAnalyzer:
@@ -54,10 +51,10 @@ class CanaryAnalyzer:
         if self.config.method == "sequential":
             return self._sequential(gates, *sides)
         if self.config.method == "fixed":
-            from progflags.canary._fixed import fixed
+            from progflags.canary.compared import fixed
 
             return fixed(self.config, gates, *sides)
-        from progflags.canary._kayenta import kayenta
+        from progflags.canary.compared import kayenta
 
         return kayenta(gates, *sides)
 
@@ -68,7 +65,7 @@ class CanaryAnalyzer:
         Raises:
             ValueError: one of them can't be read.
         """
-        evidence = Evidence.start(self.config.gates, self.config.alpha, restarts=False, looks=int(self.config.look))
+        evidence = Evidence.start(self.config.gates, self.config.alpha, restarts=False, looks=int(self.config.look), steps=1)
         path = []
         for item in windows:
             evidence = evidence.add(item if isinstance(item, Window) else Window.from_json(item))
@@ -82,9 +79,9 @@ class CanaryAnalyzer:
         pairs: dict[str, tuple[Gate, Series | None, Series | None]] = {}
         for gate in gates:
             pairs.setdefault(_key(gate), (gate, *_matched(*(outcomes(gate, series_for(gate, side)) for side in (baseline, canary)))))
-        modes = {gate.metric: "ratio" if _single(b) and _single(c) else "bet" for gate, b, c in pairs.values() if _rates(b) or _rates(c)}
+        modes = {gate.metric: "ratio" for gate, b, c in pairs.values() if not (_clusters(b) and _clusters(c))}
         warm = min((_warm(b) for _, b, _ in pairs.values() if b is not None and b.values and b.whole), default=_WARM)
-        evidence = Evidence.start(gates, self.config.alpha, modes=modes, restarts=False, warm=warm, looks=int(self.config.look))
+        evidence = Evidence.start(gates, self.config.alpha, modes=modes, restarts=False, warm=warm, looks=int(self.config.look), steps=1)
         path = []
         for gate, b, c in pairs.values():
             for batch in _batches(gate, b, c, thresholds(gates)):
@@ -92,7 +89,8 @@ class CanaryAnalyzer:
                 path.append(evidence)
         verdict = judge(evidence.look(), baked=0.0, bake=0.0, min_samples=0)
         found = tuple(_enough(finding, *_of(finding, gates, pairs), self.config.min_samples) for finding in verdict.findings)
-        return CanaryReport.of(_again(verdict, found), method="sequential", alpha=self.config.alpha, evidence=evidence, path=path)
+        told = replace(_again(verdict, found), notes=(*verdict.notes, *_unnamed(evidence), *dropped_of(pairs.values())))
+        return CanaryReport.of(told, method="sequential", alpha=self.config.alpha, evidence=evidence, path=path)
 
 
 def _spelled_out(gate: Gate, sides: tuple[Mapping[str, Any], Mapping[str, Any]], alternative: str) -> list[Gate]:
@@ -132,12 +130,26 @@ def _matched(b: Series | None, c: Series | None) -> tuple[Series | None, Series 
     return b, c
 
 
+def _unnamed(evidence: Evidence) -> tuple[str, ...]:
+    """What alpha holds for: measurements come without their users."""
+    if not any(claim.relative for claim in evidence.claims):
+        return ()
+    every = all(evidence.independent(claim) for claim in evidence.claims)
+    what = (
+        "each request counts as independent"
+        if every
+        else "a batch is one cluster, and requests of one user in several count as independent"
+    )
+    return (f"alpha {evidence.alpha:g} holds where {what}: nobody said whose they are",)
+
+
 def _rates(series: Series | None) -> bool:
     return series is not None and bool(series.rates)
 
 
-def _single(series: Series | None) -> bool:
-    return series is None or (series.whole and len(series.rates) <= 1)
+def _clusters(series: Series | None) -> bool:
+    """Whether a side came in batches enough to tell how its events cluster; fewer, or one piece, are taken for independent."""
+    return series is not None and not series.whole and max(len(series.rates), len(series.values)) >= _FEWEST
 
 
 def _warm(control: Series) -> int:
@@ -153,25 +165,28 @@ def _batches(gate: Gate, b: Series | None, c: Series | None, bounds: Mapping[str
         pairs = zip_longest(*((s.rates if s else ()) for s in (b, c)))
         return [_window(*(_counted(gate, rate) for rate in pair)) for pair in pairs]
     exactly = bounds.get(gate.sample, ())
-    rows = [_pieces(series, gate, first=series is b) if series is not None else [] for series in (b, c)]
-    return [_window(*(_sampled(gate, batch, exactly) for batch in pair)) for pair in zip_longest(*rows)]
+    rows = [_pieces(series, gate, exactly, first=series is b) if series is not None else [] for series in (b, c)]
+    return [_window(*(totals or Totals() for totals in pair)) for pair in zip_longest(*rows)]
 
 
-def _pieces(series: Series, gate: Gate, *, first: bool) -> list[tuple[float, ...]]:
+def _pieces(series: Series, gate: Gate, bounds: tuple[float, ...], *, first: bool) -> list[Totals]:
     """
-    A side's batches. One array has no order, so it is shuffled (always the same way) and dealt out.
+    A side's batches. One array has no order: it is dealt out, always the same way.
 
     A quantile's threshold must be known before what it is held against: the control's first part comes alone.
     """
-    if not series.whole or not series.values:
-        return list(series.values)
-    values = list(series.values[0])
-    if gate.kind != Kind.QUANTILE:
-        return [tuple(values)]
-    random.Random(0).shuffle(values)
-    warm = _warm(series) if first else 0
-    rest = values[warm:]
-    return [tuple(values[:warm]), *(tuple(rest[i::_PIECES]) for i in range(_PIECES))]
+    if gate.kind == Kind.QUANTILE and series.whole and series.values:
+        warm = _warm(series) if first else 0
+        if hasattr(series.values[0], "dtype"):
+            found = dealt(series.values[0], bounds, warm=warm, pieces=_PIECES)
+            return [Totals(samples={gate.sample: sample}) if sample.n else Totals() for sample in found]
+        values = sorted(series.values[0])  # so that only the values count
+        random.Random(0).shuffle(values)
+        rest = values[warm:]
+        return [_sampled(gate, tuple(part), bounds) for part in (values[:warm], *(rest[i::_PIECES] for i in range(_PIECES)))]
+    if series.whole:
+        return [_sampled(gate, tuple(series.flat), bounds)]
+    return [_sampled(gate, batch, bounds) for batch in series.values]
 
 
 def _counted(gate: Gate, rate: Rate | None) -> Totals:
@@ -183,7 +198,8 @@ def _sampled(gate: Gate, values: tuple[float, ...] | None, bounds: tuple[float, 
         return Totals()
     if gate.kind == Kind.MEAN:  # of any sign, so as moments; without requests, for each metric has its own denominator
         moments = Moments(len(values), sum(map(exact, values)), sum(exact(value) ** 2 for value in values))
-        return Totals(events={gate.sample: moments})
+        some = sum(1 for value in values if value)
+        return Totals(events={gate.sample: moments}, rates={not_zero(gate.sample): (some, len(values))})
     return Totals(samples={gate.sample: Sample.of(values, bounds)})
 
 
@@ -203,11 +219,14 @@ def _of(
 
 def _enough(finding: MetricResult, b: Series | None, c: Series | None, least: int) -> MetricResult:
     """A finding that may pass only if its data are enough and sound."""
-    if finding.decision == Decision.ROLLBACK or finding.kind == Kind.GAUGE:
+    if finding.kind == Kind.GAUGE:
+        return finding
+    for name, series in (("baseline", b), ("canary", c)):
+        if series is not None and series.spoiled:  # what is left may be any part of what was: it proves nothing, good or bad
+            return _held(finding, f"{finding.metric}: {series.dropped} values of the {name} are not finite or negative, more than 1 %")
+    if finding.decision == Decision.ROLLBACK:
         return finding
     for name, series, n in (("baseline", b, finding.n_baseline), ("canary", c, finding.n_canary)):
-        if series is not None and series.spoiled:
-            return _held(finding, f"{finding.metric}: {series.dropped} values of the {name} are not finite or negative, more than 1 %")
         if finding.kind == Kind.RATE and series is not None and series.values:
             return _held(
                 finding, f"{finding.metric}: numbers are no rate: give pf.Rate, or 0 and 1; of other numbers gate the mean or a quantile"

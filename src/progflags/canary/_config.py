@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from progflags._printed import quoted
 from progflags.canary._gate import Gate
 
 __all__ = ["METHODS", "CanaryConfig"]
@@ -49,13 +50,13 @@ class CanaryConfig:
         if not whole:
             raise ValueError("a canary needs a gate: pf.Gate('error_rate', max_increase=0.10), for example")
         if method not in METHODS:
-            raise ValueError(f"method is one of {', '.join(map(repr, METHODS))}, not {method!r}")
+            raise ValueError(f"method is one of {', '.join(map(repr, METHODS))}, not {quoted(method)}")
         if isinstance(alpha, bool) or not isinstance(alpha, (int, float)) or not 0 < alpha < 1:
-            raise ValueError(f"alpha is a probability between 0 and 1, not {alpha!r}")
+            raise ValueError(f"alpha is a probability between 0 and 1, not {quoted(alpha)}")
         if isinstance(min_samples, bool) or not isinstance(min_samples, int) or min_samples < 0:
-            raise ValueError(f"min_samples is a whole number of 0 or more, not {min_samples!r}")
+            raise ValueError(f"min_samples is a whole number of 0 or more, not {quoted(min_samples)}")
         if alternative not in {"worse", "two-sided"}:
-            raise ValueError(f"alternative is 'worse' or 'two-sided', not {alternative!r}")
+            raise ValueError(f"alternative is 'worse' or 'two-sided', not {quoted(alternative)}")
         for name, value in (
             ("gates", whole),
             ("method", method),

@@ -6,8 +6,9 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Final
 
+from progflags._printed import printable, quoted
 from progflags.canary._words import Kind, Policy, Severity
 
 __all__ = ["ANY", "Gate"]
@@ -16,6 +17,7 @@ __all__ = ["ANY", "Gate"]
 ANY = "*"
 
 _QUANTILE = re.compile(r"p(\d{2,5})_(.+)")
+SHADOW_SCORE: Final = "shadow_score"  # what the score of a dark launch says of its candidate: a mean
 _GAUGES = frozenset({"cpu", "memory", "event_loop_lag"})
 _BOUNDS = ("max", "min", "max_increase", "max_decrease")
 
@@ -69,31 +71,31 @@ class Gate:
         if self.anomaly is True:
             raise ValueError("anomaly = false is the only condition on anomalies: none are tolerated")
         if self.anomaly is not None and not isinstance(self.anomaly, bool):
-            raise ValueError(f"anomaly is false or absent, not {self.anomaly!r}")
+            raise ValueError(f"anomaly is false or absent, not {quoted(self.anomaly)}")
         if self.metric == ANY and (bounds or self.anomaly is None):
             raise ValueError('metric "*" watches for anomalies: write anomaly = false and no other bound')
         if not bounds and self.anomaly is None:
-            raise ValueError(f"gate {self.metric!r} has no bound: give max, min, max_increase, max_decrease or anomaly = false")
+            raise ValueError(f"gate {quoted(self.metric)} has no bound: give max, min, max_increase, max_decrease or anomaly = false")
         if self.direction not in {None, "lower_is_better", "higher_is_better"}:
-            raise ValueError(f"direction is 'lower_is_better' or 'higher_is_better', not {self.direction!r}")
+            raise ValueError(f"direction is 'lower_is_better' or 'higher_is_better', not {quoted(self.direction)}")
         if self.direction == "higher_is_better" and self.max_increase is not None:
-            raise ValueError(f"{self.metric!r} is better when higher: bound it by max_decrease, not max_increase")
+            raise ValueError(f"{quoted(self.metric)} is better when higher: bound it by max_decrease, not max_increase")
         if self.direction == "lower_is_better" and self.max_decrease is not None:
-            raise ValueError(f"{self.metric!r} is better when lower: bound it by max_increase, not max_decrease")
+            raise ValueError(f"{quoted(self.metric)} is better when lower: bound it by max_increase, not max_decrease")
 
     def _settle_kind(self) -> None:
         written = None if self.kind is None else _one_of(Kind, "kind", self.kind)
         match = _QUANTILE.fullmatch(self.metric)
         if self.quantile is None and match and written in {None, Kind.QUANTILE}:
             if len(match[1]) > 2 and int(match[1]) == 10 ** (len(match[1]) - 1):
-                raise ValueError(f"{self.metric!r} would be the largest of all, which is no quantile: write p99_… or p999_…")
+                raise ValueError(f"{quoted(self.metric)} would be the largest of all, which is no quantile: write p99_… or p999_…")
             _set(self, "quantile", int(match[1]) / 10 ** len(match[1]))
         if self.quantile is not None and written not in {None, Kind.QUANTILE}:
-            raise ValueError(f"{self.metric!r} has a quantile, so its kind is 'quantile', not {written}")
+            raise ValueError(f"{quoted(self.metric)} has a quantile, so its kind is 'quantile', not {written}")
         if self.quantile is None and written == Kind.QUANTILE:
-            raise ValueError(f"{self.metric!r} is a quantile: say which, as in quantile = 0.99")
+            raise ValueError(f"{quoted(self.metric)} is a quantile: say which, as in quantile = 0.99")
         if self.quantile is not None and not 0 < self.quantile < 1:
-            raise ValueError(f"a quantile lies between 0 and 1, not {self.quantile!r}")
+            raise ValueError(f"a quantile lies between 0 and 1, not {quoted(self.quantile)}")
         _set(self, "kind", written or _kind_of(self.metric, self.quantile))
 
     def _check_bounds(self) -> None:
@@ -102,19 +104,19 @@ class Gate:
             bound = getattr(self, name)
             if bound is not None and share and not 0 <= bound <= 1:
                 source = "" if self.metric.endswith("_rate") else '; for a source\'s reading, write kind = "gauge"'
-                raise ValueError(f"{name} of {self.metric!r} is a share between 0 and 1, not {bound!r}: 0.1 % is 0.001{source}")
+                raise ValueError(f"{name} of {quoted(self.metric)} is a share between 0 and 1, not {quoted(bound)}: 0.1 % is 0.001{source}")
         if self.max is not None and self.min is not None and self.min > self.max:
-            raise ValueError(f"min {self.min!r} of {self.metric!r} is above its max {self.max!r}")
+            raise ValueError(f"min {quoted(self.min)} of {quoted(self.metric)} is above its max {quoted(self.max)}")
         if self.max_increase is not None and self.max_increase < 0:
-            raise ValueError(f"max_increase is 0 or more, not {self.max_increase!r}: 0.10 tolerates +10 %")
+            raise ValueError(f"max_increase is 0 or more, not {quoted(self.max_increase)}: 0.10 tolerates +10 %")
         if self.max_decrease is not None and not 0 <= self.max_decrease < 1:
-            raise ValueError(f"max_decrease lies between 0 and 1, not {self.max_decrease!r}: 0.02 tolerates -2 %")
+            raise ValueError(f"max_decrease lies between 0 and 1, not {quoted(self.max_decrease)}: 0.02 tolerates -2 %")
         if not self.weight > 0:
-            raise ValueError(f"a weight is above 0, not {self.weight!r}")
+            raise ValueError(f"a weight is above 0, not {quoted(self.weight)}")
         if self.must_detect is not None and not self.must_detect > 0:
-            raise ValueError(f"must_detect is a fraction above 0, not {self.must_detect!r}: 1.0 is a doubling")
+            raise ValueError(f"must_detect is a fraction above 0, not {quoted(self.must_detect)}: 1.0 is a doubling")
         if self.min_absolute < 0:
-            raise ValueError(f"min_absolute is 0 or more, not {self.min_absolute!r}")
+            raise ValueError(f"min_absolute is 0 or more, not {quoted(self.min_absolute)}")
 
     @classmethod
     def of(cls, mapping: Mapping[str, Any]) -> Gate:
@@ -131,7 +133,7 @@ class Gate:
 
                 near = get_close_matches(str(key), known, 1)
                 raise ValueError(
-                    f"a gate has no {key!r}" + (f": did you mean {near[0]!r}?" if near else f": it takes {', '.join(sorted(known))}")
+                    f"a gate has no {quoted(key)}" + (f": did you mean {near[0]!r}?" if near else f": it takes {', '.join(sorted(known))}")
                 )
         if "metric" not in mapping:
             raise ValueError('a gate needs the name of a metric, such as metric = "error_rate"')
@@ -171,13 +173,13 @@ class Gate:
 
     def __str__(self) -> str:
         parts = [f"{name} {getattr(self, name):g}" for name in _BOUNDS if getattr(self, name) is not None]
-        return f"{self.metric}: {', '.join(parts) or 'no anomaly'}"
+        return f"{printable(self.metric, 240)}: {', '.join(parts) or 'no anomaly'}"
 
 
 def _kind_of(metric: str, quantile: float | None) -> Kind:
     if quantile is not None:
         return Kind.QUANTILE
-    if metric.startswith("mean_"):
+    if metric.startswith("mean_") or metric == SHADOW_SCORE:
         return Kind.MEAN
     return Kind.GAUGE if metric in _GAUGES else Kind.RATE
 
@@ -186,14 +188,14 @@ def _one_of(words: Any, what: str, value: object) -> Any:
     try:
         return words(value)
     except ValueError:
-        raise ValueError(f"{what} is one of {', '.join(repr(str(word)) for word in words)}, not {value!r}") from None
+        raise ValueError(f"{what} is one of {', '.join(repr(str(word)) for word in words)}, not {quoted(value)}") from None
 
 
 def _number(name: str, value: object) -> float | None:
     if value is None and name not in {"weight", "min_absolute"}:
         return None
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise ValueError(f"{name} is a finite number, not {value!r}")
+        raise ValueError(f"{name} is a finite number, not {quoted(value)}")
     return float(value)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
+from progflags._printed import quoted
 from progflags.canary._gate import ANY, Gate
 
 __all__ = ["parse_gate"]
@@ -29,13 +30,13 @@ def parse_gate(text: str, **options: Any) -> Gate:
         return Gate(ANY, anomaly=False, **_severity(anomaly[1]), **options)
     match = _GATE.fullmatch(text)
     if match is None:
-        raise ValueError(f"{text!r} is no gate: write 'p99_latency<=+10%', 'error_rate<=0.1%', 'conversion>=-2%!warning' or '*'")
+        raise ValueError(f"{quoted(text)} is no gate: write 'p99_latency<=+10%', 'error_rate<=0.1%', 'conversion>=-2%!warning' or '*'")
     metric, sense, sign, number, unit, severity = match.groups()
     value = round(float(number) * _UNITS[unit], 15)
     if (sense, sign) in {("<=", "-"), (">=", "+")}:
-        raise ValueError(f"{text!r} asks for an improvement, which is no gate: write '<=+…' for what may rise, '>=-…' for what may fall")
+        raise ValueError(f"{quoted(text)} asks for an improvement, no gate: write '<=+…' for what may rise, '>=-…' for what may fall")
     if sign and unit in {"ms", "s"}:
-        raise ValueError(f"{text!r}: a change against the control is relative: write a percentage, as in '+10%'")
+        raise ValueError(f"{quoted(text)}: a change against the control is relative: write a percentage, as in '+10%'")
     bound = {("<=", "+"): "max_increase", (">=", "-"): "max_decrease", ("<=", ""): "max", (">=", ""): "min"}[sense, sign]
     return Gate.of({"metric": metric, bound: value, **_severity(severity), **options})
 

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from progflags._json import digest
+from progflags._printed import printable
 from progflags.canary._words import Decision, Kind, Severity
 
 __all__ = ["MetricResult", "Verdict", "searched"]
@@ -26,6 +27,8 @@ class MetricResult:
     now, `evidence_max` the most it ever was: it decides at `threshold`. `p_value` is always valid: min(1, 1/evidence_max).
     `n` counts observations of both arms, `n_baseline` and `n_canary` each. `detectable` is the smallest regression, as a
     fraction, that would have been caught by now with 80 % power; `proven`, whether the opposite of a regression is.
+    `design_effect`: how many of these requests one independent request is worth, for requests of one user go together (None: not
+    compared; 1: each is a witness of its own).
     """
 
     metric: str
@@ -48,6 +51,7 @@ class MetricResult:
     n_canary: int = 0
     proven: bool = False
     eta: float | None = None
+    design_effect: float | None = None
     _interval: Callable[[], Interval | None] = field(default=lambda: None, repr=False, compare=False)
     _detectable: Callable[[], float | None] = field(default=lambda: None, repr=False, compare=False)
 
@@ -83,6 +87,7 @@ class MetricResult:
             "n_canary": self.n_canary,
             "batches": self.batches,
             "eta": _finite(self.eta),
+            "design_effect": _finite(self.design_effect),
             "reason": self.reason,
             **({} if brief else searched(self.interval, self.detectable)),
         }
@@ -131,7 +136,7 @@ class Verdict:
         }
 
     def __str__(self) -> str:
-        return f"{self.decision}: {self.reason}"
+        return printable(f"{self.decision}: {self.reason}")
 
 
 def _finite(value: float | None) -> float | None:

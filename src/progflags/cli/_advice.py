@@ -4,27 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any, Final
 
-from progflags.flags import FlagModel, Rule, Snapshot
-from progflags.flags._conditions import Compare, Node
-from progflags.flags._literals import Moment, Network, SemVer
-from progflags.flags._segments import named
+from progflags.cli._reach import Advice, Path, reach
+from progflags.flags import FlagModel, Snapshot, meant
+from progflags.flags.conditions import Compare, Moment, Network, Node, SemVer
+from progflags.flags.file import named
 
 __all__ = ["Advice", "advice"]
-
-Path = tuple[str | int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Advice:
-    """One thing to reconsider: the rule's name, the place, and why."""
-
-    rule: str
-    path: Path
-    message: str
 
 
 def advice(snapshot: Snapshot, today: date, age: Callable[[Path], int | None], days: int = 30) -> Iterator[Advice]:
@@ -36,8 +24,8 @@ def advice(snapshot: Snapshot, today: date, age: Callable[[Path], int | None], d
     for key, flag in snapshot.flags.items():
         place: Path = ("flags", key)
         yield from _life(flag, place, today)
-        yield from _finished(flag, place, age, days)
-        yield from _rules(flag, place)
+        yield from _finished(flag, place, age, today, days)
+        yield from reach(flag, place)
         yield from _variants(flag, place)
         for at, rule in enumerate(flag.rules):
             if rule.when is not None and snapshot.attributes:
@@ -55,39 +43,23 @@ def _life(flag: FlagModel, place: Path, today: date) -> Iterator[Advice]:
         yield Advice("no-expiry", place, "an experiment ends some day: add expires")
 
 
-def _finished(flag: FlagModel, place: Path, age: Callable[[Path], int | None], days: int) -> Iterator[Advice]:
-    whole = len(flag.rules) == 1 and flag.rules[0].when is None and flag.rules[0].share == 1_000_000 and not flag.rules[0].split
-    if whole and flag.kind == "release" and not (flag.requires or flag.slot or flag.holdout or flag.rules[0].since or flag.rules[0].until):
-        old = age((*place, "percent"))
-        if old is None or old >= days:
-            since = "" if old is None else f" for {old} days"
-            yield Advice("finished", (*place, "percent"), f"everybody has had it{since}: take the flag and the old path out of the code")
-
-
-def _rules(flag: FlagModel, place: Path) -> Iterator[Advice]:
-    stopped: str | None = None
-    seen: dict[str, str] = {}
-    for at, rule in enumerate(flag.rules):
-        path = (*place, "rules", at) if rule.name != "everybody" else place
-        if stopped is not None:
-            yield Advice("unreachable", path, f"rule {rule.name!r} is never reached: {stopped!r} before it serves everybody")
-            continue
-        condition = str(rule.when)
-        if rule.when is not None and condition in seen:
-            yield Advice("unreachable", path, f"rule {rule.name!r} is never reached: {seen[condition]!r} before it has the same condition")
-        if rule.share == 0:
-            yield Advice("nobody", path, f"rule {rule.name!r} serves nobody: its percent is 0")
-        if _serves_all(rule):
-            if rule.when is None:
-                stopped = rule.name
-            else:
-                seen.setdefault(condition, rule.name)
-    if stopped is not None and flag.rollout is not None:
-        yield Advice("unreachable", (*place, "rollout"), f"the rollout reaches nobody: rule {stopped!r} serves everybody")
-
-
-def _serves_all(rule: Rule) -> bool:
-    return rule.share in (None, 1_000_000) and rule.ramp is None and rule.since is None and rule.until is None
+def _finished(flag: FlagModel, place: Path, age: Callable[[Path], int | None], today: date, days: int) -> Iterator[Advice]:
+    """Everybody has it, and for how long is known: by git, by the end of a ramp or the beginning of the rule."""
+    rule = flag.rules[0] if len(flag.rules) == 1 else None
+    if rule is None or rule.when is not None or rule.split or rule.until is not None:
+        return
+    if flag.kind != "release" or flag.requires or flag.slot or flag.holdout:
+        return
+    since: float | None
+    if rule.ramp is not None:
+        key, whole, since = "ramp", rule.ramp.end == 1_000_000, rule.ramp.finish
+    else:
+        key, whole, since = "percent", rule.share == 1_000_000, rule.since
+    if whole:
+        begun = None if since is None else (today - datetime.fromtimestamp(since, UTC).date()).days
+        old = age((*place, key)) if begun is None else begun
+        if old is not None and old >= days:
+            yield Advice("finished", (*place, key), f"everybody has had it for {old} days: take the flag and the old path out of the code")
 
 
 def _variants(flag: FlagModel, place: Path) -> Iterator[Advice]:
@@ -141,7 +113,8 @@ def _types(when: Node, path: Path, attributes: Mapping[str, str]) -> Iterator[Ad
             continue
         declared = attributes.get(leaf.name)
         if declared is None:
-            yield Advice("undeclared-attribute", path, f"attribute {leaf.name!r} is not in [context]")
+            hint = meant(leaf.name, attributes)
+            yield Advice("undeclared-attribute", path, f"attribute {leaf.name!r} is not in [context]{f': {hint}' if hint else ''}")
         elif leaf.op != "exists" and not _fits(leaf, declared):
             yield Advice("type", path, f"{leaf} compares {leaf.name!r}, which is declared {declared}, with another type: it never matches")
 

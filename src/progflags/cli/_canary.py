@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import json
 from typing import Any
 
+from progflags.cli._say import tell_all, tell_json
 from progflags.errors import ProgflagsError
 
 __all__ = ["EXIT", "add_parser", "run"]
@@ -22,18 +22,21 @@ exit codes: 0 pass · 1 rollback · 2 usage or a bad file · 3 hold"""
 
 
 def add_parser(subparsers: Any) -> None:
-    parser = subparsers.add_parser(
-        "canary",
-        help="judge a canary from two files of measurements",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command(subparsers, "canary", "judge a canary from two files of measurements", _EPILOG)
     parser.add_argument("baseline", metavar="BASELINE", help="the control's measurements")
     parser.add_argument("canary", metavar="CANARY", help="the candidate's measurements")
     options(parser)
     parser.add_argument("--method", choices=("sequential", "fixed", "kayenta"), default="sequential", help="default: sequential")
     parser.add_argument("--look", action="store_true", help="the files end where it was planned: spend most of alpha on one exact look")
     parser.set_defaults(run=run)
+
+
+def command(subparsers: Any, name: str, text: str, epilog: str) -> argparse.ArgumentParser:
+    """A parser whose last words keep their lines."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        name, help=text, epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    return parser
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -47,7 +50,7 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 def gates(arguments: argparse.Namespace) -> list[Any]:
     """The gates that were typed; at least one."""
-    from progflags.canary._grammar import parse_gate
+    from progflags.canary import parse_gate
 
     if not arguments.gate:
         raise ProgflagsError("which gates? say --gate 'error_rate<=+10%', for example")
@@ -72,7 +75,7 @@ def told(report: Any, arguments: argparse.Namespace) -> int:
     if arguments.html:
         report.to_html(arguments.html)
     if arguments.json:
-        print(json.dumps(report.to_dict(), allow_nan=False))
+        tell_json(report.to_dict(), allow_nan=False)
     else:
-        print(report)
+        tell_all(report)
     return EXIT[str(report.decision)]

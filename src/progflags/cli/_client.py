@@ -10,13 +10,15 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from progflags.errors import DefinitionError, Problem, ProgflagsError
+from progflags._deadline import spent, within
+from progflags.errors import DefinitionError, Problem, ProgflagsError, StoreError
 
 if TYPE_CHECKING:
     from progflags._connect import Flags
 
-__all__ = ["attributes", "connect", "context", "counted", "inspect", "positive", "rate"]
+__all__ = ["anything", "attributes", "connect", "context", "counted", "deadline", "inspect", "positive", "share", "timed"]
 
+_STORE: Final = "live state is kept in a store that the application shares: say --store URL, or set PROGFLAGS_STORE"
 _WHICH: Final = "which flag file? say --flags FILE, or set PROGFLAGS_FILE"
 
 
@@ -33,13 +35,27 @@ def connect(arguments: argparse.Namespace, *, needs_store: bool = False) -> Flag
     if not arguments.flags and not arguments.store:
         raise ProgflagsError(_WHICH)
     if needs_store and not arguments.store:
-        raise ProgflagsError("live state is kept in a store that the application shares: say --store URL, or set PROGFLAGS_STORE")
+        raise ProgflagsError(_STORE)
     try:
-        return connect_(arguments.flags or None, store=arguments.store, poll=None, control=False)
+        return connect_(arguments.flags or None, store=arguments.store, poll=None, control=False, require_store=True)
     except DefinitionError as error:
         if arguments.flags:
             raise
         raise DefinitionError(_or_a_file(problem) for problem in error.problems) from None
+
+
+def anything(arguments: argparse.Namespace) -> Flags:
+    """
+    A client of the store alone, for what is about every flag there is: no file is needed, and a broken one is no hindrance.
+
+    Raises:
+        ProgflagsError: no `--store`.
+    """
+    from progflags._connect import connect as connect_
+
+    if not arguments.store:
+        raise ProgflagsError(_STORE)
+    return connect_({"flags": {"any": {}}}, store=arguments.store, poll=None, control=False, require_store=True)
 
 
 def _or_a_file(problem: Problem) -> Problem:
@@ -68,6 +84,29 @@ def inspect(source: str | None) -> Iterator[Flags]:
             yield flags
     finally:
         log.setLevel(level)
+
+
+def timed(parser: argparse.ArgumentParser, seconds: float = 2.0, *, of: str = "the whole operation") -> None:
+    """Give a command that talks to a store its `--timeout`, which `deadline` heeds."""
+    said = f"the time {of} has, whatever the store does not answer (default {seconds:g})"
+    parser.add_argument("--timeout", type=positive, default=seconds, metavar="SECONDS", help=said)
+
+
+@contextmanager
+def deadline(arguments: argparse.Namespace) -> Iterator[None]:
+    """
+    A block that has `--timeout` seconds for all it asks of the store.
+
+    Raises:
+        StoreError: one of the block's own, and what to say for more time where that was why.
+    """
+    with within(arguments.timeout):
+        try:
+            yield
+        except StoreError as error:
+            if not spent():
+                raise
+            raise StoreError(f"{error} (the {arguments.timeout:g} s are over: --timeout SECONDS gives it more)") from error
 
 
 def context(arguments: argparse.Namespace) -> Any:
@@ -111,9 +150,17 @@ def positive(text: str) -> float:
     return number
 
 
-def rate(text: str) -> float:
-    """An option's share of all, above 0 and below 1."""
+def finite(text: str) -> float:
+    """An option's number, of either sign."""
     number = float(text)
-    if not 0 < number < 1:
-        raise argparse.ArgumentTypeError(f"a rate is above 0 and below 1, not {text!r}")
+    if not math.isfinite(number):
+        raise argparse.ArgumentTypeError(f"a finite number is wanted here, not {text!r}")
+    return number
+
+
+def share(text: str) -> float:
+    """An option's share of all, from 0 and below 1."""
+    number = float(text)
+    if not 0 <= number < 1:
+        raise argparse.ArgumentTypeError(f"a share is at least 0 and below 1, not {text!r}")
     return number

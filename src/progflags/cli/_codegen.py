@@ -14,8 +14,7 @@ from typing import Any
 from progflags.cli._client import inspect
 from progflags.cli._whole import write
 from progflags.errors import DefinitionError
-from progflags.flags import FlagModel, Snapshot
-from progflags.flags._freeze import thaw
+from progflags.flags import FlagModel, Snapshot, thaw
 
 __all__ = ["add_parser", "module", "run"]
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from progflags.errors import MissingExtraError
+from progflags.errors import missing
 
 __all__ = ["add_parser", "run"]
 
@@ -23,11 +24,11 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Exit 0 when the story went as told, 1 when it did not. The last line printed is one JSON object with the summary."""
-    try:
-        import fastapi  # noqa: F401 - the demo's application needs both; better said here than by a dead child
-        import uvicorn  # noqa: F401
-    except ImportError as error:
-        raise MissingExtraError(str(error.name), "demo") from error
-    from progflags.cli.demo._story import tell
+    for module in ("fastapi", "uvicorn"):  # the demo's application needs both; better said here than by a dead child
+        try:
+            import_module(module)
+        except ImportError as error:
+            raise missing(error, module, module, "demo") from error
+    from progflags.cli.demo.story import tell
 
     return tell(arguments.dir, rate=arguments.rate, seed=arguments.seed)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections import Counter
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, Final
 
 from progflags.cli._client import attributes as attributes_of
 from progflags.cli._client import counted, inspect
+from progflags.cli._say import tell, tell_json
 from progflags.context import Context
 from progflags.errors import ProgflagsError
 from progflags.events import Bus
@@ -47,7 +47,7 @@ class Change:
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as plain JSON values."""
-        moved = [{"from": old, "to": new, "ppm": ppm} for old, new, ppm in self.moved]
+        moved = [{"from": old, "to": new, "ppm": ppm, "percent": ppm / 10_000} for old, new, ppm in self.moved]
         return {"flag": self.flag, "kind": self.kind, "parts": list(self.parts), "moved": moved}
 
 
@@ -60,16 +60,16 @@ def run(arguments: argparse.Namespace) -> int:
     contexts = [Context(key, made) for key in keys]
     changes = compare(_load(arguments.old), _load(arguments.new), contexts)
     if arguments.json:
-        print(json.dumps({"ok": True, "units": len(contexts), "changes": [change.to_dict() for change in changes]}))
+        tell_json({"ok": True, "units": len(contexts), "changes": [change.to_dict() for change in changes]})
         return 0
     for change in changes:
-        print(f"{change.flag}: {change.kind}" + (f" ({', '.join(change.parts)})" if change.parts else ""))
+        tell(f"{change.flag}: {change.kind}" + (f" ({', '.join(change.parts)})" if change.parts else ""))
         for old, new, ppm in change.moved:
-            print(f"  {old} → {new}: {ppm:,} ppm")
+            tell(f"  {old} → {new}: {ppm / 10_000:g} % of the units")
         if change.kind == "changed" and not change.moved:
-            print("  nobody moves")
+            tell("  nobody moves")
     units = counted(len(contexts), "key" if arguments.keys else "made-up unit")
-    print(f"{counted(len(changes))} {'differs' if len(changes) == 1 else 'differ'}, by {units}")
+    tell(f"{counted(len(changes))} {'differs' if len(changes) == 1 else 'differ'}, by {units}")
     return 0
 
 

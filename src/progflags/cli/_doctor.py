@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sqlite3
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from progflags.cli._client import counted, inspect
+from progflags.cli._client import counted, deadline, inspect, timed
+from progflags.cli._say import tell, tell_json
 from progflags.errors import DefinitionError, ProgflagsError
 
 __all__ = ["add_parser", "run"]
@@ -26,6 +27,7 @@ _EXTRAS = {
     "otel": "opentelemetry-sdk",
     "openfeature": "openfeature-sdk",
     "postgres": "psycopg",
+    "sqlalchemy": "SQLAlchemy",
     "redis": "redis",
     "prometheus": "httpx",
     "cli": "rich",
@@ -34,7 +36,9 @@ _EXTRAS = {
 
 
 def add_parser(commands: Any) -> None:
-    commands.add_parser("doctor", help="what this installation can do, and whether file and store are in order").set_defaults(run=run)
+    parser = commands.add_parser("doctor", help="what this installation can do, and whether file and store are in order")
+    timed(parser, of="the look at the store")
+    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -42,10 +46,10 @@ def run(arguments: argparse.Namespace) -> int:
     checks = list(_checks(arguments))
     bad = any(state == "wrong" for state, _, _ in checks)
     if arguments.json:
-        print(json.dumps({"ok": not bad, "checks": [{"state": s, "what": w, "says": t} for s, w, t in checks]}))
+        tell_json({"ok": not bad, "checks": [{"state": s, "what": w, "says": t} for s, w, t in checks]})
     else:
         for state, what, says in checks:
-            print(f"{state:<7} {what:<22} {says}")
+            tell(f"{state:<7} {what:<22} {says}")
     return 2 if bad else 0
 
 
@@ -63,7 +67,7 @@ def _checks(arguments: argparse.Namespace) -> Iterator[tuple[str, str, str]]:
     if arguments.flags:
         yield from _file(arguments.flags)
     if arguments.store:
-        yield from _store(arguments.store)
+        yield _store(arguments)
 
 
 def _file(path: str) -> Iterator[tuple[str, str, str]]:
@@ -78,18 +82,15 @@ def _file(path: str) -> Iterator[tuple[str, str, str]]:
         yield from (("wrong", "flag file", str(problem)) for problem in error.problems)
 
 
-def _store(url: str) -> Iterator[tuple[str, str, str]]:
+def _store(arguments: argparse.Namespace) -> tuple[str, str, str]:
     from progflags.store import open_store
 
     try:
-        store = open_store(url)
-        try:
+        with deadline(arguments), closing(open_store(arguments.store)) as store:
             revision, documents = store.read()
-            yield "ok", "store", f"{store.url}: revision {revision}, {counted(len(documents), 'document')}"
-        finally:
-            store.close()
+            return "ok", "store", f"{store.url}: revision {revision}, {counted(len(documents), 'document')}"
     except (ProgflagsError, ValueError) as error:
-        yield "wrong", "store", str(error)
+        return "wrong", "store", str(error)
 
 
 def _version(package: str) -> str:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 from typing import Any
 
-from progflags.cli._client import connect, context
+from progflags.cli._client import connect, context, deadline, timed
+from progflags.cli._say import tell_all, tell_json
 
 __all__ = ["add_parser", "evaluate", "explain"]
 
@@ -20,20 +20,24 @@ def add_parser(commands: Any) -> None:
         parser.add_argument("flag", metavar="FLAG")
         parser.add_argument("--key", help="the targeting key")
         parser.add_argument("--attr", action="append", default=[], metavar="NAME=VALUE", help="an attribute; repeat for more")
+        timed(parser)
         parser.set_defaults(run=run)
 
 
 def evaluate(arguments: argparse.Namespace) -> int:
     """Print the value; with --json the Evaluation's fields. Exit 2 when the flag is unknown or can't be evaluated."""
-    with connect(arguments) as flags:
+    with deadline(arguments), connect(arguments) as flags:
         answer = flags.evaluate(arguments.flag, None, context(arguments))
-    print(json.dumps(answer.to_dict()) if arguments.json else json.dumps(answer.value))
+    tell_json(answer.to_dict() if arguments.json else answer.value)
     return 0 if answer.error_code is None else 2
 
 
 def explain(arguments: argparse.Namespace) -> int:
     """Print every rule and why it did or did not match. Exit 2 when there is no such flag, or it was rejected."""
-    with connect(arguments) as flags:
+    with deadline(arguments), connect(arguments) as flags:
         answer = flags.explain(arguments.flag, context(arguments))
-    print(json.dumps(answer.to_dict()) if arguments.json else answer)
+    if arguments.json:
+        tell_json(answer.to_dict())
+    else:
+        tell_all(answer)
     return 2 if answer.evaluation.error_code in ("FLAG_NOT_FOUND", "PARSE_ERROR") else 0

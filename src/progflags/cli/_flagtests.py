@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from progflags.cli._client import inspect
+from progflags.cli._say import tell, tell_json
 from progflags.cli._units import context_at
 from progflags.context import Context
 from progflags.errors import DefinitionError, Problem
@@ -53,11 +53,13 @@ def run(arguments: argparse.Namespace) -> int:
     failed = [outcome for outcome in outcomes if not outcome.passed]
     if arguments.json:
         tests = [{"flag": o.flag, "name": o.name, "ok": o.passed, "why": o.why} for o in outcomes]
-        print(json.dumps({"ok": bool(outcomes) and not failed, "tests": tests}))
+        tell_json({"ok": bool(outcomes) and not failed, "tests": tests})
     else:
         for outcome in failed:
-            print(f"FAILED {outcome.flag}: {outcome.name}\n  " + outcome.why.replace("\n", "\n  "))
-        print(f"{len(outcomes) - len(failed)} passed, {len(failed)} failed" if outcomes else "there are no flag tests")
+            tell(f"FAILED {outcome.flag}: {outcome.name}")
+            for line in outcome.why.split("\n"):
+                tell(f"  {line}")
+        tell(f"{len(outcomes) - len(failed)} passed, {len(failed)} failed" if outcomes else "there are no flag tests")
     return 3 if not outcomes else 1 if failed else 0
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -14,9 +13,10 @@ from typing import Any
 
 from progflags.cli._advice import advice
 from progflags.cli._client import counted, inspect
+from progflags.cli._say import tell, tell_json
 from progflags.cli._scan import scan
 from progflags.errors import Problem, ProgflagsError
-from progflags.flags import Snapshot, decode, dotted
+from progflags.flags import Snapshot, decode, dotted, meant
 
 __all__ = ["add_parser", "run"]
 
@@ -42,12 +42,13 @@ def run(arguments: argparse.Namespace) -> int:
         return 2
     found = [*(("invalid", problem) for problem in rejected), *_found(snapshot, arguments)]
     if arguments.json:
-        print(json.dumps({"ok": not found, "problems": [{"rule": rule, **problem.to_dict()} for rule, problem in found]}))
+        problems = [{"rule": rule, **problem.to_dict()} for rule, problem in found]
+        tell_json({"ok": not found, "flags": len(snapshot.flags), "problems": problems})
     else:
         for rule, problem in found:
-            print(f"{problem} [{rule}]")
+            tell(f"{problem} [{rule}]")
         if not found:
-            print(f"{arguments.flags}: {counted(len(snapshot.flags))}, nothing to tidy up")
+            tell(f"{arguments.flags}: {counted(len(snapshot.flags))}, nothing to tidy up")
     return 2 if rejected else 1 if found else 0
 
 
@@ -79,7 +80,7 @@ def _code(snapshot: Snapshot, paths: list[str], problem: Callable[[_KeyPath, str
     for use in uses:
         if use.sure and use.key not in known:
             what = "was retired" if use.key in snapshot.retired else "is in no flag file"
-            yield "undeclared", Problem(use.file, use.line, use.key, f"the code asks for a flag that {what}")
+            yield "undeclared", Problem(use.file, use.line, use.key, f"the code asks for a flag that {what}", meant(use.key, known))
     used = {use.key for use in uses}
     for key in snapshot.flags:
         if key not in used:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Any
+from typing import Any, NoReturn
 
+from progflags._printed import printable
+from progflags.cli._say import tell, tell_json
 from progflags.errors import DefinitionError, ProgflagsError
 
 __all__ = ["main"]
@@ -25,6 +26,8 @@ _NOUNS = (
     "_diff",
     "_kill",
     "_rollout",
+    "_log",
+    "_shadow",
     "_canary",
     "_replay",
     "_report",
@@ -68,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     # SUPPRESS: given before the command or after it, and the later parser's default never hides the earlier word.
     for flags, options in _COMMON:
         common.add_argument(*flags, default=argparse.SUPPRESS, **options)
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="progflags",
         description="Feature flags, dark launches, staged rollouts and canary verdicts.",
         epilog=_EPILOG,
@@ -95,10 +98,17 @@ def _defaults() -> argparse.Namespace:
     return argparse.Namespace(json=False, flags=os.environ.get("PROGFLAGS_FILE"), store=os.environ.get("PROGFLAGS_STORE"))
 
 
+class _Parser(argparse.ArgumentParser):
+    """What was typed comes back in an error, as printable as everything else."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(printable(message))
+
+
 def _child(common: argparse.ArgumentParser) -> Any:
     """A parser class whose every instance also takes the common options."""
 
-    class Child(argparse.ArgumentParser):
+    class Child(_Parser):
         def __init__(self, **options: Any) -> None:
             options.setdefault("parents", [common])
             super().__init__(**options)
@@ -108,10 +118,10 @@ def _child(common: argparse.ArgumentParser) -> Any:
 
 def _bad_definition(error: DefinitionError, *, as_json: bool) -> int:
     if as_json:
-        print(json.dumps({"ok": False, "problems": [problem.to_dict() for problem in error.problems]}))
+        tell_json({"ok": False, "problems": [problem.to_dict() for problem in error.problems]})
     else:
         for problem in error.problems:
-            print(problem, file=sys.stderr)
+            tell(problem, to=sys.stderr)
     return 2
 
 
@@ -134,7 +144,7 @@ def _hush() -> None:
 
 def _failed(message: str, *, as_json: bool) -> int:
     if as_json:
-        print(json.dumps({"ok": False, "error": message}))
+        tell_json({"ok": False, "error": message})
     else:
-        print(f"progflags: {message}", file=sys.stderr)
+        tell(f"progflags: {message}", to=sys.stderr)
     return 2

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from progflags._trouble import printable
-from progflags.cli._client import connect, positive, rate
+from progflags.cli._client import connect, deadline, positive, share, timed
+from progflags.cli._say import tell, tell_all, tell_json
 from progflags.errors import TransitionRefused
 
 if TYPE_CHECKING:
-    from progflags.rollout import Plan, Rollouts, RolloutStatus
+    from progflags.rollout import Rollouts, RolloutStatus
 
 __all__ = ["add_parser", "code", "run"]
 
@@ -47,8 +46,8 @@ def add_parser(commands: Any) -> None:
         for option in _OPTIONS.get(verb, ()):
             one.add_argument(f"--{option}", action="store_true", help=_HELP[option])
     plan = _flag(verbs, "plan", "what the climb will be: stages, times, what each can detect, what looks unwise")
-    plan.add_argument("--rps", type=positive, default=None, help="requests per second of the whole application")
-    plan.add_argument("--error-rate", type=rate, default=0.01, help="the control's error rate (default 0.01)")
+    plan.add_argument("--rps", type=positive, default=None, help="requests per second of the whole application; default: those counted")
+    plan.add_argument("--error-rate", type=share, default=0.01, help="the control's error rate (default 0.01)")
     status = _flag(verbs, "status", "where it stands")
     status.add_argument("-w", "--watch", action="store_true", help="stay, and follow it")
     status.add_argument("--every", type=positive, default=1.0, help=argparse.SUPPRESS)
@@ -61,41 +60,33 @@ def add_parser(commands: Any) -> None:
 def _flag(verbs: Any, verb: str, text: str) -> Any:
     parser = verbs.add_parser(verb, help=text)
     parser.add_argument("flag", metavar="FLAG")
+    timed(parser, of="each look" if verb == "watch" else "the whole operation")
     parser.set_defaults(run=run, verb=verb)
     return parser
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Carry out one verb. Exit codes: 0 on its way or done, 1 rolled back or aborted, 2 refused or a bad file, 3 held."""
-    with connect(arguments, needs_store=arguments.verb != "plan") as flags:
-        rollouts: Rollouts = flags.rollouts
-        verb = arguments.verb
-        if verb == "plan":
-            return _plan(arguments, rollouts.plan(arguments.flag))
-        if verb == "watch" or (verb == "status" and arguments.watch):
-            return _watch(arguments, rollouts)
-        if verb == "history":
-            return _history(arguments, rollouts)
-        if verb == "verify":
-            return _verify(arguments, rollouts)
-        if verb == "status":
-            return _say(arguments, rollouts.status(arguments.flag))
-        return _steer(arguments, rollouts)
+    if arguments.verb == "watch" or (arguments.verb == "status" and arguments.watch):
+        return _watch(arguments)
+    with deadline(arguments), connect(arguments, needs_store=arguments.verb != "plan") as flags:
+        return _READS.get(arguments.verb, _steer)(arguments, flags.rollouts)
 
 
 def _steer(arguments: argparse.Namespace, rollouts: Rollouts) -> int:
+    given = {"reason": arguments.reason, "by": arguments.by, "timeout": arguments.timeout}
     options = {name: True for name in _OPTIONS.get(arguments.verb, ()) if getattr(arguments, name)}
     try:
-        status = getattr(rollouts, arguments.verb)(arguments.flag, reason=arguments.reason, by=arguments.by, **options)
+        status = getattr(rollouts, arguments.verb)(arguments.flag, **given, **options)
     except TransitionRefused as refused:
         if arguments.json:
-            print(json.dumps({"ok": False, "error": str(refused), "state": refused.state, "legal": list(refused.legal)}))
+            tell_json({"ok": False, "error": str(refused), "state": refused.state, "legal": list(refused.legal)})
         else:
-            print(f"progflags: {refused}", file=sys.stderr)
+            tell(f"progflags: {refused}", to=sys.stderr)
         return 2
     if status.pending:
         # This process is about to end, and with it the only one that knows: say so, loudly.
-        print(f"progflags: {arguments.flag}: the store is out of reach, the rollback is NOT stored; run this again", file=sys.stderr)
+        tell(f"progflags: {arguments.flag}: the store is out of reach, the rollback is NOT stored; run this again", to=sys.stderr)
         return 2
     _say(arguments, status)
     return 0
@@ -103,13 +94,13 @@ def _steer(arguments: argparse.Namespace, rollouts: Rollouts) -> int:
 
 def _say(arguments: argparse.Namespace, status: RolloutStatus) -> int:
     if arguments.json:
-        print(json.dumps(status.to_dict(), default=str))
+        tell_json(status.to_dict(), default=str)
     else:
-        print(status)
+        tell(status)
         for finding in status.findings:
-            print(f"  {finding.get('decision', ''):<8} {finding.get('metric', '')}: {finding.get('reason', '')}")
+            tell(f"  {finding.get('decision', ''):<8} {finding.get('metric', '')}: {finding.get('reason', '')}")
         for note in status.notes:
-            print(f"  note: {printable(note)}")
+            tell(f"  note: {note}")
     return code(status)
 
 
@@ -118,13 +109,23 @@ def code(status: RolloutStatus) -> int:
     return 1 if status.state in _GONE_WRONG else 3 if status.state == "held" else 0
 
 
-def _watch(arguments: argparse.Namespace, rollouts: Rollouts) -> int:
+def _status(arguments: argparse.Namespace, rollouts: Rollouts) -> int:
+    return _say(arguments, rollouts.status(arguments.flag))
+
+
+def _watch(arguments: argparse.Namespace) -> int:
+    """As long as it takes; each look has a deadline of its own."""
     from progflags.cli._watch import watch
 
-    def look() -> RolloutStatus:
-        return rollouts.status(arguments.flag)
+    with deadline(arguments):
+        flags = connect(arguments, needs_store=True)
 
-    last = watch(look, over=lambda status: status.state in _OVER and not status.pending, every=arguments.every, as_json=arguments.json)
+    def look() -> RolloutStatus:
+        with deadline(arguments):
+            return flags.rollouts.status(arguments.flag)
+
+    with flags:
+        last = watch(look, over=lambda status: status.state in _OVER and not status.pending, every=arguments.every, as_json=arguments.json)
     return code(last)
 
 
@@ -133,31 +134,37 @@ def _history(arguments: argparse.Namespace, rollouts: Rollouts) -> int:
 
     steps = rollouts.history(arguments.flag)
     if arguments.json:
-        print(json.dumps([step.to_dict() for step in steps]))
+        tell_json([step.to_dict() for step in steps])
     else:
         for step in steps:
-            print(line(step))
+            tell(line(step))
     return 0
 
 
 def _verify(arguments: argparse.Namespace, rollouts: Rollouts) -> int:
     problems = rollouts.verify(arguments.flag)
     if arguments.json:
-        print(json.dumps({"ok": not problems, "problems": list(problems)}))
+        tell_json({"ok": not problems, "flag": arguments.flag, "problems": list(problems)})
     else:
-        print("\n".join(problems) if problems else f"{arguments.flag}: every line of the history is as it was written")
+        for line in problems or (f"{arguments.flag}: every line of the history is as it was written",):
+            tell(line)
     return 1 if problems else 0
 
 
-def _plan(arguments: argparse.Namespace, plan: Plan) -> int:
-    from progflags.rollout import forecast, lint
+def _plan(arguments: argparse.Namespace, rollouts: Rollouts) -> int:
+    from progflags.rollout import lint
 
-    said = forecast(plan, rps=arguments.rps, error_rate=arguments.error_rate)
+    plan = rollouts.plan(arguments.flag)
+    said = rollouts.forecast(arguments.flag, rps=arguments.rps, error_rate=arguments.error_rate)
     advice = lint(plan)
     if arguments.json:
-        print(json.dumps({"plan": plan.to_dict(), "forecast": said.to_dict(), "advice": [str(one) for one in advice]}))
+        tell_json({"plan": plan.to_dict(), "forecast": said.to_dict(), "advice": [str(one) for one in advice]})
     else:
-        print(said)
+        tell_all(said)
         for one in advice:
-            print(f"  advice: {one}")
+            tell(f"  advice: {one}")
     return 0
+
+
+#: What changes nothing. Every other verb steers.
+_READS: Final = {"plan": _plan, "status": _status, "history": _history, "verify": _verify}

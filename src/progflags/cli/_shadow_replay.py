@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from progflags._json import loads
+from progflags.cli._say import tell, tell_json
 from progflags.errors import ProgflagsError
 
 __all__ = ["is_shadow_record", "shadow_replay"]
@@ -37,32 +37,31 @@ def shadow_replay(file: str | Path, *, as_json: bool = False) -> int:
         _one(row, counts, paths, skipped)
     told = {"outcomes": dict(counts), "paths": dict(paths), "skipped": dict(skipped)}
     if as_json:
-        print(json.dumps(told))
+        tell_json(told)
     else:
         for name, count in counts.most_common():
-            print(f"{count:>7} {name}")
+            tell(f"{count:>7} {name}")
         for path, count in paths.most_common():
-            print(f"{count:>7} differ at {path}")
+            tell(f"{count:>7} differ at {path}")
         for reason, count in skipped.most_common():
-            print(f"{count:>7} skipped: {reason}")
+            tell(f"{count:>7} skipped: {reason}")
     if not counts:
         return 3
     return 0 if set(counts) <= {"match", "ignored", "control_error_match"} else 1
 
 
 def _one(row: Mapping[str, Any], counts: Counter[str], paths: Counter[str], skipped: Counter[str]) -> None:
-    from progflags.darklaunch._replay import find, replay
+    from progflags.darklaunch import find, replay
 
     given = row.get("input")
     if not isinstance(given, dict) or not isinstance(row.get("function"), str):
         skipped["no arguments were recorded (capture=True records them, where they are JSON)"] += 1
         return
     try:
-        function = find(row["function"])
+        conclusion = replay(find(row["function"]), given["args"], given["kwargs"], row.get("candidate", ""))
     except LookupError as error:
         skipped[str(error)] += 1
         return
-    conclusion = replay(function, given["args"], given["kwargs"])
     counts[conclusion.outcome.value] += 1
     paths.update({difference.path for difference in conclusion.differences})
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 from progflags.context import Context
-from progflags.flags import FlagModel
-from progflags.flags._bucket import PPM, digest, seed
-from progflags.flags._conditions import KEY
+from progflags.flags import PPM, FlagModel, digest, seed
+from progflags.flags.conditions import KEY
 
 __all__ = ["context_at"]
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from typing import Any
 
 from progflags.cli._client import counted, inspect
+from progflags.cli._say import tell, tell_json
 from progflags.errors import DefinitionError
 
 __all__ = ["add_parser", "schema", "validate"]
@@ -21,20 +21,28 @@ def add_parser(commands: Any) -> None:
 
 
 def validate(arguments: argparse.Namespace) -> int:
-    """Load the file exactly as an application would. Exit 0 when every flag loads, 2 when one does not."""
+    """
+    Load the file exactly as an application would. Exit 0 when every flag loads and every rollout can start, 2 when one can't.
+
+    An application serves a flag whose rollout can't start, with a warning, for its share may have to be taken back; nobody
+    wants such a file to get that far.
+    """
+    from progflags.rollout import unstartable
+
     source = arguments.file or arguments.flags
     with inspect(source) as flags:
         status = flags.status()
-        if status.rejected:
-            raise DefinitionError(status.rejected)
+        wrong = (*status.rejected, *unstartable(flags.definitions))
+        if wrong:
+            raise DefinitionError(wrong)
         warnings = status.warnings
         count = len(flags.definitions.flags) if flags.definitions else 0
     if arguments.json:
-        print(json.dumps({"ok": True, "flags": count, "problems": [], "warnings": [w.to_dict() for w in warnings]}))
+        tell_json({"ok": True, "flags": count, "problems": [], "warnings": [w.to_dict() for w in warnings]})
         return 0
     for warning in warnings:
-        print(f"warning: {warning}", file=sys.stderr)
-    print(f"{source}: {counted(count)}, all valid")
+        tell(f"warning: {warning}", to=sys.stderr)
+    tell(f"{source}: {counted(count)}, all valid")
     return 0
 
 
@@ -42,5 +50,5 @@ def schema(_: argparse.Namespace) -> int:
     """Print the JSON Schema (draft 2020-12) that editors can check a flag file against."""
     from progflags.flags import json_schema
 
-    print(json.dumps(json_schema(), indent=2))
+    tell_json(json_schema(), indent=2)
     return 0

@@ -7,7 +7,6 @@ log or a pipe reads well too. State is never told by colour alone.
 
 from __future__ import annotations
 
-import json
 import sys
 import textwrap
 import time
@@ -15,7 +14,8 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from progflags._trouble import printable
+from progflags._printed import printable
+from progflags.cli._say import tell, tell_json
 
 if TYPE_CHECKING:
     from progflags.rollout import RolloutStatus, Transition
@@ -34,9 +34,10 @@ def watch(
     """Follow what `look` returns until `over` says so; the last status."""
     if sys.stdout.isatty() and not as_json:
         try:
-            return _live(look, over, every)
-        except ImportError:  # rich is not installed: lines do
-            pass
+            import rich.live  # noqa: F401 - only the package itself: what `look` raises is another matter
+        except ModuleNotFoundError:  # lines do
+            return _lines(look, over, every, as_json=as_json)
+        return _live(look, over, every)
     return _lines(look, over, every, as_json=as_json)
 
 
@@ -59,10 +60,13 @@ def _lines(look: Callable[[], RolloutStatus], over: Callable[[RolloutStatus], bo
     said = ""
     while True:
         status = look()
-        text = json.dumps(status.to_dict(), default=str) if as_json else f"{datetime.now(UTC):%H:%M:%S} {status}"
-        key = f"{status.state} {status.stage} {status.percent} {status.verdict} {status.why if status.verdict == 'ROLLBACK' else ''}"
+        key = f"{status.standing} {status.stage} {status.percent} {status.verdict} {status.why if status.verdict == 'ROLLBACK' else ''}"
+        key += f" {status.stopped} {status.pending} {status.waiting}"
         if key != said:
-            print(text, flush=True)
+            if as_json:
+                tell_json(status.to_dict(), default=str, flush=True)
+            else:
+                tell(f"{datetime.now(UTC):%H:%M:%S} {status}", flush=True)
             said = key
         if over(status):
             return status
@@ -79,7 +83,7 @@ def screen(status: RolloutStatus, *, width: int = 80, height: int = 24) -> str:
 
 def _head(status: RolloutStatus, width: int) -> list[str]:
     where = f"stage {status.stage + 1} of {status.stages}" if status.stage is not None else f"{status.stages} stages"
-    title = f"{status.flag}   {status.state.upper()}   {status.percent:g} %   {where}"
+    title = f"{status.flag}   {status.standing.upper()}   {status.percent:g} %   {where}"
     bar = width - 24
     filled = 0 if not status.bake else round(bar * min(1.0, status.baked / status.bake))
     baking = status.stage is not None or status.state == "watching"
@@ -92,8 +96,8 @@ def _head(status: RolloutStatus, width: int) -> list[str]:
         rows.append(f"waits: {status.waiting}")
     if status.cool_down:
         rows.append(f"cools down for another {_span(status.cool_down)}")
-    if status.killed:
-        rows.append("KILLED: everybody gets the safe variant")
+    if status.stopped:
+        rows.append(f"everybody gets the safe variant: {status.stopped}")
     return [row for row in rows if row]
 
 

@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from itertools import islice
 from typing import Any, Final
 
+from progflags._printed import quoted
 from progflags._trouble import swallow
 from progflags.context import Context, bind, scope
 from progflags.flags import Client, Reason
@@ -70,7 +71,7 @@ def _enter(stack: ExitStack, header: object, client: Client | None) -> None:
     if not isinstance(header, Mapping):
         return
     if header.get("v") != 1:
-        raise ValueError(f"a header of version {header.get('v')!r}; this progflags reads version 1")
+        raise ValueError(f"a header of version {quoted(header.get('v'))}; this progflags reads version 1")
     context = Context(header.get("key"), header.get("attributes") or {})
     here = stack.enter_context(bind(context, fresh=True))
     stack.callback(here.end)  # what the task started and left running is nobody's from then on, as after a request

@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from progflags.contrib._carry import HEADER, begin_task, end_task, pack
-from progflags.errors import MissingExtraError
+from progflags.errors import missing
 from progflags.flags import Client, given
 
 try:
     from celery.signals import before_task_publish, task_postrun, task_prerun
 except ImportError as error:
-    raise MissingExtraError("celery", "celery") from error
+    raise missing(error, "celery", "celery", "celery") from error
 
 __all__ = ["Tasks", "install"]
 

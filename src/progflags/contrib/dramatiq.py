@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from progflags.contrib._carry import HEADER, begin_task, end_task, pack
-from progflags.errors import MissingExtraError
+from progflags.errors import missing
 from progflags.flags import Client, given
 
 try:
     from dramatiq.middleware import Middleware
 except ImportError as error:
-    raise MissingExtraError("dramatiq", "dramatiq") from error
+    raise missing(error, "dramatiq", "dramatiq", "dramatiq") from error
 
 __all__ = ["FlagsMiddleware"]
 

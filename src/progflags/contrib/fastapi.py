@@ -6,25 +6,30 @@ FastAPI and Starlette: flags as dependencies, the client's life tied to the appl
 
     @app.get("/search")
     async def search(vectors: Annotated[bool, Depends(flag("new-search"))]): ...
+
+Where only a dependency knows the user: `FastAPI(dependencies=[Depends(identify(of_user))])`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Generic, TypeVar, overload
 
-from progflags.context import scope
-from progflags.errors import MissingExtraError
+from progflags._identity import ask_with
+from progflags._trouble import swallow
+from progflags.context import as_context, bind, scope
+from progflags.errors import missing
 from progflags.flags import Client, Flag, given, set_default
 
 try:
     from starlette.requests import HTTPConnection
 except ImportError as error:
-    raise MissingExtraError("fastapi", "fastapi") from error
+    raise missing(error, "starlette", "fastapi", "fastapi") from error
 
-__all__ = ["FlagDependency", "flag", "lifespan"]
+__all__ = ["FlagDependency", "Identified", "flag", "identify", "lifespan"]
 
 T = TypeVar("T")
 
@@ -46,7 +51,7 @@ class FlagDependency(Generic[T]):
 
     async def __call__(self, connection: HTTPConnection) -> T:
         here = scope()
-        bound = None if here is None else here.extras.get("client")
+        bound = None if here is None else here.client
         client = given(self.flags or bound or getattr(connection.app.state, "progflags", None))
         value: T = self.default if client is None else client.get(self.key, self.default)
         return value
@@ -60,6 +65,9 @@ class FlagDependency(Generic[T]):
 
     def __hash__(self) -> int:
         return hash(self.key)
+
+    # Not as text: FastAPI looks up the names of a function's annotations, and this is no function.
+    __call__.__annotations__["connection"] = HTTPConnection
 
     def __repr__(self) -> str:
         return f"flag({self.key!r}, {self.default!r})"
@@ -81,6 +89,63 @@ def flag(key: str | Flag[Any], default: Any = False, *, flags: Client | None = N
     if isinstance(key, Flag):
         return FlagDependency(key.key, key.default, flags)
     return FlagDependency(key, default, flags)
+
+
+class Identified:
+    """A dependency that binds who is asking; see `identify`. Equal for the same `who`, so that it can be overridden."""
+
+    __slots__ = ("__signature__", "who")
+
+    def __init__(self, who: Callable[..., Any]) -> None:
+        try:
+            from fastapi import Depends  # pyright: ignore[reportAttributeAccessIssue] # it takes this very file for the package
+        except ImportError as error:  # Starlette alone has no dependencies
+            raise missing(error, "fastapi", "fastapi", "fastapi") from error
+        self.who = who
+        answer = inspect.Parameter("answer", inspect.Parameter.KEYWORD_ONLY, default=Depends(who))
+        self.__signature__ = inspect.Signature([answer])
+
+    async def __call__(self, *, answer: Any) -> AsyncIterator[None]:
+        try:
+            context = as_context(answer)
+        except Exception as error:
+            swallow("FastAPI identify", error)
+            context = None
+        here = scope()
+        if here is not None:
+            if context is not None:
+                ask_with(here, lambda _: context, "FastAPI identify")
+            yield
+            return
+        with bind(context):  # no FlagsMiddleware: nothing is counted, but flags are asked for the right user
+            yield
+
+    def __eq__(self, other: object) -> bool:
+        return self.who == other.who if isinstance(other, Identified) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash((Identified, self.who))
+
+    def __repr__(self) -> str:
+        return f"identify({self.who!r})"
+
+
+def identify(who: Callable[..., Any]) -> Identified:
+    """
+    A dependency that makes what `who` answers the context of the rest of the request.
+
+    `who` is a dependency itself, `def` or `async def`: it takes what it needs (the user another dependency found, the session, a
+    token) and answers what every evaluation takes: a Context, a targeting key, a mapping; None leaves things as they are.
+    Flags asked for after it, in `def` and `async def` dependencies and endpoints alike, are asked for that user; dependencies
+    run in the order they are declared, those of the application and the router first. A key is not required: with
+    FlagsMiddleware's `anonymous` a visitor without one keeps the sticky id.
+
+        def of_user(user: Annotated[User, Depends(current_user)]) -> pf.Context:
+            return pf.Context(user.id, {"plan": user.plan})
+
+        app = FastAPI(dependencies=[Depends(identify(of_user))])
+    """
+    return Identified(who)
 
 
 def lifespan(

@@ -11,10 +11,10 @@ from collections.abc import Callable
 from typing import Any
 
 from progflags._anonymous import AnonymousId
-from progflags._trouble import swallow
-from progflags.context import Context, as_context, scope
+from progflags._identity import ask_with
+from progflags.context import scope
 from progflags.contrib._program import arguments, run
-from progflags.errors import MissingExtraError
+from progflags.errors import missing
 from progflags.flags import Client, set_default
 from progflags.wsgi import FlagsMiddleware
 
@@ -22,7 +22,7 @@ try:
     import click
     from flask import Flask, current_app
 except ImportError as error:
-    raise MissingExtraError("Flask", "flask") from error
+    raise missing(error, "flask", "Flask", "flask") from error
 
 __all__ = ["Progflags"]
 
@@ -31,9 +31,9 @@ class Progflags:
     """
     The extension. `flags` is a client made elsewhere; without it one is connected from `app.config["PROGFLAGS"]`.
 
-    `context` is called inside each request (so `request`, `session` and `g` are there) and answers who is asking; it runs
-    before the view, after the `before_request` functions registered earlier. `PROGFLAGS["anonymous"]` (True: signed with
-    SECRET_KEY) gives other visitors a sticky id. `.client` is the client of the current application.
+    `context` is called inside a request (so `request`, `session` and `g` are there) when a flag is first asked for, and answers
+    who is asking; a request that asks none never calls it. `PROGFLAGS["anonymous"]` (True: signed with SECRET_KEY) gives other
+    visitors a sticky id. `.client` is the client of the current application.
     """
 
     def __init__(self, app: Flask | None = None, *, flags: Client | None = None, context: Callable[[], Any] | None = None) -> None:
@@ -70,16 +70,9 @@ class Progflags:
         return client
 
     def _bind(self) -> None:
-        if self._context is None:
-            return
-        here = scope()
-        try:
-            found = as_context(self._context())
-            if found is not None and here is not None:
-                # A visitor without a key keeps the sticky one.
-                here.context = Context(here.context.key, found.attributes) if found.key in (None, "") else found
-        except Exception as error:
-            swallow("Flask context", error)
+        here, context = scope(), self._context
+        if context is not None and here is not None:
+            ask_with(here, lambda _: context(), "Flask context")
 
 
 def _secrets(app: Flask) -> AnonymousId:

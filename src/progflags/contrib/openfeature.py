@@ -14,13 +14,13 @@ numbers in this file are its.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
+from progflags._process import Lock
 from progflags._trouble import swallow
 from progflags.context import Context
-from progflags.errors import MissingExtraError
+from progflags.errors import missing
 from progflags.events import Reloaded, SourceFailed
 from progflags.flags import Client
 
@@ -31,8 +31,8 @@ try:
     from openfeature.flag_evaluation import FlagResolutionDetails, Reason
     from openfeature.provider import AbstractProvider, Metadata
     from openfeature.track import TrackingEventDetails
-except ImportError:
-    raise MissingExtraError("openfeature-sdk", "openfeature") from None
+except ImportError as error:
+    raise missing(error, "openfeature", "openfeature-sdk", "openfeature") from error
 
 __all__ = ["ProgflagsProvider"]
 
@@ -60,7 +60,7 @@ class ProgflagsProvider(AbstractProvider):
     def __init__(self, flags: Client) -> None:
         super().__init__()
         self._flags = flags
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._unlisten: tuple[Any, ...] = ()
         self._stale = False
 
@@ -84,7 +84,10 @@ class ProgflagsProvider(AbstractProvider):
         with self._lock:
             if not self._unlisten:
                 bus = self._flags.bus
-                self._unlisten = (bus.listen(Reloaded, self._reloaded), bus.listen(SourceFailed, lambda _: self._follow()))
+                self._unlisten = (
+                    bus.listen(Reloaded, self._reloaded, ours=True),
+                    bus.listen(SourceFailed, lambda _: self._follow(), ours=True),
+                )
             self._stale = False
         self.emit_provider_ready(ProviderEventDetails())
 

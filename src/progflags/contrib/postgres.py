@@ -2,58 +2,49 @@
 The store in PostgreSQL: `postgresql://host/database`; for many hosts, and the one to prefer when there is a choice.
 
 Install `progflags[postgres]`. A commit is one transaction that holds the row of its namespace (`?namespace=`, else
-`progflags`), so commits come one after another and each sees the last. The tables `progflags_*` are made when absent; a
-role that may only read and write rows is enough once they are there. It needs no session state: PgBouncer in
-transaction mode is fine, and there is nothing to LISTEN to, a look at the revision costs a tenth of a millisecond.
-Point it at the primary: a replica answers with the past.
+`progflags`), so commits come one after another and each sees the last; it is sent as one message, so none waits for a client.
+The tables `progflags_*` are made when absent; a role that may only read and write rows is enough once they are there. It needs
+no session state: PgBouncer in transaction mode is fine, and there is nothing to LISTEN to, a look at the revision costs a tenth
+of a millisecond. Point it at the primary: a replica answers with the past.
 """
 
 from __future__ import annotations
 
+import selectors
 import threading
-import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 from uuid import uuid4
 
 from progflags._clock import SYSTEM, Clock
-from progflags._fork import in_child
-from progflags.errors import MissingExtraError, StoreError
-from progflags.store import Commit, Document, Entry, Row
-from progflags.store._server import ServerStore
-from progflags.store._writing import REMEMBERED, conflict, texts
+from progflags._deadline import left, spent, within
+from progflags._process import in_child, look
+from progflags.errors import StoreError, missing
+from progflags.store import Commit, Document, Entry, Row, ServerStore, aside, conflict, texts
 
 try:
     import psycopg
     import psycopg.conninfo
-except ImportError:
-    raise MissingExtraError("psycopg", "postgres") from None
+    import psycopg.errors
+except ImportError as error:
+    raise missing(error, "psycopg", "psycopg", "postgres") from error
+
+from progflags.contrib._postgres_sql import TABLES, VERSION, limited_to, message
 
 __all__ = ["PostgresStore"]
 
 T = TypeVar("T")
 
-_VERSION = 1
-
-_TABLES = """
-CREATE TABLE IF NOT EXISTS progflags_state (namespace text PRIMARY KEY, version int NOT NULL, revision bigint NOT NULL);
-CREATE TABLE IF NOT EXISTS progflags_documents (namespace text, key text COLLATE "C", revision bigint NOT NULL, body text NOT NULL,
-  PRIMARY KEY (namespace, key));
-CREATE TABLE IF NOT EXISTS progflags_history (namespace text, subject text COLLATE "C", number bigint, revision bigint NOT NULL,
-  body text NOT NULL, PRIMARY KEY (namespace, subject, number));
-CREATE TABLE IF NOT EXISTS progflags_commits (namespace text, id text COLLATE "C", revision bigint NOT NULL, PRIMARY KEY (namespace, id));
-CREATE INDEX IF NOT EXISTS progflags_commits_by_age ON progflags_commits (namespace, revision);
-CREATE UNLOGGED TABLE IF NOT EXISTS progflags_board (namespace text, topic text COLLATE "C", worker text COLLATE "C", seq bigint NOT NULL,
-  at timestamptz NOT NULL, body bytea NOT NULL, PRIMARY KEY (namespace, topic, worker));
-"""
+_CONNECT = 5.0  # seconds that a connection may take where nobody is in a hurry
 
 
 class PostgresStore(ServerStore):
-    """A store in the database that `url` names. `timeout` is how many seconds one statement, or the wait for a lock, may take."""
+    """A store in the database that `url` names. `timeout` is how many seconds a call may take as a whole, the wait for a lock included."""
 
     _went_back = "it was restored, or this is a replica"
 
-    def __init__(self, url: str, *, timeout: float = 5.0, clock: Clock = SYSTEM) -> None:  # noqa: ARG002 - the server's clock counts
+    def __init__(self, url: str, *, timeout: float = 2.0, clock: Clock = SYSTEM) -> None:  # noqa: ARG002 - the server's clock counts
         super().__init__(url)
         self._timeout = timeout
         self._connection: Any = None
@@ -62,7 +53,7 @@ class PostgresStore(ServerStore):
         self._board = _PostgresBoard(self)
         in_child(self)
         try:
-            self._run(self._prepare, whole=True)
+            self._run(bool)
         except BaseException:
             self.close()
             raise
@@ -86,31 +77,45 @@ class PostgresStore(ServerStore):
         return self._met(rows[0][0] if rows else 0, before), found
 
     def commit(self, commit: Commit) -> int:
+        """
+        See Store. It goes to the server as one message that begins and ends the transaction: a writer that is frozen, whenever that
+        happens, has either not begun or is done without it.
+        """
         writes, lines = texts(commit)
         id_ = commit.id or uuid4().hex  # an id always: a lost connection is tried again
+        before = self._highest
+        there, taken, found, done = self._run(lambda cursor: self._take(cursor, commit, writes, lines, id_, before))
+        if taken is not None:
+            return int(taken)
+        if done is None:
+            self._met(there, before)
+            conflict(self.url, commit, found)
+            raise StoreError(f"{self.url} did not take a commit and does not say why: read again and decide again")
+        self._highest = max(self._highest, int(done))
+        return int(done)
 
-        def take(cursor: Any) -> int:
-            cursor.execute("SELECT revision FROM progflags_state WHERE namespace = %s FOR UPDATE", (self._namespace,))
-            there = cursor.fetchone()
-            taken = self._one(cursor, "SELECT revision FROM progflags_commits WHERE namespace = %s AND id = %s", id_, default=None)
-            if taken is not None:
-                return int(taken)
-            query = "SELECT key, revision FROM progflags_documents WHERE namespace = %s AND key = ANY(%s)"
-            conflict(self.url, commit, dict(cursor.execute(query, (self._namespace, list(commit.expects))).fetchall()))
-            revision = self._met(there[0] if there else 0, self._highest) + 1
-            cursor.execute("UPDATE progflags_state SET revision = %s WHERE namespace = %s", (revision, self._namespace))
-            for key, text in writes.items():
-                self._put(cursor, key, revision, text)
-            for subject, text in lines:
-                self._append(cursor, subject, revision, text)
-            cursor.execute("INSERT INTO progflags_commits VALUES (%s, %s, %s)", (self._namespace, id_, revision))
-            forget = "DELETE FROM progflags_commits WHERE namespace = %s AND revision <= %s"
-            cursor.execute(forget, (self._namespace, revision - REMEMBERED))
-            return revision
-
-        revision = self._run(take, whole=True)
-        self._highest = max(self._highest, revision)
-        return revision
+    def _take(  # noqa: PLR0917 - the parts of one message
+        self, cursor: Any, commit: Commit, writes: dict[str, str | None], lines: list[tuple[str, str]], id_: str, before: int
+    ) -> tuple[int, Any, dict[str, int], Any]:
+        """What the state was, what this id got if it was taken before, the revisions of what was expected, and the new revision."""
+        try:
+            cursor.execute(message(self._namespace, commit, writes, lines, id_, before, limits=_limits(left(self._timeout))))
+            rows = []
+            while True:
+                rows.append(cursor.fetchall() if cursor.description else [])
+                if not cursor.nextset():
+                    break
+        except psycopg.Error:
+            if not self._connection.broken:
+                self._connection.rollback()
+            raise
+        there, taken, found, done = rows[3:7]
+        return (
+            int(there[0][0]) if there else 0,
+            taken[0][0] if taken else None,
+            {key: int(at) for key, at in found},
+            done[0][0] if done else None,
+        )
 
     def history(self, subject: str, *, after: int = 0, limit: int = 1000) -> tuple[Entry, ...]:
         query = """SELECT number, revision, body FROM progflags_history WHERE namespace = %s AND subject = %s AND number > %s
@@ -119,52 +124,79 @@ class PostgresStore(ServerStore):
         rows = self._run(lambda cursor: cursor.execute(query, values).fetchall())
         return tuple(Entry(subject, number, at, self._body(text)) for number, at, text in rows)
 
+    def now(self) -> float:
+        query = "SELECT extract(epoch FROM clock_timestamp())::float8"
+        return float(self._run(lambda cursor: cursor.execute(query).fetchone()[0]))
+
     def close(self) -> None:
-        with self._lock:
-            self._closed = True
-            self._let_go()
+        look()
+        self._closed = True
+        if self._lock.acquire(timeout=left(self._timeout)):  # else whoever has it lets go of the connection
+            try:
+                self._let_go()
+            finally:
+                self._lock.release()
 
     # Talking to the server.
 
-    def _run(self, act: Callable[[Any], T], *, whole: bool = False) -> T:
-        """What `act` returns, in one transaction if `whole`; once more on a new connection if the one it had turns out broken."""
-        with self._lock:
-            if self._closed:
-                raise StoreError(f"{self.url} is closed: open it again")
+    def _run(self, act: Callable[[Any], T]) -> T:
+        """What `act` returns; once more on a new connection if the one it had turns out broken."""
+        look()
+        with within(self._timeout), self._held():
             try:
                 if self._connection is not None:
                     try:
-                        return self._once(act, whole)
+                        return self._once(act)
                     except psycopg.OperationalError:
-                        if not self._connection.broken:
+                        if not self._connection.broken or spent():
                             raise
                         self._let_go()
-                return self._once(act, whole)
-            except psycopg.Error as error:
-                if self._connection is not None and self._connection.broken:
+                return self._once(act)
+            except (psycopg.Error, TimeoutError) as error:
+                # Tables that are gone, as of a database that was made anew, are made by the next connection.
+                if self._connection is not None and (self._connection.broken or isinstance(error, psycopg.errors.UndefinedTable)):
                     self._let_go()
+                late = ", and the time was up" if spent() else ""
                 what, remedy = " ".join(str(error).split()), "see that the server is up and lets us in"
-                raise StoreError(f"{self.url} can't be used: {type(error).__name__}: {what}: {remedy}") from error
+                raise StoreError(f"{self.url} can't be used: {type(error).__name__}: {what}{late}: {remedy}") from error
 
-    def _once(self, act: Callable[[Any], T], whole: bool) -> T:
+    @contextmanager
+    def _held(self) -> Iterator[None]:
+        """The lock, waited for no longer than anything else: whoever has it may be waiting for a server that is silent."""
+        if not self._lock.acquire(timeout=left(self._timeout)):
+            raise StoreError(f"{self.url} can't be used: an earlier call of this process still waits for it, and the time is up: try again")
+        try:
+            if self._closed:
+                raise StoreError(f"{self.url} is closed: open it again")
+            yield
+        finally:
+            if self._closed:  # meanwhile, by somebody who did not wait
+                self._let_go()
+            self._lock.release()
+
+    def _once(self, act: Callable[[Any], T]) -> T:
         connection = self._connection = self._connection or self._connect()
         with connection.cursor() as cursor:
-            if not whole:
-                return act(cursor)
-            with connection.transaction():
-                limit = f"{round(self._timeout * 1000)}ms"
-                cursor.execute("SELECT set_config('statement_timeout', %s, true), set_config('lock_timeout', %s, true)", (limit, limit))
-                return act(cursor)
+            return act(cursor)
 
     def _connect(self) -> Any:
+        # Aside, for to find out the address of a name takes as long as it takes.
+        connection = aside(self._dial, left(_CONNECT), late=lambda opened: opened.close())
+        # Whatever this role's or database's default is: under a stricter level the loser of a race meets an error, not a conflict.
+        connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
+        try:
+            with connection.transaction(), connection.cursor() as cursor:
+                self._prepare(cursor)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _dial(self) -> Any:
         # No prepared statements: behind PgBouncer the next one may meet another session. A silent server is given up by TCP.
         patience = {"connect_timeout": max(2, round(self._timeout)), "tcp_user_timeout": round(self._timeout * 1000)}
         address = psycopg.conninfo.make_conninfo(self._address, application_name="progflags", **patience)
-        connection = _Impatient.connect(address, prepare_threshold=None, autocommit=True)
-        # Whatever this role's or database's default is: under a stricter level the loser of a race meets an error, not a conflict.
-        connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
-        connection.patience = self._timeout + 1.0  # the server's own limits come first: they leave the connection usable
-        return connection
+        return _Impatient.connect(address, prepare_threshold=None, autocommit=True)
 
     def _let_go(self) -> None:
         connection, self._connection = self._connection, None
@@ -172,52 +204,51 @@ class PostgresStore(ServerStore):
             connection.close()
 
     def _prepare(self, cursor: Any) -> None:
+        """The tables and our row in them, made where they are absent, and looked at only where they are not: a server may be read-only."""
+        cursor.execute(limited_to(_limits(left(self._timeout))))
         if self._one(cursor, "SELECT to_regclass('progflags_board')::text WHERE %s <> ''", default=None) is None:
             cursor.execute("SELECT pg_advisory_xact_lock(hashtext('progflags'))")  # two programs making the tables at once
-            cursor.execute(_TABLES)
-        cursor.execute("INSERT INTO progflags_state VALUES (%s, %s, 0) ON CONFLICT DO NOTHING", (self._namespace, _VERSION))
-        version = self._one(cursor, "SELECT version FROM progflags_state WHERE namespace = %s")
-        if version > _VERSION:
-            raise StoreError(f"{self.url} was written by a newer progflags (tables {version}, known here {_VERSION}): upgrade this one")
+            cursor.execute(TABLES)
+        version = self._one(cursor, "SELECT version FROM progflags_state WHERE namespace = %s", default=None)
+        if version is None:
+            cursor.execute("INSERT INTO progflags_state VALUES (%s, %s, 0) ON CONFLICT DO NOTHING", (self._namespace, VERSION))
+            version = self._one(cursor, "SELECT version FROM progflags_state WHERE namespace = %s")
+        if version > VERSION:
+            raise StoreError(f"{self.url} was written by a newer progflags (tables {version}, known here {VERSION}): upgrade this one")
 
     def _one(self, cursor: Any, query: str, *values: Any, default: Any = 0) -> Any:
         row = cursor.execute(query, (self._namespace, *values)).fetchone()
         return default if row is None else row[0]
 
-    def _put(self, cursor: Any, key: str, revision: int, text: str | None) -> None:
-        if text is None:
-            cursor.execute("DELETE FROM progflags_documents WHERE namespace = %s AND key = %s", (self._namespace, key))
-            return
-        query = """INSERT INTO progflags_documents VALUES (%s, %s, %s, %s)
-                   ON CONFLICT (namespace, key) DO UPDATE SET revision = excluded.revision, body = excluded.body"""
-        cursor.execute(query, (self._namespace, key, revision, text))
 
-    def _append(self, cursor: Any, subject: str, revision: int, text: str) -> None:
-        query = """INSERT INTO progflags_history SELECT %(namespace)s, %(subject)s, coalesce(max(number), 0) + 1, %(revision)s, %(text)s
-                   FROM progflags_history WHERE namespace = %(namespace)s AND subject = %(subject)s"""
-        cursor.execute(query, {"namespace": self._namespace, "subject": subject, "revision": revision, "text": text})
+def _limits(seconds: float) -> int:
+    """Milliseconds that the server may take: it gives up a little before we do, which leaves the connection usable."""
+    return max(50, round(seconds * 900))
 
 
 class _Impatient(psycopg.Connection[Any]):
-    """Hangs up on a server that neither answers nor hangs up: to TCP one that acknowledges every packet is alive."""
-
-    patience = 6.0
+    """Hangs up on a server that does not answer before the deadline: to TCP one that acknowledges every packet is alive."""
 
     def wait(self, gen: Any, *args: Any, **options: Any) -> Any:
         return super().wait(self._limited(gen), *args, **options)
 
     def _limited(self, gen: Any) -> Generator[Any, Any, Any]:
-        until = time.monotonic() + self.patience
         try:
             state = next(gen)
             while True:
                 ready = yield state  # psycopg looks in ten times a second, whether or not there is anything
-                if not ready and time.monotonic() >= until:
+                if spent() and not self._there(state):
                     self.pgconn.finish()
-                    raise psycopg.OperationalError(f"no answer for {self.patience:g} s")
+                    raise psycopg.OperationalError("no answer before the time was up")
                 state = gen.send(ready)
         except StopIteration as done:
             return done.value
+
+    def _there(self, state: int) -> bool:
+        """Whether the socket has what is waited for. Asked of the system, for psycopg 3.2 says so whenever it has looked in."""
+        with selectors.DefaultSelector() as system:
+            system.register(self.pgconn.socket, state)  # psycopg's states are the selectors' events
+            return bool(system.select(0))
 
 
 class _PostgresBoard:

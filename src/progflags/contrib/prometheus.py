@@ -10,18 +10,21 @@ from __future__ import annotations
 
 import math
 import threading
+import time
 from collections.abc import Mapping
 from typing import Any
 
+from progflags._beside import RUNNING, failing, said
 from progflags._clock import SYSTEM, Clock
-from progflags._fork import in_child
-from progflags._trouble import swallow
-from progflags.errors import MissingExtraError
+from progflags._printed import quoted
+from progflags._process import Thread, here, in_child, look
+from progflags._trouble import say, swallow
+from progflags.errors import missing
 
 try:
     import httpx
-except ImportError:
-    raise MissingExtraError("httpx", "prometheus") from None
+except ImportError as error:
+    raise missing(error, "httpx", "httpx", "prometheus") from error
 
 __all__ = ["Query"]
 
@@ -56,10 +59,10 @@ class Query:
             raise ValueError("which expression? promql is empty")
         for name, value in (("every", every), ("max_age", max_age), ("timeout", timeout)):
             if not 0 < value < math.inf:
-                raise ValueError(f"{name} is a number of seconds above 0, not {value!r}")
+                raise ValueError(f"{name} is a number of seconds above 0, not {quoted(value)}")
         parts = httpx.URL(url)
         if parts.scheme not in {"http", "https"} or not parts.host:
-            raise ValueError(f"url is the server's http(s) address, as in 'http://prometheus:9090', not {url!r}")
+            raise ValueError(f"url is the server's http(s) address, as in 'http://prometheus:9090', not {quoted(url)}")
         self.promql = promql
         self._url = str(parts).rstrip("/") + "/api/v1/query"
         self._every, self._max_age, self._timeout = every, max_age, timeout
@@ -76,10 +79,19 @@ class Query:
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
         self._answer: tuple[float, float | None] | None = None
+        self._failures, self._error, self._since = 0, "", 0.0
+
+    def health(self) -> str:
+        """`running`, or why its answers are missing: `flags.status().threads` shows it under the metric's name."""
+        since = self._since
+        if since and time.monotonic() - since > 2 * self._timeout:
+            return f"has not come back for {time.monotonic() - since:.0f} s, and has {self._timeout:g} s"
+        return failing(self._failures, self._error) or RUNNING
 
     def __call__(self) -> float | None:
         """The reading; starts asking in the background if nobody did. Never blocks, never raises."""
-        if self._thread is None and not self._closed:
+        look()
+        if not here(self._thread) and not self._closed:
             self._start()
         answer = self._answer
         if answer is None or self._clock.monotonic() - answer[0] > self._max_age:
@@ -111,34 +123,45 @@ class Query:
 
     def _start(self) -> None:
         with self._lock:
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="progflags-prometheus", daemon=True)
-                self._thread.start()
+            if not here(self._thread):
+                thread = Thread(self._run, name="progflags-prometheus")
+                try:
+                    thread.start()
+                except RuntimeError as error:
+                    say("prometheus", f"no thread can be started here ({error}): {self.promql!r} has no readings")
+                else:
+                    self._thread = thread
 
     def _run(self) -> None:
-        while not self._closed:
+        wake = self._wake
+        while not self._closed and wake is self._wake:
+            self._since = time.monotonic()
             try:
                 self.ask()
-            except Exception as error:
+            except BaseException as error:
+                self._failures, self._error = self._failures + 1, said(error)
                 swallow(f"prometheus query {self.promql!r}", error)
-            self._wake.wait(self._every)
+            else:
+                self._failures = 0
+            self._since = 0.0
+            wake.wait(self._every)
 
 
 def _value(reply: httpx.Response, promql: str) -> float | None:
     """The one number in an answer of the HTTP API (prometheus.io/docs/prometheus/latest/querying/api); None when there is none."""
     body = _body(reply)
     if body.get("status") != "success":
-        raise ValueError(f"{promql!r} was refused: {body.get('errorType', '')} {body.get('error', '')}".rstrip())
+        raise ValueError(f"{quoted(promql)} was refused: {body.get('errorType', '')} {body.get('error', '')}".rstrip())
     data = body.get("data") or {}
     kind, result = data.get("resultType"), data.get("result")
     if kind == "vector" and isinstance(result, list):
         if len(result) > 1:
-            raise ValueError(f"{promql!r} gives {len(result)} series where a gate needs one: put sum(…) or max(…) around it")
+            raise ValueError(f"{quoted(promql)} gives {len(result)} series where a gate needs one: put sum(…) or max(…) around it")
         pair = result[0]["value"] if result else None
     elif kind == "scalar":
         pair = result
     else:
-        raise ValueError(f"{promql!r} gives a {kind}, not a number")
+        raise ValueError(f"{quoted(promql)} gives a {kind}, not a number")
     return None if pair is None else float(pair[1])
 
 

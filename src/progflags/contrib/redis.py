@@ -11,37 +11,46 @@ evict it: `maxmemory-policy noeviction`. If a lost transition would hurt, keep t
 
 from __future__ import annotations
 
+import math
+import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 from uuid import uuid4
 
 from progflags._clock import SYSTEM, Clock
-from progflags._fork import in_child
+from progflags._deadline import left, limited, spent, within
+from progflags._printed import quoted
+from progflags._process import in_child, look
 from progflags._trouble import say
-from progflags.errors import MissingExtraError, StoreError
-from progflags.store import Commit, Document, Entry, Row
-from progflags.store._server import ServerStore
-from progflags.store._writing import REMEMBERED, conflict, texts
+from progflags.errors import StoreError, missing
+from progflags.store import REMEMBERED, Commit, Document, Entry, Row, ServerStore, aside, conflict, texts
 
 try:
+    from redis.backoff import NoBackoff
     from redis.client import Redis
-    from redis.exceptions import RedisError
-except ImportError:
-    raise MissingExtraError("redis", "redis") from None
+    from redis.connection import Connection, SSLConnection
+    from redis.exceptions import ConnectionError, RedisError  # noqa: A004 - theirs, not the built-in
+    from redis.retry import Retry
+except ImportError as error:
+    raise missing(error, "redis", "redis", "redis") from error
 
 __all__ = ["RedisStore"]
 
 T = TypeVar("T")
 
 _VERSION = 1
+_CONNECT = 5.0  # seconds that a connection may take where nobody is in a hurry
 _ROW_LIVES = 86_400  # seconds a Board row is kept after its worker was last heard; control state is kept for ever
 
-# KEYS: revision, documents, ids, ids by age, then one list per entry. ARGV: id, remembered, the number of expected keys and
-# those keys with revisions, the number of writes and those keys with texts ("" deletes), then the entries' texts.
+# KEYS: revision, documents, ids, ids by age, then one list per entry. ARGV: id, remembered, the number of expected keys, the
+# revision that must be there at least, those keys with revisions, the number of writes and those keys with texts ("" deletes),
+# then the entries' texts.
 _COMMIT = """
 local taken = redis.call('HGET', KEYS[3], ARGV[1])
 if taken then return {'taken', taken} end
-local at, found, moved = 4, {'moved'}, false
+local now = redis.call('GET', KEYS[1]) or '0'
+if tonumber(now) < tonumber(ARGV[4]) then return {'back', now} end
+local at, found, moved = 5, {'moved'}, false
 for _ = 1, tonumber(ARGV[3]) do
   local there = redis.call('HGET', KEYS[2], ARGV[at])
   local revision = there and string.match(there, '^%d+') or '0'
@@ -98,9 +107,10 @@ class RedisStore(ServerStore):
 
     _went_back = "it lost commits in a failover, was flushed or restored"
 
-    def __init__(self, url: str, *, timeout: float = 5.0, clock: Clock = SYSTEM) -> None:  # noqa: ARG002 - the server's clock counts
+    def __init__(self, url: str, *, timeout: float = 2.0, clock: Clock = SYSTEM) -> None:  # noqa: ARG002 - the server's clock counts
         super().__init__(url)
         self._timeout = timeout
+        self._dials = threading.local()
         self._connect()
         in_child(self)
         self._board = _RedisBoard(self)
@@ -108,18 +118,27 @@ class RedisStore(ServerStore):
             self._run(self._prepare)
         except TypeError as error:  # an option of the address that the client does not have, which it finds out when it connects
             self.close()
-            raise ValueError(f"{self._url!r} is no address of a Redis: {error}") from None
+            raise ValueError(f"{quoted(self._url)} is no address of a Redis: {error}") from None
         except BaseException:
             self.close()
             raise
 
     def _connect(self) -> None:
-        options = {"socket_timeout": self._timeout, "socket_connect_timeout": self._timeout}
+        kind = _HastySSL if self._address.lower().startswith("rediss:") else _Hasty
+        options: dict[str, Any] = {"connection_class": kind, "retry": Retry(NoBackoff(), 0), "dialled": self._dial}
+        options |= {"socket_timeout": self._timeout, "socket_connect_timeout": self._timeout}
         try:
             self._client: Any = Redis.from_url(self._address, **options)
         except ValueError as error:
-            raise ValueError(f"{self._url!r} is no address of a Redis: {error}") from None
+            raise ValueError(f"{quoted(self._url)} is no address of a Redis: {error}") from None
         self._commit, self._read, self._publish = (self._client.register_script(text) for text in (_COMMIT, _READ, _PUBLISH))
+
+    def _dial(self) -> None:
+        self._dials.made = self._dialled() + 1
+
+    def _dialled(self) -> int:
+        """Connections that this thread has opened."""
+        return getattr(self._dials, "made", 0)
 
     def after_fork(self) -> None:
         """The parent's sockets are the parent's."""
@@ -130,14 +149,30 @@ class RedisStore(ServerStore):
         return f"{{{self._namespace}}}:{name}"
 
     def _run(self, act: Callable[[], T]) -> T:
+        look()
         if self._closed:
             raise StoreError(f"{self.url} is closed: open it again")
-        try:
-            return act()
-        except RedisError as error:
-            raise StoreError(
-                f"{self.url} can't be used: {type(error).__name__}: {error}: see that the server is up and lets us in"
-            ) from error
+        with within(self._timeout):
+            try:
+                return self._answered(act)
+            except RedisError as error:
+                late = f", and the time was up after {self._timeout:g} s at most" if spent() else ""
+                what = f"{type(error).__name__}: {error}{late}"
+                raise StoreError(f"{self.url} can't be used: {what}: see that the server is up and lets us in") from error
+
+    def _answered(self, act: Callable[[], T]) -> T:
+        """
+        Again, until it was on a new connection, where the old one turns out to have been dropped since. A script's commit has an id.
+
+        The pool's other connections are left alone: another thread may have taken one of them out by now.
+        """
+        dialled = self._dialled()
+        while True:
+            try:
+                return act()
+            except ConnectionError:
+                if self._dialled() != dialled or spent():
+                    raise
 
     def _prepare(self) -> None:
         self._client.set(self._key("version"), _VERSION, nx=True)
@@ -165,7 +200,12 @@ class RedisStore(ServerStore):
         writes, lines = texts(commit)
         before = self._highest
         keys = [self._key(name) for name in ("revision", "documents", "ids", "ids-by-age", *(f"history:{subject}" for subject, _ in lines))]
-        arguments: list[str | int] = [commit.id or uuid4().hex, REMEMBERED, len(commit.expects)]  # an id always: the client may retry
+        arguments: list[str | int] = [
+            commit.id or uuid4().hex,
+            REMEMBERED,
+            len(commit.expects),
+            before,
+        ]  # an id always: it may be tried again
         for key, expected in commit.expects.items():
             arguments += [key, expected]
         arguments.append(len(writes))
@@ -173,6 +213,8 @@ class RedisStore(ServerStore):
             arguments += [key, text or ""]
         arguments += [text for _, text in lines]
         word, *numbers = self._run(lambda: self._commit(keys=keys, args=arguments))
+        if word == b"back":
+            self._met(numbers[0], before)
         if word == b"moved":
             conflict(self.url, commit, dict(zip(commit.expects, map(int, numbers), strict=True)))
         return self._met(numbers[0], before if word == b"done" else 0)  # one taken long ago may be older than what was met since
@@ -183,9 +225,73 @@ class RedisStore(ServerStore):
         found = enumerate(map(_split, lines), first + 1)
         return tuple(Entry(subject, number, at, self._body(text)) for number, (at, text) in found)
 
+    def now(self) -> float:
+        seconds, micros = self._run(lambda: self._client.time())  # noqa: PLW0108 - a fork noticed meanwhile brings another client
+        return float(seconds + micros / 1e6)
+
     def close(self) -> None:
+        look()
         self._closed = True
         self._client.close()
+
+
+class _Socket:
+    """A socket whose every wait ends with the whole call's deadline: a server that sends a byte now and then is not waited for."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+        self._most: float | None = inner.gettimeout()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def settimeout(self, seconds: float | None) -> None:
+        self._most = seconds
+        self._inner.settimeout(seconds)
+
+    def _hurry(self) -> Any:
+        if self._most != 0 and limited():
+            seconds = left(math.inf if self._most is None else self._most)
+            if not seconds:
+                raise TimeoutError("the time is up")
+            self._inner.settimeout(seconds)
+        return self._inner
+
+    def recv(self, *arguments: Any) -> Any:
+        return self._hurry().recv(*arguments)
+
+    def recv_into(self, *arguments: Any) -> Any:
+        return self._hurry().recv_into(*arguments)
+
+    def send(self, *arguments: Any) -> Any:
+        return self._hurry().send(*arguments)
+
+    def sendall(self, *arguments: Any) -> Any:
+        return self._hurry().sendall(*arguments)
+
+
+class _Dials:
+    """Opens such sockets. Aside, for to find out the address of a name takes as long as it takes."""
+
+    def __init__(self, *arguments: Any, dialled: Callable[[], object], **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._dialled = dialled
+
+    def _connect(self) -> Any:
+        self._dialled()
+        seconds = left(_CONNECT)
+        this: Any = self
+        opening: Any = super()
+        this.socket_connect_timeout = seconds or 0.001
+        return _Socket(aside(opening._connect, seconds, late=lambda opened: opened.close()))
+
+
+class _Hasty(_Dials, Connection):
+    pass
+
+
+class _HastySSL(_Dials, SSLConnection):
+    pass
 
 
 class _RedisBoard:

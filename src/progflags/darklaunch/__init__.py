@@ -6,34 +6,56 @@ Callers always get the old one's answer, the very object; what the new one says 
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
-from progflags.darklaunch import _guards as guards
-from progflags.darklaunch import shadow
-from progflags.darklaunch._comparison import Budget, Comparison, Difference
-from progflags.darklaunch._conclude import Comparer
-from progflags.darklaunch._diff import diff
-from progflags.darklaunch._engine import Engine, engine
-from progflags.darklaunch._exit import experiments
-from progflags.darklaunch._experiment import Experiment
-from progflags.darklaunch._latency import Latency
-from progflags.darklaunch._marker import around_shadows
+from progflags.darklaunch import guards, score, shadow
+from progflags.darklaunch._experiment import Experiment, experiments
 from progflags.darklaunch._migration import Migration, Stage, Unrepaired
-from progflags.darklaunch._mismatch import DarkLaunchMismatch
-from progflags.darklaunch._noise import Proposal
 from progflags.darklaunch._options import DoorOptions, Options
-from progflags.darklaunch._outcome import Outcome, Shed
-from progflags.darklaunch._record import DarkLaunchStats
-from progflags.darklaunch._rules import Rule, by_key, compile_rules, ignore, normalize, opaque, subset, tolerance, unordered, within
-from progflags.darklaunch._sink import JsonLines
-from progflags.darklaunch._verdict import DarkLaunchVerdict, Safety
-from progflags.darklaunch._views import register
+from progflags.darklaunch.compare import (
+    Budget,
+    Comparison,
+    DarkLaunchMismatch,
+    Difference,
+    Proposal,
+    Rule,
+    by_key,
+    compile_rules,
+    diff,
+    ignore,
+    normalize,
+    opaque,
+    register,
+    subset,
+    tolerance,
+    unordered,
+    within,
+)
+from progflags.darklaunch.guards import around_shadows
+from progflags.darklaunch.lanes import Engine, engine
+from progflags.darklaunch.record import (
+    Comparer,
+    DarkLaunchStats,
+    DarkLaunchVerdict,
+    JsonLines,
+    Latency,
+    Outcome,
+    Safety,
+    ShadowSummary,
+    Shed,
+)
 
 if TYPE_CHECKING:
     from progflags.darklaunch._decorator import dark_launch as dark_launch
+    from progflags.darklaunch._replay import find as find
+    from progflags.darklaunch._replay import replay as replay
+
+from progflags.darklaunch._call import Call
 
 __all__ = [
     "Budget",
+    "Call",
     "Comparer",
     "Comparison",
     "DarkLaunchMismatch",
@@ -51,6 +73,7 @@ __all__ = [
     "Proposal",
     "Rule",
     "Safety",
+    "ShadowSummary",
     "Shed",
     "Stage",
     "Unrepaired",
@@ -66,6 +89,7 @@ __all__ = [
     "normalize",
     "opaque",
     "register",
+    "score",
     "shadow",
     "subset",
     "tolerance",
@@ -74,9 +98,10 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
-    if name == "dark_launch":  # wrapt, which the middleware and the diff do without
-        from progflags.darklaunch._decorator import dark_launch
+_LATE = {"dark_launch": "_decorator", "find": "_replay", "replay": "_replay"}  # wrapt, which the middleware and the diff do without
 
-        return dark_launch
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+def __getattr__(name: str) -> object:
+    if name not in _LATE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"progflags.darklaunch.{_LATE[name]}"), name)

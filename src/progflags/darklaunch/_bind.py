@@ -8,6 +8,7 @@ from collections.abc import Callable
 from types import MethodType
 from typing import Any
 
+from progflags._printed import quoted
 from progflags.flags import Client, Forced
 
 __all__ = ["Candidate", "bound", "is_coroutine", "kind_of"]
@@ -43,7 +44,7 @@ def bound(candidate: Candidate, control: Callable[..., Any], instance: Any, clie
 
 def _forced(candidate: Forced, control: Callable[..., Any], client: Client | None) -> Callable[..., Any]:
     if client is None:
-        raise LookupError(f"no client to force {candidate.flag!r} on")
+        raise LookupError(f"no client to force {quoted(candidate.flag)} on")
     over = candidate.over
 
     def function(*args: Any, **kwargs: Any) -> Any:

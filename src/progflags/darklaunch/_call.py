@@ -5,20 +5,18 @@ from __future__ import annotations
 import asyncio
 import inspect
 import itertools
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from contextvars import Context
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from progflags.context import current
-from progflags.darklaunch._context import shadowed
-from progflags.darklaunch._driver import Drive, start
 from progflags.darklaunch._interrupt import is_delivered
-from progflags.darklaunch._isolate import Given, NotIsolated
-from progflags.darklaunch._observation import Observation, observe
-from progflags.darklaunch._outcome import Outcome, Shed
-from progflags.darklaunch._redact import mute
-from progflags.darklaunch._workers import GRACE
+from progflags.darklaunch.compare import Given, NotIsolated
+from progflags.darklaunch.lanes import GRACE, Drive, Runaway, Stopped, shadowed, start
+from progflags.darklaunch.record import Conclusion, Observation, Outcome, Shed, mute, observe
 from progflags.darklaunch.shadow import Shadow
 
 if TYPE_CHECKING:
@@ -41,8 +39,8 @@ class Call:
     """
 
     __slots__ = (
-        *("again", "answer", "at", "candidate", "context", "deadline", "endpoint", "error", "experiment", "given"),
-        *("loop", "number", "reduce", "seconds", "shadow", "size", "swapped", "take", "who"),
+        *("again", "again_in", "answer", "answered", "at", "candidate", "context", "deadline", "endpoint", "error", "experiment", "given"),
+        *("loop", "number", "reduce", "seconds", "shadow", "size", "swapped", "runaway", "take", "who"),
     )
 
     def __init__(
@@ -67,11 +65,14 @@ class Call:
         self.at = 0.0
         self.endpoint = ""
         self.again: Callable[..., Any] | None = None
+        self.again_in = context  # the context of a repeat: the candidate may set what it likes in its own
         self.take: Callable[[Any], Any] | None = None
+        self.answered: Callable[[Observation], None] | None = None  # hears the candidate's answer, where several are held together
         self.reduce = experiment.reduce
         self.loop: asyncio.AbstractEventLoop | None = None
         self.number = next(_numbers)
         self.shadow: Shadow | None = None
+        self.runaway: Runaway | None = None  # what may be ended of it just now
 
     @property
     def control(self) -> Observation:
@@ -104,7 +105,7 @@ class Call:
         try:
             kept, size = (value, 0) if isolated else experiment.keep(value)
         except NotIsolated as refused:
-            return experiment.drop(self, Shed.RESULT_ISOLATION, str(refused))
+            return experiment.refused(self, value, refused)
         self.size += size
         self.answer, self.seconds = kept, seconds
         return experiment.dispatch(self)
@@ -120,7 +121,12 @@ class Call:
     async def finish(self) -> None:
         """Inline on an event loop: run the shadow now, in a task of its own, so that a cancellation here is the caller's."""
         if self.at and self in self.experiment.flight:
-            task = start(asyncio.get_running_loop(), self.walk(), self.context)
+            try:
+                loop = asyncio.get_running_loop()
+            except RuntimeError:  # trio, or another: the control is its own, the shadow is left out
+                self.refuse(Shed.NO_LOOP)
+                return
+            task = start(loop, self.walk(), self.context)
             await asyncio.wait({task})
             error = None if task.cancelled() else task.exception()
             if error is not None and self.experiment.is_ours(error):
@@ -153,11 +159,23 @@ class Call:
             self.shadow = shadow
         args, kwargs = self.arguments(is_candidate)
         with shadowed(shadow, experiment.guards, self.who):
-            seen = observe(experiment.runner(run, experiment.deadline), args, kwargs)
+            stops = experiment.stops and is_candidate
+            seen = observe(self._stoppable(experiment.runner(run, experiment.deadline), stops), args, kwargs)
             if self.take is not None and seen.error is None:
-                taken = observe(self.take, (seen.value,))
-                seen = Observation(taken.value, taken.error, seen.seconds + taken.seconds)
+                taken = observe(self._stoppable(self.take, stops), (seen.value,))
+                seen = taken._replace(seconds=seen.seconds + taken.seconds)
+            if is_candidate:
+                self.runaway = None
+                experiment.record.unstoppable.discard(self.number)
+            if isinstance(seen.error, Stopped):
+                experiment.stopped(seen.where)
             return seen
+
+    def _stoppable(self, run: Callable[..., Any], stops: bool) -> Callable[..., Any]:
+        if not stops or not Runaway.possible():
+            return run
+        self.runaway = Runaway()
+        return partial(self.runaway.run, run)
 
     def arguments(self, is_candidate: bool) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """The isolated arguments. A repeat of the control, and a record, must find them as they were."""
@@ -173,7 +191,7 @@ class Call:
     def repeat(self) -> Observation | None:
         """The control, run where the candidate ran; None unless that was drawn."""
         again = self.again
-        return None if again is None else self.context.copy().run(self._observe, again, is_candidate=False)
+        return None if again is None else self.again_in.run(self._observe, again, is_candidate=False)
 
     # The shadow's side, in a loop.
 
@@ -182,7 +200,7 @@ class Call:
         if self.expired_in_queue():
             return
         experiment = self.experiment
-        drive = Drive(GRACE)
+        drive = Drive(GRACE, self.grew)
         try:
             candidate = await self._drive(drive, self.candidate, is_candidate=True)
         except BaseException as error:
@@ -195,9 +213,11 @@ class Call:
         finally:
             experiment.engine.cpu.spend(drive.cpu)
         if drive.blocked:
-            experiment.blocked_loop(drive.blocked)
+            experiment.blocked_loop(drive.blocked, drive.longest)
         if drive.abandoned:
             experiment.conclude(self, Outcome.ABANDONED)
+        elif drive.expired and drive.grown:  # for all we know it was somebody else's memory: no word against the candidate
+            experiment.conclude(self, Conclusion(Outcome.INCOMPLETE, (), "memory"), candidate.seconds)
         elif drive.expired:
             experiment.conclude(self, Outcome.TIMEOUT, candidate.seconds)
         else:
@@ -217,16 +237,23 @@ class Call:
         repeat: Observation | None = None
         if again is not None:
             loop = asyncio.get_running_loop()
-            repeat = await start(loop, self._drive(Drive(GRACE), again, is_candidate=False), self.context.copy())
+            repeat = await start(loop, self._drive(Drive(GRACE, self.grew), again, is_candidate=False), self.again_in)
         if self.experiment.inline:
             self.experiment.settle(self, candidate, repeat)
-        else:
+            return
+        try:
             self.experiment.engine.workers.put(_Settle(self, candidate, repeat))
+        except RuntimeError as error:  # no thread to be had, as while the interpreter ends: nobody compares any more
+            if threading.main_thread().is_alive():
+                mute(f"dark launch {self.experiment.flag}", error)
+            self.experiment.conclude(self, Outcome.CANCELLED_SHUTDOWN)
 
     # Both.
 
     def expired_in_queue(self) -> bool:
-        if self.experiment.inline or time.monotonic() - self.at <= STALE:
+        waited = time.monotonic() - self.at
+        if self.experiment.inline or waited <= STALE:
+            self.experiment.record.waited(waited)
             return False
         self.experiment.drop(self, Shed.STALE)
         return True
@@ -234,11 +261,29 @@ class Call:
     def abandon(self) -> None:
         self.experiment.conclude(self, Outcome.ABANDONED)
 
+    def stop(self) -> bool:
+        runaway, experiment = self.runaway, self.experiment
+        if runaway is None:
+            return False
+        if self in experiment.flight or runaway.strike():  # not before it is concluded as abandoned
+            return True
+        experiment.unstoppable(self, runaway.where())
+        if self.runaway is None:  # it has come back meanwhile, and perhaps before it was noted
+            experiment.record.unstoppable.discard(self.number)
+        return False
+
     def refuse(self, reason: Shed) -> None:
         self.experiment.drop(self, reason)
 
     def spent(self, cpu: float) -> None:
         self.experiment.engine.cpu.spend(cpu)
+
+    def grew(self, size: int) -> None:
+        self.experiment.grew(size)
+
+    @property
+    def owner(self) -> object:
+        return self.experiment
 
 
 async def _awaited(run: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], take: Callable[[Any], Any] | None) -> Any:
@@ -270,8 +315,18 @@ class _Settle:
     def abandon(self) -> None:
         self._call.abandon()
 
+    def stop(self) -> bool:
+        return False  # the candidate has answered; what hangs is a comparison
+
     def refuse(self, reason: Shed) -> None:
-        self._call.experiment.conclude(self._call, Outcome.INCOMPLETE, error=reason.value)
+        self._call.experiment.conclude(self._call, Conclusion(Outcome.INCOMPLETE, (), reason.value))
 
     def spent(self, cpu: float) -> None:
         self._call.spent(cpu)
+
+    def grew(self, size: int) -> None:
+        self._call.grew(size)
+
+    @property
+    def owner(self) -> object:
+        return self._call.experiment

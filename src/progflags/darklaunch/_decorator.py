@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from functools import partial
+from operator import attrgetter
 from pickle import PicklingError
 from time import perf_counter
-from typing import Any, Unpack, cast
+from typing import Any, Literal, Unpack, cast
 
 import wrapt
 
+from progflags._printed import quoted
 from progflags.darklaunch._bind import Candidate, bound, kind_of
 from progflags.darklaunch._call import Call
 from progflags.darklaunch._experiment import Experiment
-from progflags.darklaunch._lane import Here, Later
 from progflags.darklaunch._options import Options
+from progflags.darklaunch._several import CONTROL, Calls, Several
 from progflags.darklaunch._stream import async_stream, stream
 from progflags.darklaunch._typed import Shadowing
+from progflags.darklaunch.lanes import Here, Later
 from progflags.flags import Forced
 
 __all__ = ["DarkLaunched", "dark_launch"]
@@ -32,10 +35,20 @@ class _Bound(wrapt.BoundFunctionWrapper):  # type: ignore[misc,type-arg,unused-i
         return self._self_parent.dark_launch  # type: ignore[no-any-return,unused-ignore]
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        return getattr, (self._self_instance, self.__wrapped__.__name__)
+        owner = self._owner
+        return _named(self.__wrapped__, _looked_up) if owner is None else (getattr, (owner, self.__wrapped__.__name__))
+
+    def __copy__(self) -> Any:
+        return self
 
     def __deepcopy__(self, memo: Any) -> Any:
-        return getattr(deepcopy(self._self_instance, memo), self.__wrapped__.__name__)
+        owner = self._owner
+        return self if owner is None else getattr(deepcopy(owner, memo), self.__wrapped__.__name__)
+
+    @property
+    def _owner(self) -> Any:
+        """The object or, of a class method, the class it is bound to; None: it is the plain function, looked up on its class."""
+        return getattr(self.__wrapped__, "__self__", None)
 
 
 class DarkLaunched(wrapt.FunctionWrapper):  # type: ignore[misc,type-arg,unused-ignore]
@@ -47,7 +60,7 @@ class DarkLaunched(wrapt.FunctionWrapper):  # type: ignore[misc,type-arg,unused-
 
     __bound_function_wrapper__ = _Bound
 
-    def __init__(self, wrapped: Any, wrapper: Any, experiment: Experiment, candidate: Candidate) -> None:
+    def __init__(self, wrapped: Any, wrapper: Any, experiment: Experiment, candidate: Chosen) -> None:
         super().__init__(wrapped, wrapper)
         self._self_experiment = experiment
         self._self_candidate = candidate
@@ -57,14 +70,14 @@ class DarkLaunched(wrapt.FunctionWrapper):  # type: ignore[misc,type-arg,unused-
         return self._self_experiment
 
     @property
-    def candidate(self) -> Candidate:
+    def candidate(self) -> Chosen:
         return self._self_candidate
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        return _named(self.__wrapped__)
+        return _named(self.__wrapped__, _found)
 
     def __reduce__(self) -> Any:
-        return _named(self.__wrapped__)
+        return _named(self.__wrapped__, _found)
 
     def __copy__(self) -> DarkLaunched:
         return self
@@ -73,13 +86,21 @@ class DarkLaunched(wrapt.FunctionWrapper):  # type: ignore[misc,type-arg,unused-
         return self
 
 
-def _named(function: Any) -> Any:
+def _named(function: Any, find: Callable[[str, str], Any]) -> Any:
     if "<locals>" in function.__qualname__:
         raise PicklingError(f"{function.__qualname__} is local to a function: nobody could find it again by name")
-    return _found, (function.__module__, function.__qualname__)
+    return find, (function.__module__, function.__qualname__)
+
+
+def _looked_up(module: str, qualname: str) -> Any:
+    """As an attribute: a method's plain function, as its class gives it out."""
+    from importlib import import_module
+
+    return attrgetter(qualname)(import_module(module))
 
 
 def _found(module: str, qualname: str) -> Any:
+    """The decorated function itself, as its class holds it."""
     from importlib import import_module
 
     value: Any = import_module(module)
@@ -88,7 +109,14 @@ def _found(module: str, qualname: str) -> Any:
     return value
 
 
-def dark_launch(flag: str, *, candidate: Candidate, **options: Unpack[Options]) -> Shadowing:
+def dark_launch(
+    flag: str,
+    *,
+    candidate: Candidate | None = None,
+    candidates: Mapping[str, Candidate] | None = None,
+    per_call: Literal["one", "all"] = "one",
+    **options: Unpack[Options],
+) -> Shadowing:
     """
     Run `candidate` beside the decorated function for the calls `flag` lets through, and compare the two.
 
@@ -97,24 +125,45 @@ def dark_launch(flag: str, *, candidate: Candidate, **options: Unpack[Options]) 
     `pf.shadow.active()` and guards). The decorated function's experiment is its attribute `dark_launch`.
 
     `candidate`: a callable with the same arguments; the name of a method; or `pf.force(flag, variant)`, the same function
-    with a flag at another variant. For methods the candidate belongs to the same object, which both share. See Options
+    with a flag at another variant. For methods the candidate belongs to the same object, which both share. `candidates`
+    instead: several of them by name; a call runs one of them, drawn evenly, or with `per_call="all"` every one. See Options
     for the rest.
 
     Raises:
-        ValueError: an option can't be right. TypeError: the candidate is none of those.
+        ValueError: an option can't be right. TypeError: a candidate is none of those, or there is none, or both were given.
     """
-    if not (callable(candidate) or isinstance(candidate, (str, Forced, classmethod, staticmethod))):
-        raise TypeError(f"the candidate is a callable, a method's name or pf.force(…), not {candidate!r}")
-    experiment = Experiment(flag, **options)
+    named = _named_candidates(candidate, candidates, per_call)
+    single = candidates is None
+    experiment = Experiment(flag, **options) if single else Several(flag, tuple(named), every=per_call == "all", **options)
+    parts = experiment.of if isinstance(experiment, Several) else {"": experiment}
+    chosen: Chosen = named[""] if single else named
 
     def decorate(function: Any) -> Any:
         kind = kind_of(function)
+        if per_call == "all" and kind.endswith("generator"):
+            raise ValueError("a generator is drawn from once: per_call='all' is for functions and coroutines")
         experiment.name = f"{getattr(function, '__module__', '')}:{getattr(function, '__qualname__', '')}"
-        _place(experiment, kind, candidate)
-        wrapper = _WRAPPERS[kind](experiment, candidate)
-        return DarkLaunched(function, wrapper, experiment, candidate)
+        for name, part in parts.items():
+            part.name = experiment.name
+            _place(part, kind, named[name])
+        wrapper = _WRAPPERS[kind](experiment, chosen)
+        return DarkLaunched(function, wrapper, experiment, chosen)
 
     return cast("Shadowing", decorate)
+
+
+def _named_candidates(candidate: Candidate | None, candidates: Mapping[str, Candidate] | None, per_call: str) -> dict[str, Candidate]:
+    if (candidate is None) == (not candidates):
+        raise TypeError("a dark launch has one candidate=, or several by name in candidates={...}")
+    if per_call not in {"one", "all"}:
+        raise ValueError(f'per_call is "one" or "all", not {quoted(per_call)}')
+    named = {"": candidate} if candidate is not None else dict(candidates or {})
+    if candidate is None and (CONTROL in named or not all(isinstance(name, str) and name for name in named)):
+        raise ValueError(f"candidates have names of their own, and none is {quoted(CONTROL)}: {', '.join(map(repr, named))}")
+    for each in named.values():
+        if not (callable(each) or isinstance(each, (str, Forced, classmethod, staticmethod))):
+            raise TypeError(f"the candidate is a callable, a method's name or pf.force(…), not {quoted(each)}")
+    return named
 
 
 def _place(experiment: Experiment, kind: str, candidate: Candidate) -> None:
@@ -125,7 +174,7 @@ def _place(experiment: Experiment, kind: str, candidate: Candidate) -> None:
     if experiment.inline:
         experiment.lane = Later() if awaits else Here()
     elif experiment.executor == "process":
-        from progflags.darklaunch._process import check_guards, in_process
+        from progflags.darklaunch.lanes import check_guards, in_process
 
         check_guards(experiment.guards)
         experiment.lane, experiment.runner = engine.workers, partial(in_process, guards=experiment.guards)
@@ -137,19 +186,32 @@ def _place(experiment: Experiment, kind: str, candidate: Candidate) -> None:
         experiment.lane = engine.background
 
 
+#: One candidate, or several by name.
+Chosen = Candidate | Mapping[str, Candidate]
 Wrapper = Callable[[Callable[..., Any], Any, tuple[Any, ...], dict[str, Any]], Any]
 
 
 def _admitted(  # noqa: PLR0917 - wrapt's four and the two they belong to
-    experiment: Experiment, candidate: Candidate, control: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> Call | None:
+    experiment: Experiment, candidate: Chosen, control: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    """The call (of one candidate or of each of several) as its caller's side knows it; None: left out."""
+
     def client() -> Any:
         return experiment.gate.client
 
-    return experiment.admit(partial(bound, candidate, control, instance, client), args, kwargs, control)
+    def of(one: Experiment, its: Candidate) -> Call | None:
+        return one.admit(partial(bound, its, control, instance, client), args, kwargs, control)
+
+    if not isinstance(candidate, Mapping):
+        return of(experiment, candidate)
+    assert isinstance(experiment, Several)
+    calls = {name: call for name, one in experiment.drawn() if (call := of(one, candidate[name])) is not None}
+    if not experiment.every:
+        return next(iter(calls.values()), None)
+    return Calls(experiment, calls) if calls else None
 
 
-def _function(experiment: Experiment, candidate: Candidate) -> Wrapper:
+def _function(experiment: Experiment, candidate: Chosen) -> Wrapper:
     passes = experiment.gate.passes
     timed = experiment.timed
 
@@ -171,7 +233,7 @@ def _function(experiment: Experiment, candidate: Candidate) -> Wrapper:
     return call_function
 
 
-def _coroutine(experiment: Experiment, candidate: Candidate) -> Wrapper:
+def _coroutine(experiment: Experiment, candidate: Chosen) -> Wrapper:
     passes = experiment.gate.passes
 
     async def shadowed(control: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -199,7 +261,7 @@ def _coroutine(experiment: Experiment, candidate: Candidate) -> Wrapper:
     return call_coroutine
 
 
-def _generator(experiment: Experiment, candidate: Candidate) -> Wrapper:
+def _generator(experiment: Experiment, candidate: Chosen) -> Wrapper:
     passes = experiment.gate.passes
 
     def call_generator(control: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -211,7 +273,7 @@ def _generator(experiment: Experiment, candidate: Candidate) -> Wrapper:
     return call_generator
 
 
-def _async_generator(experiment: Experiment, candidate: Candidate) -> Wrapper:
+def _async_generator(experiment: Experiment, candidate: Chosen) -> Wrapper:
     passes = experiment.gate.passes
 
     def call_async_generator(control: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -223,7 +285,7 @@ def _async_generator(experiment: Experiment, candidate: Candidate) -> Wrapper:
     return call_async_generator
 
 
-_WRAPPERS: dict[str, Callable[[Experiment, Candidate], Wrapper]] = {
+_WRAPPERS: dict[str, Callable[[Experiment, Chosen], Wrapper]] = {
     "function": _function,
     "coroutine": _coroutine,
     "generator": _generator,

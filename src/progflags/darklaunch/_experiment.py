@@ -9,42 +9,50 @@ given up is not counted twice.
 from __future__ import annotations
 
 import contextvars
-import random
+import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Final, Unpack
 
+from progflags._chance import chance
 from progflags._clock import SYSTEM, Clock
-from progflags._fork import in_child
+from progflags._names import must_be_named
+from progflags._printed import quoted
+from progflags._process import in_child, look
 from progflags._trouble import say
-from progflags.darklaunch import _exit
 from progflags.darklaunch._call import Call
 from progflags.darklaunch._commit import when_committed
-from progflags.darklaunch._comparison import Difference
-from progflags.darklaunch._conclude import Comparer, Conclusion
-from progflags.darklaunch._engine import Engine, engine
+from progflags.darklaunch._found import argument_path, result_path
 from progflags.darklaunch._gate import Gate
-from progflags.darklaunch._harm import HarmMonitor
 from progflags.darklaunch._inflight import InFlight
 from progflags.darklaunch._interrupt import is_delivered
-from progflags.darklaunch._isolate import Isolator, NotIsolated
-from progflags.darklaunch._lane import Here, Lane
-from progflags.darklaunch._limits import Breaker, Rate
-from progflags.darklaunch._mismatch import DarkLaunchMismatch
-from progflags.darklaunch._noise import Noise, Proposal
-from progflags.darklaunch._observation import Observation
 from progflags.darklaunch._options import Options, check
-from progflags.darklaunch._outcome import Outcome, Shed
-from progflags.darklaunch._record import DarkLaunchStats, Record
-from progflags.darklaunch._redact import Redactor, mute
 from progflags.darklaunch._told import Teller
-from progflags.darklaunch._verdict import DarkLaunchVerdict, judge
+from progflags.darklaunch.compare import DarkLaunchMismatch, Isolator, Noise, NotIsolated, Proposal
+from progflags.darklaunch.lanes import Breaker, Engine, HarmMonitor, Here, Lane, Rate, engine, remember, remembered
+from progflags.darklaunch.record import (
+    Comparer,
+    Conclusion,
+    DarkLaunchStats,
+    DarkLaunchVerdict,
+    Observation,
+    Outcome,
+    Record,
+    Redactor,
+    ShadowSummary,
+    Shed,
+    judge,
+    judge_score,
+    mute,
+)
 from progflags.darklaunch.shadow import Expired
 from progflags.events import Compared
 
-__all__ = ["Experiment"]
+__all__ = ["Experiment", "experiments"]
 
 
+HARD_STEP: Final = 0.25  # seconds in one step of a coroutine after which it may not be in the application's loop
 DEADLINE: Final = 1.0  # seconds a candidate may take unless told otherwise
 
 #: How heavily an outcome weighs against a candidate. One that hangs holds a thread: five are as bad as fifty that fail.
@@ -59,13 +67,13 @@ class Experiment:
     """
 
     def __init__(self, flag: str, *, own_engine: Engine | None = None, **options: Unpack[Options]) -> None:
-        if not isinstance(flag, str) or not flag:
-            raise ValueError(f"a dark launch is named by its flag's key, not {flag!r}")
+        must_be_named(flag, "a dark launch's flag")
         check(options)
         executor, raises = options.get("executor", "auto"), options.get("raise_on_mismatch", False)
         client = options.get("flags")
         self.flag = flag
         self.name = ""  # the decorated function, as "module:qualname"
+        self.candidate_name = ""  # which one of several this is about
         self.executor = executor
         self.deadline = _positive("deadline", options.get("deadline", DEADLINE))
         self.slack = 0.0 if executor != "process" else 30.0  # what a lane may need before the candidate begins
@@ -74,6 +82,7 @@ class Experiment:
         self.lane: Lane[Call] = Here()
         self.inline = executor == "inline" or raises
         self.raises = raises
+        self.stops = options.get("stop_runaways", False) and not self.inline
         self.runner: Callable[[Callable[..., Any], float], Callable[..., Any]] = _as_it_is
         self.isolator = Isolator(options.get("isolate", "auto"), options.get("share", ()))
         self.reduce = options.get("reduce")
@@ -86,6 +95,7 @@ class Experiment:
             options.get("ignore_if"),
             strict=options.get("strict_types", True),
             flag=flag,
+            score=options.get("score"),
         )
         self.gate = Gate(
             flag,
@@ -101,11 +111,13 @@ class Experiment:
         self._learns = options.get("learn", "propose") == "apply"
         self.captures = options.get("capture", False)  # a call's arguments are told as well
         self._teller = Teller(flag, options.get("record"), capture=self.captures, redactor=self.record.redactor)
-        self.flight = InFlight(options.get("max_inflight", 4096), lambda call: self.conclude(call, Outcome.CANCELLED_SHUTDOWN))
+        self.flight: InFlight[Call] = InFlight(
+            options.get("max_inflight", 4096), lambda call: self.conclude(call, Outcome.CANCELLED_SHUTDOWN)
+        )
         self._closed = False
         self._limits()
         in_child(self)
-        _exit.remember(self)
+        remember(self)
 
     def _limits(self) -> None:
         self.breaker = Breaker(self._clock)
@@ -135,6 +147,7 @@ class Experiment:
         `candidate()` finds the function to run; `again` is the control, for a repeat if one is drawn.
         The copies are made here, before the control can change anything.
         """
+        look()
         self.record.taken.bump()
         try:
             refused = None if self.inline else self._no_room()
@@ -143,11 +156,14 @@ class Experiment:
                 return None
             given, size = self.isolator.given(args, kwargs)
             call = Call(self, candidate(), given, contextvars.copy_context(), size)
-            if again is not None and self._aa_rate and random.random() < self._aa_rate:
-                call.again = again
+            if again is not None and self._aa_rate and chance.random() < self._aa_rate:
+                call.again, call.again_in = again, call.context.copy()
         except NotIsolated as refusal:
-            self.record.shed(Shed.ISOLATION, str(refusal))
-            say(f"dark launch {self.flag}", f"not shadowed: an argument holds {refusal}; see isolate= and share=", cause=str(refusal))
+            culprit = str(refusal)
+            at = self._at(culprit, lambda: argument_path(again, args, kwargs, culprit))
+            self.record.shed(Shed.ISOLATION, culprit)
+            held = f"the argument {at} is" if at else "an argument holds"
+            say(f"dark launch {self.flag}", f"not shadowed: {held} {culprit}; see isolate= and share=", cause=culprit)
             return None
         except BaseException as error:
             if is_delivered(error):
@@ -158,28 +174,48 @@ class Experiment:
         self.flight.add(call)
         return call
 
+    def turn_away(self, reason: Shed) -> None:
+        """A call that the gate let pass and that has no candidate to run."""
+        self.record.taken.bump()
+        self.record.shed(reason)
+
+    def _at(self, culprit: str, search: Callable[[], str]) -> str:
+        """Where it was found: looked for the first time only, for that takes longer than the copy that failed."""
+        try:
+            return "" if culprit in self.record.not_isolated else search()
+        except Exception as error:  # an attribute of somebody's that fails
+            mute(f"dark launch {self.flag}", error)
+            return ""
+
     def _no_room(self) -> Shed | None:
         if self._closed:
             return Shed.CLOSED
         if not self.breaker.allows():
-            return Shed.BREAKER
-        if self.rate.value < 1.0 and random.random() >= self.rate.value:
+            return Shed.STUCK if self.lane.room(self) is Shed.STUCK else Shed.BREAKER  # what hangs is told as that
+        if self.rate.value < 1.0 and chance.random() >= self.rate.value:
             return Shed.ADAPTIVE
         if self.harm.pausing():
             return Shed.PROBE
-        full = Shed.INFLIGHT if self.flight.full else self.lane.room() or self.engine.room()
+        full = Shed.INFLIGHT if self.flight.full else self.lane.room(self) or self.engine.room()
         self.rate.note(full is not None)
         return full
 
     def keep(self, value: Any) -> tuple[Any, int]:
         """What of the control's answer the shadow may read later, and its size. Raises NotIsolated, or what `reduce` raises."""
         if self.reduce is not None:
-            value = self.reduce(value)
-        return (value, 0) if self.inline else self.isolator.kept(value)
+            value = self.isolator.reduced(value, self.reduce)
+        if not self.inline:
+            return self.isolator.kept(value)
+        return (self.isolator.spare(value) if self.comparer.asks else value), 0
+
+    def refused(self, call: Call, value: Any, refusal: NotIsolated) -> None:
+        """The control's answer can't be kept: the call is left out, and where that lies is said."""
+        culprit = str(refusal)
+        self.drop(call, Shed.RESULT_ISOLATION, culprit, at=self._at(culprit, lambda: result_path(value, culprit)))
 
     def keep_item(self, value: Any) -> tuple[Any, int]:
         """As `keep`, for one item of a generator: its consumer may edit it long before the answer is whole."""
-        return self.isolator.copied(value if self.reduce is None else self.reduce(value))
+        return self.isolator.copied(value if self.reduce is None else self.isolator.reduced(value, self.reduce))
 
     def timed(self, seconds: float) -> None:
         """The control took so long: what the self-harm monitor is about."""
@@ -198,13 +234,21 @@ class Experiment:
     def _submit(self, call: Call) -> None:
         call.at = time.monotonic()
         if self.engine.hold(call.size):
-            refused = self.lane.submit(call)
+            refused = self._handed_over(call)
         else:
             call.size, refused = 0, Shed.BYTES
         if refused is not None:
             self.drop(call, refused)
 
-    def drop(self, call: Call, reason: Shed, culprit: str = "", *, quiet: bool = False) -> None:
+    def _handed_over(self, call: Call) -> Shed | None:
+        try:
+            return self.lane.submit(call)
+        except RuntimeError:
+            if threading.main_thread().is_alive():
+                raise
+            return Shed.CLOSED  # a call made in `atexit`: Python starts no threads by then, some versions say so by raising
+
+    def drop(self, call: Call, reason: Shed, culprit: str = "", *, at: str = "", quiet: bool = False) -> None:
         """Leave out a call that had been admitted."""
         mark = self.flight.begin_end(call)
         if mark is None:
@@ -215,7 +259,8 @@ class Experiment:
         finally:
             self.flight.ended(mark)
         if culprit and not quiet:
-            say(f"dark launch {self.flag}", f"not compared: the result holds {culprit}; see reduce= and isolate=", cause=culprit)
+            where = f" at {at}" if at else ""
+            say(f"dark launch {self.flag}", f"not compared: the result holds {culprit}{where}; see reduce= and isolate=", cause=culprit)
 
     def _release(self, call: Call) -> None:
         """Give back what a call held that had been handed over."""
@@ -233,17 +278,19 @@ class Experiment:
         if call not in self.flight:
             return
         if call.shadow is not None and call.shadow.blocked:
-            self.conclude(call, Outcome.GUARD_BLOCKED, candidate.seconds, error=call.shadow.blocked[0])
+            self.conclude(call, Conclusion(Outcome.GUARD_BLOCKED, (), call.shadow.blocked[0]), candidate.seconds)
             return
         if candidate.seconds > self.deadline or isinstance(candidate.error, Expired):
             self.conclude(call, Outcome.TIMEOUT, candidate.seconds)
             return
         if call.reduce is not None and candidate.error is None:
             candidate = Observation(call.reduce(candidate.value), None, candidate.seconds)
+        if call.answered is not None:
+            call.answered(candidate)
         sides = (candidate, call.control) if call.swapped else (call.control, candidate)
         conclusion = self.comparer.conclude(*sides)
         self._learn(call, conclusion, repeat or call.repeat())
-        told = self.conclude(call, conclusion.outcome, candidate.seconds, conclusion.differences, conclusion.error)
+        told = self.conclude(call, conclusion, candidate.seconds)
         if told and self.raises and conclusion.outcome in _DISAGREEING:
             raise DarkLaunchMismatch(self.flag, conclusion.differences, f"{conclusion.outcome} {conclusion.error or ''}".strip())
 
@@ -252,63 +299,121 @@ class Experiment:
             return
         self.record.repeated(repeat.seconds)
         again = call.reduce(repeat.value) if call.reduce is not None else repeat.value
-        self.noise.note(conclusion.differences, self.comparer.conclude(call.control, Observation(again)).differences)
+        self.noise.note(conclusion.differences, self.comparer.conclude(call.control, Observation(again), scoring=False).differences)
         if self._learns:
             self.approve(*(proposal.path for proposal in self.noise.proposals()))
 
-    def conclude(
-        self,
-        call: Call,
-        outcome: Outcome,
-        candidate: float | None = None,
-        differences: tuple[Difference, ...] = (),
-        error: str | None = None,
-    ) -> bool:
-        """The end of a call: count it, tell it. False when it had ended already."""
+    def conclude(self, call: Call, said: Outcome | Conclusion, candidate: float | None = None) -> bool:
+        """The end of a call, whose candidate took `candidate` seconds: count it, tell it. False when it had ended already."""
         mark = self.flight.begin_end(call)
         if mark is None:
             return False
         try:
             self._release(call)
-            self._conclude(call, outcome, candidate, differences, error)
+            self._conclude(call, said if isinstance(said, Conclusion) else Conclusion(said), candidate)
         finally:
             self.flight.ended(mark)
         return True
 
-    def _conclude(
-        self, call: Call, outcome: Outcome, candidate: float | None, differences: tuple[Difference, ...], error: str | None
-    ) -> None:
-        self.record.note(outcome, call.seconds, candidate, differences, call.endpoint)
+    def _conclude(self, call: Call, said: Conclusion, candidate: float | None) -> None:
+        outcome, differences, error, _, scored, failure = said
+        self.record.note(said, call.seconds, candidate, call.endpoint)
         if outcome is not Outcome.CANCELLED_SHUTDOWN and self.breaker.note(_WEIGHT.get(outcome, 0)):
             paused = f"the candidate keeps failing ({outcome}): paused for {self.breaker.pause:g} s"
             say(f"dark launch {self.flag}", paused, cause="breaker")
+        if failure is not None and outcome is Outcome.CANDIDATE_ERROR:
+            say(f"dark launch {self.flag}", f"the candidate fails where the control does not: {failure}", cause=str(failure))
         client = self.gate.client
         if client is not None and client.bus.hears(Compared):
             paths = tuple(dict.fromkeys(difference.path for difference in differences))[:20]
-            client.bus.tell(Compared(self.flag, outcome.value, call.seconds, candidate, paths, error))
+            score = None if scored is None else scored.score
+            client.bus.tell(Compared(self.flag, outcome.value, call.seconds, candidate, paths, error, score, self.candidate_name))
         self._teller.tell(call, outcome, candidate, differences, error, self._clock.now())
 
-    def blocked_loop(self, steps: int) -> None:
+    def blocked_loop(self, steps: int, longest: float) -> None:
         """A coroutine candidate computed without yielding: no timeout notices that, so the breaker is told."""
         say(f"dark launch {self.flag}", f"the candidate held the event loop in {steps} steps; executor='thread' keeps it out", cause="loop")
+        if longest > HARD_STEP and self.lane is self.engine.tasks:
+            self.lane = self.engine.background
+            moved = f"the candidate held the event loop for {longest:.1f} s in one step: from here on it runs in a thread of ours"
+            say(f"dark launch {self.flag}", moved, cause="moved")
         for _ in range(min(steps, 3)):
             self.breaker.note(10)
 
+    def stopped(self, where: str) -> None:
+        """A candidate that did not come back was ended in its thread."""
+        self.record.stopped.bump()
+        say(f"dark launch {self.flag}", f"a candidate that did not come back was stopped at {where or 'an unknown place'}", cause="stopped")
+
+    def unstoppable(self, call: Call, where: str) -> None:
+        """One was told to end, and has not: it holds its thread until it comes back by itself."""
+        if call.number not in self.record.unstoppable:
+            self.record.unstoppable.add(call.number)
+            held = f"it is at {where or 'an unknown place'}, in native code or where everything is caught"
+            say(f"dark launch {self.flag}", f"a candidate that did not come back can't be stopped: {held}", cause="unstoppable")
+
+    def grew(self, size: int) -> None:
+        """The process has grown while the candidate ran: whoever's memory that is, there is none to spare for a shadow."""
+        if self.breaker.trip():
+            grown = f"the process grew by {size >> 20:,} MiB while the candidate ran: paused for {self.breaker.pause:g} s"
+            say(f"dark launch {self.flag}", grown, cause="memory")
+
     # What it found.
 
-    def stats(self) -> DarkLaunchStats:
-        """Counts by outcome, durations of both sides, mismatches by path, so far in this process."""
+    def stats(self, candidate: str | None = None) -> DarkLaunchStats:
+        """
+        Counts by outcome, durations of both sides, mismatches by path, so far in this process.
+
+        `candidate`: one of several (`candidates=`), by its name.
+
+        Raises:
+            LookupError: there is no candidate of that name.
+        """
+        look()
+        self._only(candidate)
         return self.record.read(rate=self.rate.value, breaker=self.breaker.state)
 
-    def verdict(self, max_mismatch: float = 0.001, confidence: float = 0.95) -> DarkLaunchVerdict:
+    def verdict(
+        self,
+        max_mismatch: float = 0.001,
+        confidence: float = 0.95,
+        *,
+        min_score: float | None = None,
+        margin: float = 0.0,
+        candidate: str | None = None,
+    ) -> DarkLaunchVerdict:
         """
         Whether the candidate differs in less than `max_mismatch` of the calls. Look as often as you like: it stays honest.
 
         A call counts against the candidate when it answers differently, fails where the control does not, or takes longer
         than its deadline.
+
+        With `min_score` (and a `score=` in the launch) answers are judged by how close they are instead: SAFE when the mean
+        score is at least `min_score` − `margin` with this confidence, and less than `max_mismatch` of the calls fail.
+
+        Raises:
+            ValueError: a bound is out of range, or `min_score` is given and the launch has no `score=`.
+            LookupError: `candidate` names one of several, and there is none of that name.
         """
-        bad, n = self.record.counts()
-        return judge(bad, n, max_mismatch=max_mismatch, confidence=confidence, caveats=self._caveats(n))
+        look()
+        self._only(candidate)
+        if min_score is None:
+            bad, n = self.record.counts()
+            return judge(bad, n, max_mismatch=max_mismatch, confidence=confidence, caveats=self._caveats(n))
+        if self.comparer.score is None:
+            raise ValueError("min_score asks for scores: give the dark launch a score=, such as pf.score.overlap(10)")
+        bad, n = self.record.failures()
+        failing = judge(bad, n, max_mismatch=max_mismatch, confidence=confidence, caveats=self._caveats(n))
+        return judge_score(failing, self.record.scores.of, min_score=min_score, margin=margin, confidence=confidence)
+
+    def summaries(self) -> tuple[ShadowSummary, ...]:
+        """What adds up over processes, of each candidate."""
+        graded = self.comparer.score is not None
+        return (self.record.summary(self.flag, self.name, self.candidate_name, self.breaker.state, graded=graded),)
+
+    def _only(self, candidate: str | None) -> None:
+        if candidate is not None and candidate != self.candidate_name:
+            raise LookupError(f"this dark launch has one candidate, and none named {quoted(candidate)}: several are given as candidates=")
 
     def _caveats(self, n: int) -> tuple[str, ...]:
         read = self.stats()
@@ -342,16 +447,7 @@ class Experiment:
         added = tuple(proposal.rule for proposal in self.proposals() if proposal.path in paths)
         if added:
             old = self.comparer
-            self.comparer = Comparer(
-                (*old.rules, *added),
-                old.compare,
-                old.compare_errors,
-                old.ignore_if,
-                strict=old.strict,
-                budget=old.budget,
-                flag=old.flag,
-                read=old.read,
-            )
+            self.comparer = replace(old, rules=(*old.rules, *added))
 
     # Its end.
 
@@ -383,6 +479,11 @@ class Experiment:
         return not left
 
 
+def experiments() -> tuple[Experiment, ...]:
+    """Every dark launch of this process, ordered by flag."""
+    return tuple(each for each in remembered() if isinstance(each, Experiment))
+
+
 _DISAGREEING = frozenset({Outcome.MISMATCH, Outcome.CONTROL_ERROR_MISMATCH, Outcome.CANDIDATE_ERROR})
 
 
@@ -392,5 +493,5 @@ def _as_it_is(run: Callable[..., Any], _deadline: float) -> Callable[..., Any]:
 
 def _positive(name: str, seconds: float) -> float:
     if not (isinstance(seconds, (int, float)) and seconds > 0):
-        raise ValueError(f"{name} is a positive number of seconds, not {seconds!r}")
+        raise ValueError(f"{name} is a positive number of seconds, not {quoted(seconds)}")
     return float(seconds)

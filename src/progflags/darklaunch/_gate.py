@@ -8,15 +8,15 @@ about everybody alike is remembered until the client serves another ruleset, whi
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from random import getrandbits
 from typing import Any, Final
 
+from progflags._chance import chance
+from progflags._printed import quoted
 from progflags.context import Context, as_context, scope, unit_bytes
 from progflags.darklaunch import shadow
 from progflags.darklaunch._interrupt import is_delivered
-from progflags.darklaunch._redact import mute
-from progflags.flags import Client, Evaluation, Reason, given
-from progflags.flags._bucket import PPM, digest, seed, threshold
+from progflags.darklaunch.record import mute
+from progflags.flags import PPM, Client, Evaluation, Reason, digest, given, seed, threshold
 
 __all__ = ["Gate"]
 
@@ -43,7 +43,7 @@ class Gate:
         run_if: Callable[..., Any] | None = None,
     ) -> None:
         if not 0.0 <= sample <= 1.0:
-            raise ValueError(f"sample is a share between 0 and 1, not {sample!r}")
+            raise ValueError(f"sample is a share between 0 and 1, not {quoted(sample)}")
         self.flag = flag
         self.off = off
         self.not_sampled = not_sampled
@@ -157,4 +157,4 @@ def _unit(who: Any) -> tuple[bytes | None, Mapping[str, Any] | None]:
 
 
 def _anybody() -> bytes:
-    return getrandbits(64).to_bytes(8, "big")
+    return chance.getrandbits(64).to_bytes(8, "big")

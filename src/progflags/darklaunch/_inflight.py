@@ -6,23 +6,36 @@ import asyncio
 import sys
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from progflags.darklaunch._call import Call
+from typing import Final, Generic, Protocol, TypeVar
 
 __all__ = ["InFlight"]
 
 _TICK: Final = 0.001  # seconds between two looks of one who waits
 
 
-class InFlight:
+class Flying(Protocol):
+    """A call, by what tells it from others: its number, the event loop it is in, and when it was handed over (0.0: not yet)."""
+
+    @property
+    def number(self) -> int: ...
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop | None: ...
+
+    @property
+    def at(self) -> float: ...
+
+
+F = TypeVar("F", bound=Flying)
+
+
+class InFlight(Generic[F]):
     """At most `most` calls. `lost(call)` is told of one whose event loop was closed under it, and ends it."""
 
     __slots__ = ("_calls", "_ending", "_lost", "_most")
 
-    def __init__(self, most: int, lost: Callable[[Call], object]) -> None:
-        self._calls: dict[int, Call] = {}
+    def __init__(self, most: int, lost: Callable[[F], object]) -> None:
+        self._calls: dict[int, F] = {}
         self._ending: set[object] = set()
         self._most = most
         self._lost = lost
@@ -35,13 +48,13 @@ class InFlight:
     def full(self) -> bool:
         return len(self._calls) >= self._most
 
-    def add(self, call: Call) -> None:
+    def add(self, call: F) -> None:
         self._calls[call.number] = call
 
-    def __contains__(self, call: Call) -> bool:
+    def __contains__(self, call: F) -> bool:
         return call.number in self._calls
 
-    def begin_end(self, call: Call) -> object | None:
+    def begin_end(self, call: F) -> object | None:
         """
         A mark to hand to `ended` once the call is counted; None: somebody else ends it, or has.
 
@@ -57,7 +70,7 @@ class InFlight:
     def ended(self, mark: object) -> None:
         self._ending.discard(mark)
 
-    def all(self) -> tuple[Call, ...]:
+    def all(self) -> tuple[F, ...]:
         return tuple(self._calls.values())
 
     @property

@@ -27,13 +27,13 @@ from enum import StrEnum
 from time import perf_counter
 from typing import Any, Unpack
 
-from progflags._fork import in_child
+from progflags._process import in_child
 from progflags.darklaunch import shadow
 from progflags.darklaunch._bind import is_coroutine
 from progflags.darklaunch._experiment import Experiment
-from progflags.darklaunch._lane import Later
 from progflags.darklaunch._options import Options
-from progflags.darklaunch._redact import mute
+from progflags.darklaunch.lanes import Later
+from progflags.darklaunch.record import mute
 from progflags.flags import Client
 
 __all__ = ["STEPS", "Migration", "Stage", "Unrepaired"]

@@ -6,7 +6,8 @@ import os
 from collections.abc import Callable, Iterable
 from typing import Any, Literal, TypedDict
 
-from progflags.darklaunch._rules import Rule
+from progflags._printed import quoted
+from progflags.darklaunch.compare import Rule
 from progflags.flags import Client, suggest
 
 __all__ = ["EXECUTORS", "DoorOptions", "Executor", "Options", "check"]
@@ -24,7 +25,10 @@ class Options(TypedDict, total=False):
     - `sample`: a further share 0…1 of the units the flag lets through. `run_if(*args, **kwargs)`: and only such calls.
     - `rules`: what may differ. `compare(control, candidate) -> bool` instead of the diff; `compare_errors` for two
       exceptions; `ignore_if(control, candidate)`: a difference that does not matter; `strict_types=False`: 1 equals 1.0.
+    - `score(control, candidate) -> float`: how close two answers are, beside whether they are equal; see pf.score.
     - `deadline`: seconds the candidate may take. `executor`: where it runs; "auto" is a task for coroutines, a thread for the rest.
+    - `stop_runaways=True`: a candidate in a thread that has not come back after its deadline is ended where it is, by an exception
+      raised in it. It may hold a lock of the application's by then, or be in the middle of changing what both sides share.
     - `isolate`: how arguments and result are copied: "auto", "share" (not at all), or a function; `share`: classes handed
       over as they are; `reduce(value)`: what of a result is compared, computed on both sides.
     - `guards`: what a shadow may not do, see progflags.darklaunch.guards.
@@ -43,7 +47,9 @@ class Options(TypedDict, total=False):
     compare_errors: Callable[[BaseException, BaseException], bool] | None
     ignore_if: Callable[[Any, Any], bool] | None
     strict_types: bool
+    score: Callable[[Any, Any], float] | None
     deadline: float
+    stop_runaways: bool
     executor: Executor
     isolate: str | Callable[[Any], Any]
     share: Iterable[type]
@@ -87,13 +93,15 @@ def check(options: Options) -> None:
         TypeError: one is unknown, or no function where a function is asked for. ValueError: a value that can't be.
     """
     for name in options.keys() - Options.__annotations__.keys():
-        raise TypeError(f"a dark launch has no option {name!r}. {suggest(name, Options.__annotations__)}".rstrip())
+        raise TypeError(f"a dark launch has no option {quoted(name)}. {suggest(name, Options.__annotations__)}".rstrip())
     executor = options.get("executor", "auto")
     if executor not in EXECUTORS:
-        raise ValueError(f"executor is one of {', '.join(EXECUTORS)}, not {executor!r}")
+        raise ValueError(f"executor is one of {', '.join(EXECUTORS)}, not {quoted(executor)}")
     raises = options.get("raise_on_mismatch", False)
     if raises and executor not in {"auto", "inline"}:
         raise ValueError("raise_on_mismatch needs executor='inline': a caller that has its answer can't get an exception")
-    for name in ("key", "run_if", "compare", "compare_errors", "ignore_if", "reduce"):
+    if options.get("stop_runaways") and executor not in {"auto", "thread"}:
+        raise ValueError(f"stop_runaways is for candidates in threads (executor 'auto' or 'thread'), not for executor={quoted(executor)}")
+    for name in ("key", "run_if", "compare", "compare_errors", "ignore_if", "reduce", "score"):
         if not (options.get(name) is None or callable(options.get(name))):
-            raise TypeError(f"{name} is a function, not {options.get(name)!r}")
+            raise TypeError(f"{name} is a function, not {quoted(options.get(name))}")

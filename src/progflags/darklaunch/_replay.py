@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextvars import copy_context
 from importlib import import_module
 from typing import Any
 
+from progflags._printed import quoted
 from progflags.context import current
 from progflags.darklaunch._bind import bound
-from progflags.darklaunch._conclude import Conclusion
-from progflags.darklaunch._context import shadowed
 from progflags.darklaunch._decorator import DarkLaunched
-from progflags.darklaunch._observation import Observation, observe
+from progflags.darklaunch.lanes import shadowed
+from progflags.darklaunch.record import Conclusion, Observation, observe
 from progflags.darklaunch.shadow import Shadow
 
 __all__ = ["find", "replay"]
@@ -41,11 +41,23 @@ def find(name: str) -> DarkLaunched:
     return function
 
 
-def replay(function: DarkLaunched, args: list[Any], kwargs: dict[str, Any]) -> Conclusion:
-    """Run control and candidate with these arguments, each as a shadow with copies of its own, and conclude."""
+def replay(function: DarkLaunched, args: list[Any], kwargs: dict[str, Any], name: str = "") -> Conclusion:
+    """
+    Run control and candidate with these arguments, each as a shadow with copies of its own, and conclude.
+
+    `name`: which candidate, where there are several.
+
+    Raises:
+        LookupError: there are several, and none of that name.
+    """
     experiment = function.dark_launch
     control = function.__wrapped__
-    candidate = bound(function.candidate, control, None, lambda: experiment.gate.client)
+    chosen = function.candidate
+    if isinstance(chosen, Mapping):
+        if name not in chosen:
+            raise LookupError(f"{experiment.name} has no candidate {quoted(name)} any more: there are {', '.join(chosen)}")
+        chosen = chosen[name]
+    candidate = bound(chosen, control, None, lambda: experiment.gate.client)
 
     def side(run: Callable[..., Any]) -> Observation:
         given, _ = experiment.isolator.given(tuple(args), kwargs)

@@ -10,9 +10,8 @@ from typing import Any, Final
 
 from progflags.darklaunch._call import Call
 from progflags.darklaunch._interrupt import is_delivered
-from progflags.darklaunch._isolate import TEXT, NotIsolated
-from progflags.darklaunch._outcome import Outcome, Shed
-from progflags.darklaunch._redact import mute
+from progflags.darklaunch.compare import TEXT, NotIsolated
+from progflags.darklaunch.record import Outcome, Shed, mute
 
 __all__ = ["async_stream", "stream"]
 

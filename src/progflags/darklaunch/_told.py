@@ -6,15 +6,10 @@ import json
 import os
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Protocol
 
-from progflags.darklaunch._comparison import Difference
-from progflags.darklaunch._outcome import Outcome
-from progflags.darklaunch._redact import Redactor, mute
-from progflags.darklaunch._sink import JsonLines
-
-if TYPE_CHECKING:
-    from progflags.darklaunch._call import Call
+from progflags.darklaunch.compare import Difference, Given, Isolator
+from progflags.darklaunch.record import JsonLines, Outcome, Redactor, mute
 
 __all__ = ["FORMAT", "Teller"]
 
@@ -24,6 +19,35 @@ _WORTH: Final = frozenset(
     {Outcome.MISMATCH, Outcome.CONTROL_ERROR_MISMATCH, Outcome.CANDIDATE_ERROR, Outcome.TIMEOUT, Outcome.ABANDONED, Outcome.COMPARE_ERROR}
 )
 _LARGEST: Final = 1 << 16
+
+
+class _Launch(Protocol):
+    """Whose call it was."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def candidate_name(self) -> str: ...
+
+    @property
+    def isolator(self) -> Isolator: ...
+
+
+class Told(Protocol):
+    """A call that has ended, by what is written of it."""
+
+    @property
+    def experiment(self) -> _Launch: ...
+
+    @property
+    def given(self) -> Given: ...
+
+    @property
+    def endpoint(self) -> str: ...
+
+    @property
+    def seconds(self) -> float: ...
 
 
 class Teller:
@@ -38,7 +62,7 @@ class Teller:
         self._told = 0
 
     def tell(  # noqa: PLR0917 - the facts of one conclusion, told from one place
-        self, call: Call, outcome: Outcome, candidate: float | None, differences: tuple[Difference, ...], error: str | None, now: float
+        self, call: Told, outcome: Outcome, candidate: float | None, differences: tuple[Difference, ...], error: str | None, now: float
     ) -> None:
         """Write the record of a call that ended so. Never raises."""
         if self._sink is None or outcome not in _WORTH or self._too_many():
@@ -50,6 +74,7 @@ class Teller:
             "at": now,
             "outcome": outcome.value,
             "endpoint": call.endpoint,
+            **({"candidate": call.experiment.candidate_name} if call.experiment.candidate_name else {}),
             "error": error,
             "control_seconds": call.seconds,
             "candidate_seconds": candidate,
@@ -73,7 +98,7 @@ class Teller:
         return self._told > _A_SECOND
 
 
-def _input(call: Call) -> dict[str, Any] | None:
+def _input(call: Told) -> dict[str, Any] | None:
     """The arguments, if they are JSON through and through: what is read back must be what was written."""
     args, kwargs = call.experiment.isolator.fresh(call.given, last=True)
     given = {"args": list(args), "kwargs": kwargs}

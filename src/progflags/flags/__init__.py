@@ -1,23 +1,23 @@
 """What a flag is, and what it answers: synchronous, no I/O."""
 
-from progflags.flags._bucket import bucket
-from progflags.flags._change import kill, set_share, unkill
+from progflags.flags._bucket import PPM, bucket, digest, seed, threshold
 from progflags.flags._client import Client, View
 from progflags.flags._default import Forced, NoDefaultError, default, force, given, set_default
 from progflags.flags._evaluation import ErrorCode, Evaluation, Reason
 from progflags.flags._explain import Explanation, Step
-from progflags.flags._format import json_schema
-from progflags.flags._live import Killed, Live
+from progflags.flags._freeze import thaw
 from progflags.flags._model import FlagModel, RolloutSpec, Rule, Snapshot
-from progflags.flags._parse import parse
-from progflags.flags._problems import Lines, Path, dotted, suggest
+from progflags.flags._problems import Lines, Path, dotted, meant, suggest
 from progflags.flags._quiet import let_go, quiet
-from progflags.flags._requires import circles
-from progflags.flags._ruleset import Pin
-from progflags.flags._text import decode, decode_json, decode_toml, plain_text
 from progflags.flags._typed import Flag, declared, mismatches
+from progflags.flags._words import EVERYTHING
+from progflags.flags.file import circles, circular, decode, decode_json, decode_toml, json_schema, parse, plain_text
+from progflags.flags.serving import NO_LIVE, Killed, Live, Pin, kill, set_share, unkill
 
 __all__ = [
+    "EVERYTHING",
+    "NO_LIVE",
+    "PPM",
     "Client",
     "ErrorCode",
     "Evaluation",
@@ -39,23 +39,29 @@ __all__ = [
     "View",
     "bucket",
     "circles",
+    "circular",
     "declared",
     "decode",
     "decode_json",
     "decode_toml",
     "default",
+    "digest",
     "dotted",
     "force",
     "given",
     "json_schema",
     "kill",
     "let_go",
+    "meant",
     "mismatches",
     "parse",
     "plain_text",
     "quiet",
+    "seed",
     "set_default",
     "set_share",
     "suggest",
+    "thaw",
+    "threshold",
     "unkill",
 ]

@@ -22,6 +22,7 @@ from uuid import UUID
 
 from xxhash import xxh3_64_intdigest
 
+from progflags._printed import quoted
 from progflags.context import unit_bytes
 
 __all__ = ["PPM", "PURPOSES", "bucket", "cuts", "digest", "seed", "threshold"]
@@ -84,5 +85,5 @@ def bucket(purpose: str, salt: str, unit: str | int | UUID | bytes) -> int:
     """
     kb = unit if isinstance(unit, bytes) else unit_bytes(unit)
     if not kb:
-        raise ValueError(f"{unit!r} can't be bucketed: a unit is a non-empty str, an int or a UUID")
+        raise ValueError(f"{quoted(unit)} can't be bucketed: a unit is a non-empty str, an int or a UUID")
     return (xxh3_64_intdigest(kb, seed(purpose, salt)) * PPM) >> 64

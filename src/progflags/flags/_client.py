@@ -3,33 +3,53 @@
 from __future__ import annotations
 
 import threading
-import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from math import isfinite
-from types import TracebackType
-from typing import Any, NamedTuple, NoReturn, Self, TypeVar
+from contextlib import contextmanager
+from functools import partial
+from math import inf
+from typing import Any, NamedTuple, NoReturn, TypeVar
 
 from progflags._clock import Clock
-from progflags._fork import in_child
-from progflags._trouble import say
-from progflags.context import NOBODY, Context, as_context, current, scope
-from progflags.events import Bus, Reloaded, Tracked
-from progflags.flags._compile import Workshop
-from progflags.flags._counters import Counters, Outcome, Watch
+from progflags._names import Refusals
+from progflags._process import in_child, look
+from progflags.errors import Problem
+from progflags.events import Bus, Reloaded
+from progflags.flags._bound import Bound
 from progflags.flags._evaluation import Evaluation
-from progflags.flags._exposures import Exposures
-from progflags.flags._live import Live
 from progflags.flags._model import Snapshot
-from progflags.flags._overrides import Layer, aware, layers, resolve_pins
+from progflags.flags._overrides import aware, resolve_pins
+from progflags.flags._overriding import Overriding
 from progflags.flags._quiet import let_go
 from progflags.flags._reader import Reader, Who
-from progflags.flags._ruleset import EMPTY, Pin, Ruleset, assemble, forced_by
+from progflags.flags._said import Said
+from progflags.flags._track import track
 from progflags.flags._typed import Flag
+from progflags.flags._view import View
+from progflags.flags._words import EVERYTHING, Word
+from progflags.flags.serving import (
+    EMPTY,
+    Counters,
+    Exposures,
+    Killed,
+    Live,
+    Outcome,
+    Pin,
+    Ruleset,
+    Watch,
+    Workshop,
+    assemble,
+)
 
 __all__ = ["Client", "Silent", "View"]
 
 T = TypeVar("T")
+
+
+def _comparisons(snapshot: Snapshot) -> Iterator[str]:
+    """Every comparison of a snapshot, as people read it."""
+    conditions = {id(rule.when): rule.when for flag in snapshot.flags.values() for rule in flag.rules if rule.when is not None}
+    for when in conditions.values():
+        yield from map(str, when.leaves())
 
 
 class Client(Reader):
@@ -42,16 +62,12 @@ class Client(Reader):
     __slots__ = (
         "__dict__",
         "__weakref__",
-        "_active",
         "_aware",
         "_base",
-        "_everywhere",
-        "_handles",
-        "_lives",
+        "_bound",
         "_lock",
-        "_panic",
-        "_pins",
-        "_token",
+        "_overriding",
+        "_said",
         "_workshop",
         "bus",
         "clock",
@@ -64,19 +80,20 @@ class Client(Reader):
         self._workshop = Workshop(self._counters, Exposures(bus), clock.now)
         self._base: Ruleset = EMPTY
         self._aware: Ruleset = aware(self._now)
-        self._lives: Mapping[str, Live] = {}
-        self._pins: dict[str, Pin] = {}
-        self._panic = False
-        self._active = 0
-        self._everywhere: dict[str, str] = {}
-        self._handles: weakref.WeakKeyDictionary[Any, Callable[[], None]] = weakref.WeakKeyDictionary()
-        self._token = object()
+        self._said = Said()
+        self._overriding = Overriding(self._workshop, self._swap)
+        self._bound = Bound()
         self._lock = threading.RLock()
+        #: What was handed over and not taken: names that can't be, arms that are none.
+        self.refusals = Refusals()
+        #: Of what else runs in the background for this client: how it is, by name.
+        self.supervised: list[Callable[[], Mapping[str, str]]] = []
         in_child(self)
 
     def after_fork(self) -> None:
         """In a child: a lock that another thread of the parent held would never be released here."""
         self._lock = threading.RLock()
+        self.refusals.after_fork()
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a client can't be pickled or copied: connect again where it is needed, for instance in the child process")
@@ -99,9 +116,25 @@ class Client(Reader):
         """The definitions that serve, None before the first install."""
         return self._base.snapshot
 
+    @property
+    def uncompared(self) -> tuple[Problem, ...]:
+        """
+        What contexts brought that no comparison could use, as in "a Foo" or "not a semantic version": attribute and cause once.
+
+        At most 50; each as long as the definitions that serve ask for it.
+        """
+        snapshot = self._base.snapshot
+        if snapshot is None:
+            return ()
+        return self._workshop.uncompared.problems(snapshot.source, snapshot.attributes, partial(_comparisons, snapshot))
+
     def live(self, key: str) -> Live:
-        """The live state that serves; that of an untouched flag when there is none."""
-        return self._lives.get(key) or Live(key)
+        """The live state that serves; that of an untouched flag when there is none. `EVERYTHING`: the switch of all flags."""
+        return self._said.live(key)
+
+    def read(self, key: str) -> Live:
+        """The live state as it was installed, without what was said of its switch here since."""
+        return self._said.read.get(key) or Live(key)
 
     @property
     def stale(self) -> bool:
@@ -114,51 +147,61 @@ class Client(Reader):
 
         Returns the keys of the flags that changed. A pin whose flag has moved on in `live` is lifted by the same swap.
         """
+        look()
         with self._lock:
-            lives, pins = self._lives, self._pins
-            if live is not None:
-                self._lives = {state.key: state for state in live.values()}
-                self._pins = {key: pin for key, pin in pins.items() if self.live(key).revision <= pin.revision}
-            if snapshot is not None:
-                changed, event = self._serve(snapshot)
-            else:
-                changed, event = self._serve(self._base.snapshot, _differing(lives, self._lives) | _differing(pins, self._pins))
+            touched = set() if live is None else self._said.install(live)
+            changed, event = self._serve(snapshot) if snapshot is not None else self._serve(self._base.snapshot, touched)
         self._tell(event)
         return changed
 
+    def say(self, key: str, killed: Killed | None, until: float = inf) -> None:
+        """
+        Serve `key` (`EVERYTHING`: all flags) as killed, or as not, from now on, whatever the live state says.
+
+        Until live state of the revision `until` is installed, or a later one.
+        """
+        self._change(lambda said: said.say(key, Word(killed, until)))
+
+    def unsay(self, key: str) -> None:
+        """Leave a switch to the live state."""
+        self._change(lambda said: said.unsay(key))
+
     def pin(self, key: str, revision: int, why: str = "") -> None:
         """Serve control to everybody until the flag's live revision is beyond `revision`: the brake."""
-        with self._lock:
-            self._pins = {**self._pins, key: Pin(revision, why)}
-            _, event = self._serve(self._base.snapshot, {key})
-        self._tell(event)
+        self._change(lambda said: said.pin(key, Pin(revision, why)))
 
     def unpin(self, key: str) -> None:
         """Lift a pin by hand."""
-        with self._lock:
-            self._pins = {name: pin for name, pin in self._pins.items() if name != key}
-            _, event = self._serve(self._base.snapshot, {key})
-        self._tell(event)
+        self._change(lambda said: said.pin(key, None))
 
     def pinned(self, key: str) -> Pin | None:
         """The pin on a flag, if there is one."""
-        return self._pins.get(key)
+        return self._said.pins.get(key)
 
     def panic(self, on: bool = True) -> None:
-        """Every flag answers `safe`, whatever else is said, until `panic(False)`."""
+        """Every flag answers `safe` in this process, whatever else is said, until `panic(False)`. That of the live state is another."""
+        look()
         with self._lock:
-            self._panic = on
+            self._said.panic = on
             _, event = self._serve(self._base.snapshot)
         self._tell(event)
 
     @property
     def panicking(self) -> bool:
-        """Whether the panic switch is thrown."""
-        return self._panic
+        """Whether a panic switch is thrown: this process's own, or that of the live state."""
+        return self._said.panicking
 
     def set_stale(self, stale: bool) -> None:
         """Say with every reason that the last known good answered."""
         self._stale = stale
+
+    def _change(self, change: Callable[[Said], set[str]]) -> None:
+        """Of pins and switches: what changed serves at once; where nothing did, nothing is said."""
+        look()
+        with self._lock:
+            touched = change(self._said)
+            event = self._serve(self._base.snapshot, touched)[1] if touched else None
+        self._tell(event)
 
     def _serve(self, snapshot: Snapshot | None, touched: Iterable[str] | None = None) -> tuple[tuple[str, ...], Reloaded | None]:
         """
@@ -167,8 +210,10 @@ class Client(Reader):
         `touched`: the definitions are the same, and only these flags' live state or pin may be another.
         """
         before = self._base
-        forced = forced_by(self._pins, panic=self._panic)
-        ruleset, changed = assemble(snapshot, self._lives, forced, self._workshop, before, touched)
+        if touched is not None and EVERYTHING in touched:
+            touched = None
+        ruleset, changed = assemble(snapshot, self._said.lives, self._said.forced, self._workshop, before, touched)
+        ruleset.panic = self._said.all_killed
         self._base = ruleset
         self._swap()
         digest = "" if snapshot is None else snapshot.digest
@@ -182,17 +227,15 @@ class Client(Reader):
         if event is not None:
             self.bus.tell(event)
 
-    def _swap(self) -> None:
-        """The one assignment."""
-        self._ruleset = self._aware if self._active or self._everywhere else self._base
-        for follow in tuple(self._handles.values()):
-            follow()
+    def _swap(self, more: int = 0) -> None:
+        """The one assignment; `more` layers of overrides are in use than before."""
+        with self._lock:
+            self._overriding.active += more
+            self._ruleset = self._aware if self._overriding.used else self._base
+            self._bound.follow()
 
     def _now(self) -> Ruleset:
-        layer = (layers.get() or {}).get(self._token)
-        if layer is None:
-            return self._everywhere_layer().over(self._base) if self._everywhere else self._base
-        return layer.over(self._base)
+        return self._overriding.over(self._base)
 
     # ── overrides and snapshots ────────────────────────────────────────────
 
@@ -207,67 +250,31 @@ class Client(Reader):
         Raises:
             ValueError: there is no such flag, or it has no such variant.
         """
-        here = (layers.get() or {}).get(self._token)
-        snapshot = self._now().snapshot
-        resolved = resolve_pins(pins, {} if snapshot is None else snapshot.flags)
-        outer = self._everywhere if here is None else here.pins
-        with self._layer(Layer({**outer, **resolved}, self._workshop, None if here is None else here.base)):
+        with self._overriding.pinned(pins, self._base):
             yield
 
     def snapshot(self) -> View:
         """What serves at this moment, frozen: several answers from one revision. In a `with`, this client answers from it."""
-        return View(self)
-
-    @contextmanager
-    def _layer(self, layer: Layer) -> Iterator[None]:
-        with self._lock:
-            self._active += 1
-            self._swap()
-        token = layers.set({**(layers.get() or {}), self._token: layer})
-        try:
-            yield
-        finally:
-            with suppress(ValueError):  # left in another context than it was entered in: nothing to put back
-                layers.reset(token)
-            with self._lock:
-                self._active -= 1
-                self._swap()
+        return View(self, self._overriding)
 
     def pin_everywhere(self, pins: Mapping[str, Any]) -> None:
         """Pin flags for the whole process, in place of what was pinned so before; `{}` ends it. For test fixtures."""
         snapshot = self._base.snapshot
+        look()
         with self._lock:
-            self._everywhere = resolve_pins(pins, {} if snapshot is None else snapshot.flags)
-            self.__dict__.pop("_everywhere_made", None)
+            self._overriding.pin_everywhere(resolve_pins(pins, {} if snapshot is None else snapshot.flags))
             self._swap()
 
     @property
     def pinned_everywhere(self) -> dict[str, Any]:
         """What `pin_everywhere` pinned, as variant names."""
-        return dict(self._everywhere)
-
-    def _everywhere_layer(self) -> Layer:
-        layer: Layer | None = self.__dict__.get("_everywhere_made")
-        if layer is None:
-            layer = self.__dict__["_everywhere_made"] = Layer(self._everywhere, self._workshop)
-        return layer
+        return dict(self._overriding.everywhere)
 
     # ── the rest of an application's needs ─────────────────────────────────
 
     def track(self, event: str, context: Who = None, value: float = 1.0) -> None:
         """A business event of this unit, credited to the arms it was exposed to. Never raises; without a key it counts nothing."""
-        try:
-            here = scope()
-            if here is not None and here.silent:
-                return
-            who = as_context(context) or current() or NOBODY
-            number = float(value)
-            if who._kb is None or not isfinite(number):
-                say("track", f"event {event!r} has no targeting key or no finite value; it was not counted", cause=str(event)[:80])
-                return
-            self.bus.tell(Tracked(event, who._kb, number))
-        except Exception as error:
-            say("track", f"event not counted: {type(error).__name__}", error=error, cause=type(error).__name__)
+        track(self.bus, self.refusals, event, context, value)
 
     def counts(self) -> dict[Outcome, int]:
         """How often each (flag, variant, reason) was answered since this client was made."""
@@ -280,6 +287,7 @@ class Client(Reader):
         For telemetry and hooks. `see` runs inside the evaluation, so keep it short; what it raises is swallowed and counted, and
         after ten times it is not called any more. While nobody watches, an evaluation costs nothing more.
         """
+        look()
         with self._lock:
             if self._counters.watch(see):
                 self._weave()
@@ -294,44 +302,20 @@ class Client(Reader):
     def _weave(self) -> None:
         """Compile everything anew, with watchers or without."""
         with self._lock:
-            ruleset, _ = assemble(self._base.snapshot, self._lives, forced_by(self._pins, panic=self._panic), self._workshop, EMPTY)
+            ruleset, _ = assemble(self._base.snapshot, self._said.lives, self._said.forced, self._workshop, EMPTY)
+            ruleset.panic = self._base.panic
             self._base = ruleset
             self._swap()
 
     def _bind(self, flag: Flag[T]) -> Callable[..., T]:
         """A typed flag as a function of the context; see Flag.bind."""
-        function: Callable[..., T]
-
-        def ask(context: Who = None) -> T:
-            try:
-                if context.__class__ is Context:
-                    return function(context._kb, context._attributes)  # pyright: ignore[reportAttributeAccessIssue, reportOptionalMemberAccess]
-                who = as_context(context) or current() or NOBODY
-                return function(who._kb, who._attributes)
-            except Exception as error:
-                answer: T = self._otherwise(flag, flag.default, context, error, type)
-                return answer
-
-        def late(kb: bytes | None, attributes: Mapping[str, Any]) -> Any:
-            return self._now().typed[type][flag](kb, attributes)
-
-        def follow() -> None:
-            nonlocal function
-            try:
-                function = late if self._active or self._everywhere else self._base.typed[type][flag]
-            except Exception:  # no such flag, or of another type: `late` finds out again and answers the default
-                function = late
-
-        ask.__name__ = ask.__qualname__ = f"flag {flag.key}"
+        look()
         with self._lock:
-            self._handles[ask] = follow
-            follow()
-        return ask
+            return self._bound.function(flag, self, self._plain)
 
-
-def _differing(one: Mapping[str, object], other: Mapping[str, object]) -> set[str]:
-    """The keys under which two tables do not say the same."""
-    return {key for key in one.keys() | other.keys() if one.get(key) != other.get(key)}
+    def _plain(self) -> Ruleset | None:
+        """What answers to everybody; None while anybody's answers are overridden."""
+        return None if self._overriding.used else self._base
 
 
 class Silent(NamedTuple):
@@ -345,37 +329,3 @@ class Silent(NamedTuple):
     decide: Callable[[bytes | None, Mapping[str, Any]], Evaluation] | None
     forced: bool
     serving: object
-
-
-class View(Reader):
-    """
-    A client's answers frozen at one moment: the same methods, one revision.
-
-    Used in a `with`, the client itself answers from it in this task or thread, so that code further down sees the same.
-    """
-
-    __slots__ = ("_client", "_open")
-
-    def __init__(self, client: Client) -> None:
-        super().__init__(client._now(), client._counters, stale=client._stale)
-        self._client = client
-        self._open: list[tuple[Layer, Any]] = []
-
-    @property
-    def definitions(self) -> Snapshot | None:
-        """The definitions it answers from."""
-        return self._ruleset.snapshot
-
-    def __enter__(self) -> Self:
-        here = (layers.get() or {}).get(self._client._token)
-        layer = Layer({} if here is None else here.pins, self._client._workshop, self._ruleset)
-        held = self._client._layer(layer)
-        held.__enter__()
-        self._open.append((layer, held))
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        # Several threads or tasks may be in it at once: what ends is what this one began, whoever came in since.
-        here = (layers.get() or {}).get(self._client._token)
-        own = next((at for at in reversed(range(len(self._open))) if self._open[at][0] is here), -1)
-        self._open.pop(own)[1].__exit__(kind, error, trace)

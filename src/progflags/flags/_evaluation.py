@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any, Final, NoReturn
 
-from progflags._trouble import printable
+from progflags._printed import quoted
 from progflags.flags._freeze import thaw
 
 __all__ = ["ErrorCode", "Evaluation", "Reason"]
@@ -85,7 +85,7 @@ class Evaluation:
         return hash((self.key, self.variant, self.reason, self.revision))
 
     def __repr__(self) -> str:
-        return "Evaluation(" + ", ".join(f"{name}={printable(repr(getattr(self, name)))}" for name in _FIELDS) + ")"
+        return "Evaluation(" + ", ".join(f"{name}={quoted(getattr(self, name))}" for name in _FIELDS) + ")"
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise AttributeError("an Evaluation is shared and frozen: see Evaluation.replace")

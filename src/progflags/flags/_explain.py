@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
-from progflags.context import Context
+from progflags._printed import cut, printable, quoted, several
+from progflags.context import Context, unit_bytes
 from progflags.flags._bucket import PPM, bucket
-from progflags.flags._closures import KeyMissing, unit_of
-from progflags.flags._compile import Compiled
 from progflags.flags._evaluation import ErrorCode, Evaluation, Reason
 from progflags.flags._model import Rule
-from progflags.flags._ruleset import Ruleset
+from progflags.flags._problems import meant
+from progflags.flags.conditions import KEY, Node, foreign, misdeclared, named, shown_value
+from progflags.flags.serving import Compiled, KeyMissing, Killed, Ruleset, unit_of
 
 __all__ = ["Explanation", "Step", "explain"]
+
+_NAMED: Final = 3  # things named beside a step's own reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +36,7 @@ class Step:
     threshold: int | None = None
 
     def __str__(self) -> str:
-        return f"{'+' if self.matched else '-'} {self.what}: {self.why}"
+        return printable(f"{'+' if self.matched else '-'} {printable(self.what, 400)}: {self.why}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +50,10 @@ class Explanation:
     def __str__(self) -> str:
         answer = self.evaluation
         error = f" ({answer.error_code})" if answer.error_code else ""
-        served = "the caller's default" if answer.variant is None else f"{answer.variant} = {answer.value!r}"
-        head = f"{answer.key} → {served}  [{answer.reason}{error}]"
-        return "\n".join([head, *([f"  unit: {self.unit}"] if self.unit else []), *(f"  {step}" for step in self.steps)])
+        served = "the caller's default" if answer.variant is None else f"{answer.variant} = {quoted(answer.value)}"
+        head = printable(f"{printable(answer.key, 240)} → {served}  [{answer.reason}{error}]")
+        unit = [f"  unit: {printable(self.unit, 400)}"] if self.unit else []
+        return "\n".join([head, *unit, *(f"  {step}" for step in self.steps)])
 
     def to_dict(self) -> dict[str, Any]:
         """The answer's fields, `unit` and `steps`, as plain JSON values."""
@@ -62,25 +67,28 @@ def explain(ruleset: Ruleset, key: str, who: Context, code: ErrorCode | None) ->
     compiled = ruleset.compiled.get(key)
     if compiled is None:
         code = code or ErrorCode.FLAG_NOT_FOUND
+        hint = meant(key, ruleset.compiled)
         why = {
             ErrorCode.PROVIDER_NOT_READY: "nothing has been loaded yet",
             ErrorCode.PARSE_ERROR: "its definition was rejected, and there is no earlier one",
-        }.get(code, "there is no such flag")
+        }.get(code, f"there is no such flag: {hint}" if hint else "there is no such flag")
         return Explanation(Evaluation(key, None, None, Reason.ERROR, code), (Step("flag", False, why),))
-    walk = _Walk(compiled, who)
+    walk = _Walk(compiled, who, ruleset.panic)
+    walk.declared({} if ruleset.snapshot is None else ruleset.snapshot.attributes)
     try:
         answer: Evaluation = compiled.decide(who._kb, who._attributes)
         walk.flag()
     except (KeyMissing, TypeError) as error:
         if isinstance(error, KeyMissing):
-            text = f"{error} is missing"
+            text = f"{error} is missing{walk.instead()}"
         else:
-            whose = "what a flag it requires buckets by" if walk.named() else compiled.flag.unit
-            text = f"{whose} is missing, or can't be bucketed"
+            others = bool(walk.named())  # its own unit is there, so it is another flag's
+            whose = "what a flag it requires buckets by" if others else compiled.flag.unit
+            text = f"{whose} is missing, or can't be bucketed{'' if others else walk.instead()}"
         walk.step("unit", False, text)
         answer = Evaluation(key, None, None, Reason.ERROR, ErrorCode.TARGETING_KEY_MISSING)
     except Exception as error:
-        walk.step("context", False, f"an attribute can't be used: {type(error).__name__}")
+        walk.step("context", False, f"an attribute can't be used: {type(error).__name__}{walk.suspects()}")
         answer = Evaluation(key, None, None, Reason.ERROR, ErrorCode.INVALID_CONTEXT)
     return Explanation(answer, tuple(walk.steps), walk.named())
 
@@ -88,16 +96,40 @@ def explain(ruleset: Ruleset, key: str, who: Context, code: ErrorCode | None) ->
 class _Walk:
     """Goes through a flag's decisions in their order and writes down each; ends where one decides."""
 
-    def __init__(self, compiled: Compiled, who: Context) -> None:
+    def __init__(self, compiled: Compiled, who: Context, panic: Killed | None) -> None:
         self.compiled = compiled
+        self.panic = panic
         self.flag_model = compiled.flag
+        self.key = who._key
         self.kb = who._kb
         self.attributes = who._attributes
         self.steps: list[Step] = []
 
     def step(self, what: str, matched: bool, why: str, at: int | None = None, limit: int | None = None) -> bool:
-        self.steps.append(Step(what, matched, why, at, limit))
+        self.steps.append(Step(cut(what), matched, cut(why), at, limit))
         return matched
+
+    def declared(self, attributes: Mapping[str, str]) -> None:
+        """What the context has that `[context]` declares otherwise."""
+        for name, declared in attributes.items():
+            cause = misdeclared(declared, self.attributes.get(name))
+            if cause:
+                self.step("context", False, f"{name} is declared {declared}, and is {shown_value(self.attributes[name])}: {cause}")
+
+    def suspects(self) -> str:
+        """The attributes that are of no class a comparison knows, a few of them."""
+        found = [f"{name} is {named(value)}" for name, value in self.attributes.items() if foreign(value)]
+        return f" ({', '.join(found[:_NAMED])})" if found else ""
+
+    def instead(self) -> str:
+        """What stands where the unit should: a value that is no id, or a name in the context much like it."""
+        units = [name for group in self.flag_model.unit.groups for name in group] or [KEY]
+        for unit in units:
+            value = self.key if unit == KEY else self.attributes.get(unit)
+            if value is not None and unit_bytes(value) is None:
+                return f", for {named(value)} is no id: pass a text, a whole number or a UUID"
+        hint = next((hint for unit in units if unit not in self.attributes and (hint := meant(unit, self.attributes))), "")
+        return f": {hint}" if hint else ""
 
     def unit(self) -> bytes:
         find = unit_of(self.flag_model.unit)
@@ -121,9 +153,14 @@ class _Walk:
     def flag(self) -> None:
         flag, forced = self.flag_model, self.compiled.forced
         if forced is not None:
-            killed = self.compiled.live.killed
-            why = f"killed by {killed.by or 'somebody'}: {killed.reason or 'no reason given'}" if killed else f"serves {forced[0]}"
-            self.step("pinned" if forced[1] is Reason.PINNED else "disabled", True, why)
+            pinned = forced[1] is Reason.PINNED
+            killed, panic = (None, None) if pinned else (self.compiled.live.killed, self.panic)
+            said = [
+                f"{what} by {one.by or 'somebody'}: {one.reason or 'no reason given'}"
+                for what, one in (("killed", killed), ("panic", panic))
+                if one
+            ]
+            self.step("pinned" if pinned else "disabled", True, "; ".join(said) or f"serves {forced[0]}")
         elif self._requires() and not self._held_out() and self._in_slot() and not self._rules():
             self._rollout(flag.default)
 
@@ -131,7 +168,7 @@ class _Walk:
         for require in self.flag_model.requires:
             other = self.compiled.others.get(require.flag)
             found = None if other is None else other.decide(self.kb, self.attributes).variant
-            what = f"requires {require.flag} = {' or '.join(require.variants)}"
+            what = f"requires {require.flag} = {several(require.variants, between=' or ')}"
             if found not in require.variants:
                 return self.step(what, False, f"it is {found or 'rejected'}, so {self.flag_model.safe} is served")
             self.step(what, True, f"it is {found}")
@@ -167,7 +204,7 @@ class _Walk:
             return self.step(what, False, f"ended {_date(rule.until)}")
         if rule.share == 0:  # such a rule is not even asked whom it is for
             return self.step(what, False, "its share is 0 %", None, 0)
-        matched, why = (True, "everybody") if rule.when is None else rule.when.why(self.kb, self.attributes)
+        matched, why = (True, "everybody") if rule.when is None else self._when(rule.when)
         if not matched:
             return self.step(what, False, why)
         limit = rule.ramp.share(now) if rule.ramp is not None else rule.share
@@ -181,6 +218,12 @@ class _Walk:
                 what, True, f"{why}; bucket {_percent(at)} is below {_percent(limit)}, so {self._served(rule)} is served", at, limit
             )
         return self.step(what, False, f"{why}, but bucket {_percent(at)} is not below {_percent(limit)}; enters at {_entry(at)}", at, limit)
+
+    def _when(self, when: Node) -> tuple[bool, str]:
+        """Whether a condition is so, and why (not); what it could not compare is named even where another part decided."""
+        matched, why = when.why(self.kb, self.attributes)
+        strange = dict.fromkeys(told for leaf in when.leaves() if (told := leaf.uncompared(self.kb, self.attributes)) and told not in why)
+        return matched, "; ".join([why, *list(strange)[:_NAMED]])
 
     def _served(self, rule: Rule) -> str:
         if not rule.split:

@@ -12,7 +12,7 @@ from progflags.flags._freeze import FrozenDict, alike
 from progflags.flags._mould import mould
 
 if TYPE_CHECKING:
-    from progflags.flags._conditions import Node
+    from progflags.flags.conditions import Node
 
 __all__ = ["FlagModel", "Holdout", "Ramp", "Require", "RolloutSpec", "Rule", "Slot", "Snapshot", "Unit", "make_flag", "make_rule"]
 

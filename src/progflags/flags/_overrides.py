@@ -13,13 +13,11 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from progflags.flags._closures import Fn
-from progflags.flags._compile import Workshop
+from progflags._printed import quoted
 from progflags.flags._evaluation import Reason
-from progflags.flags._live import Live
 from progflags.flags._model import FlagModel
 from progflags.flags._problems import suggest
-from progflags.flags._ruleset import CLASSES, Ruleset, assemble
+from progflags.flags.serving import CLASSES, Fn, Live, Ruleset, Workshop, assemble
 
 __all__ = ["Layer", "aware", "layers", "resolve_pins"]
 
@@ -76,14 +74,14 @@ def resolve_pins(pins: Mapping[str, Any], flags: Mapping[str, FlagModel]) -> dic
     for key, wanted in pins.items():
         flag = flags.get(key)
         if flag is None:
-            raise ValueError(f"there is no flag {key!r} to override{_hint(suggest(key, flags))}")
+            raise ValueError(f"there is no flag {quoted(key)} to override{_hint(suggest(key, flags))}")
         name = wanted if isinstance(wanted, str) and wanted in flag.variants else None
         if name is None:
             same = (name for name, value in flag.variants.items() if type(value) is type(wanted) and value == wanted)
             alike = (name for name, value in flag.variants.items() if not isinstance(value, bool | str) and value == wanted)
             name = next(same, None) or (None if isinstance(wanted, bool) else next(alike, None))
         if name is None:
-            raise ValueError(f"flag {key!r} has no variant or value {wanted!r}{_hint(suggest(wanted, flag.variants))}")
+            raise ValueError(f"flag {quoted(key)} has no variant or value {quoted(wanted)}{_hint(suggest(wanted, flag.variants))}")
         resolved[key] = name
     return resolved
 

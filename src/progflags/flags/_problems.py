@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
 
 from progflags.errors import Problem
 
-__all__ = ["Lines", "Path", "Problems", "Wrong", "dotted", "nowhere", "shown", "suggest", "word"]
+__all__ = ["Lines", "Path", "Problems", "Wrong", "dotted", "meant", "nowhere", "shown", "suggest", "word"]
 
 Path = tuple[str | int, ...]
 """Where in a document: `("flags", "checkout", "rules", 0, "when")`."""
 
 Lines = Callable[[Path], int | None]
 """The line, from 1, on which the value at a path is written; None where there are no lines or no such path."""
+
+_CHOICES = 10_000
+_LONG = 256  # characters of a name
+_LIKE = 0.6  # of difflib's measure
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+\Z")
 
@@ -67,14 +72,18 @@ def word(key: object) -> str:
 
 def suggest(wanted: object, known: Iterable[str]) -> str:
     """`did you mean 'weight'?`, or the choices when there are few, or nothing."""
+    choices: Sequence[str] = sorted(map(word, known))
+    return meant(wanted, choices) or (f"known: {', '.join(choices)}" if 0 < len(choices) <= 8 else "")
+
+
+def meant(wanted: object, known: Iterable[object]) -> str:
+    """`did you mean 'weight'?`, or nothing. For names of any length and any number of them: the first 10,000 are looked at."""
     from difflib import get_close_matches
 
-    choices: Sequence[str] = sorted(map(word, known))
-    text = wanted.lower()[:256] if isinstance(wanted, str) else ""
-    close = get_close_matches(text, [choice.lower() for choice in choices], 1, 0.6)
-    if close:
-        return f"did you mean {next(choice for choice in choices if choice.lower() == close[0])!r}?"
-    return f"known: {', '.join(choices)}" if 0 < len(choices) <= 8 else ""
+    choices = sorted({choice for choice in islice(known, _CHOICES) if type(choice) is str and len(choice) <= _LONG})
+    text = wanted.lower()[:_LONG] if isinstance(wanted, str) else ""
+    close = get_close_matches(text, [choice.lower() for choice in choices], 1, _LIKE)
+    return f"did you mean {next(choice for choice in choices if choice.lower() == close[0])!r}?" if close else ""
 
 
 class Problems:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from progflags._fork import in_child
+from progflags._process import in_child, look
 
 __all__ = ["let_go", "quiet"]
 
@@ -47,6 +47,7 @@ def quiet(flags: int) -> Iterator[None]:
     if flags < _LARGE:
         yield
         return
+    look()
     with _pause.lock:
         if _pause.depth == 0:
             _pause.enable = gc.isenabled()

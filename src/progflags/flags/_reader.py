@@ -16,17 +16,15 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, Final, Generic, TypeVar, overload
 
+from progflags._process import look
 from progflags._trouble import say, swallow
-from progflags.context import NOBODY, Context, as_context, current
-from progflags.flags._closures import KeyMissing
-from progflags.flags._compile import Compiled
-from progflags.flags._counters import Counters
+from progflags.context import NOBODY, Context, as_context, current, scope
 from progflags.flags._evaluation import ErrorCode, Evaluation, Reason
 from progflags.flags._explain import Explanation, Step, explain
-from progflags.flags._ruleset import Ruleset
 from progflags.flags._typed import Flag, Mismatch, as_type_of
+from progflags.flags.serving import Compiled, Counters, KeyMissing, Ruleset
 
-__all__ = ["Reader"]
+__all__ = ["Reader", "asked_by"]
 
 T = TypeVar("T")
 Who = Context | str | int | Mapping[str, Any] | None
@@ -36,8 +34,12 @@ _NOTHING: Final[dict[str, Any]] = {}
 _FRESH: Final = frozenset({Reason.STATIC, Reason.TARGETING_MATCH, Reason.SPLIT, Reason.DEFAULT})
 
 
-_ONCE_MORE: Final = frozenset({KeyError, UnicodeEncodeError})
-"""What ends the fast path of a flag that is there: another type than the default's, or a key that is no text to hash."""
+class NotTaken(Exception):  # noqa: N818 - a signal inside the room
+    """Who is asking has not been found out yet in this request, and perhaps need not be."""
+
+
+_ONCE_MORE: Final = frozenset({KeyError, UnicodeEncodeError, NotTaken})
+"""What ends the fast path of a flag that is there: another type than the default's, a key that is no text to hash, nobody known."""
 
 
 class Absent(Generic[T]):
@@ -65,7 +67,7 @@ class Reader:
                 return self._ruleset.on[key](context._kb, context._attributes)
             if context.__class__ is str:
                 return self._ruleset.on[key](context.encode() or None, _NOTHING)
-            who = _who(context)
+            who = asked_by(context)
             return self._ruleset.on[key](who._kb, who._attributes)
         except Exception as error:
             answer: bool = self._otherwise(key, default, context, error, bool)
@@ -86,7 +88,7 @@ class Reader:
                 return self._ruleset.typed[default.__class__][flag](context._kb, context._attributes)
             if context.__class__ is str:
                 return self._ruleset.typed[default.__class__][flag](context.encode() or None, _NOTHING)
-            who = _who(context)
+            who = asked_by(context)
             return self._ruleset.typed[default.__class__][flag](who._kb, who._attributes)
         except Exception as error:
             return self._otherwise(flag, default, context, error, default.__class__)
@@ -127,8 +129,19 @@ class Reader:
 
     # ── the slow path ──────────────────────────────────────────────────────
 
+    def _ambient(self, key: str) -> Context:
+        """Who is asking here; nobody where the flag says the same to everybody, so that it need not be found out."""
+        here = scope()
+        if here is None:
+            return NOBODY
+        context = here._context
+        if context is not None:
+            return context
+        compiled = self._now().compiled.get(key)
+        return NOBODY if compiled is None or compiled.alike else here.context
+
     def _evaluate(self, key: str, default: Any, context: Who) -> Evaluation:
-        who = context if context.__class__ is Context else _who(context)
+        who = context if context.__class__ is Context else _who(context) if context is not None else self._ambient(key)
         if default is not None:
             try:
                 self._ruleset.typed[default.__class__][key]
@@ -148,7 +161,7 @@ class Reader:
 
     def _evaluate_typed(self, flag: Flag[Any], context: Who) -> Evaluation:
         """Read before it is counted, for who can't be given the value meets no arm; the caller is told the default then."""
-        who = _who(context)
+        who = _who(context) if context is not None else self._ambient(flag.key)
         decided = self._now().compiled[flag.key].decide(who._kb, who._attributes).value
         value = flag.read(decided)
         answer = self._evaluate(flag.key, None, who)
@@ -160,8 +173,11 @@ class Reader:
 
         A flag that is asked for the first time (since it changed) takes its place in the table of its `kind` here.
         """
+        look()
         try:
             key, default = _named(flag, default)
+            if error.__class__ is NotTaken:
+                context = self._ambient(key)
             ruleset = self._now()
             compiled = ruleset.compiled.get(key)
             if compiled is not None and error.__class__ in _ONCE_MORE:
@@ -225,6 +241,23 @@ class Reader:
         if isinstance(error, RecursionError):
             return ErrorCode.GENERAL
         return ErrorCode.INVALID_CONTEXT
+
+
+def asked_by(context: Who) -> Context:
+    """
+    Who is asking, as the fast path takes it.
+
+    Raises:
+        NotTaken: it would have to be found out first. TypeError: `context` is no context.
+    """
+    if context is None:
+        here = scope()
+        if here is None:
+            return NOBODY
+        if here._context is None:
+            raise NotTaken
+        return here._context
+    return context if isinstance(context, Context) else as_context(context) or NOBODY
 
 
 def _who(context: Who) -> Context:

@@ -11,14 +11,16 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from dataclasses import is_dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar, get_origin
 
+from progflags._printed import quoted
 from progflags.errors import Problem
 from progflags.flags._freeze import thaw
 from progflags.flags._problems import dotted
 
 if TYPE_CHECKING:
-    from progflags.flags._client import Client
     from progflags.flags._model import Snapshot
 
 __all__ = ["Flag", "Mismatch", "as_type_of", "declared", "mismatches"]
@@ -32,25 +34,38 @@ class Mismatch(TypeError):  # noqa: N818 - a signal inside the room
     """A flag's value is not of the type the code wants."""
 
 
+class Binds(Protocol):
+    """A client, as far as a flag knows it."""
+
+    def _bind(self, flag: Flag[T]) -> Callable[..., T]: ...
+
+
 class Flag(Generic[T]):
     """
     A flag as the code knows it: `default` is both what trouble gives and the type of every answer.
 
-    `model`: a class whose `model_validate` (or the class itself, called) makes the value of a JSON flag; it is taken from the
-    default when that has `model_validate`. Declared flags are compared with the file that serves: another type is a
-    warning in `status()`; one that the file lacks may be another client's, and `progflags lint` says it.
+    `model` makes the answer of a variant's value: a pydantic model, a dataclass or another class that pydantic can fill, or any
+    function. Left out, it is the class of the default, where that is not one of a file's own (true, false, text, number,
+    table, list): `default=Limits(k=10)`, `default=Plan.PRO`, `default=Decimal("0.1")`.
+
+    Declared flags are compared with the file that serves: another type is a warning in `status()`; one that the file lacks may
+    be another client's, and `progflags lint` says it.
+
+    Raises:
+        ValueError: the key is no text.
+        TypeError: nothing can make such a default of a variant's value, so that the flag would always be its default. Give a
+            dataclass, a pydantic model, or a function as `model`.
     """
 
     __slots__ = ("__weakref__", "_make", "default", "description", "key")
 
     def __init__(self, key: str, *, default: T, model: Callable[..., T] | None = None, description: str = "") -> None:
         if not isinstance(key, str) or not key:
-            raise ValueError(f"a flag's key is a text, not {key!r}")
+            raise ValueError(f"a flag's key is a text, not {quoted(key)}")
         self.key = key
         self.default = default
         self.description = description
-        kind: Any = type(default) if model is None else model
-        self._make: Callable[[Any], T] | None = getattr(kind, "model_validate", None) or model
+        self._make: Callable[[Any], T] | None = _maker(key, default, model)
         _declared.add(self)
 
     def read(self, value: Any) -> T:
@@ -70,15 +85,49 @@ class Flag(Generic[T]):
     @property
     def copies(self) -> bool:
         """Whether every caller gets a model of his own, because its class lets itself be changed."""
-        config = getattr(type(self.default), "model_config", None)
-        return self._make is not None and not (isinstance(config, dict) and config.get("frozen"))
+        kind = type(self.default)
+        config = getattr(kind, "model_config", None)
+        frozen = isinstance(config, dict) and config.get("frozen")
+        return self._make is not None and not (frozen or getattr(getattr(kind, "__dataclass_params__", None), "frozen", False))
 
-    def bind(self, flags: Client) -> Callable[..., T]:
+    def bind(self, flags: Binds) -> Callable[..., T]:
         """This flag as a function of the context, following every reload of `flags`."""
         return flags._bind(self)
 
     def __repr__(self) -> str:
         return f"Flag({self.key!r}, default={self.default!r})"
+
+
+_OF_A_FILE: Final = (bool, str, int, float, dict, list, type(None))
+"""The classes of a variant's values, which are read as they are."""
+
+
+def _maker(key: str, default: object, model: Any) -> Callable[[Any], Any] | None:
+    """What makes a flag's answer of a variant's value; None where the value is one already."""
+    kind: Any = type(default) if model is None else model
+    validate: Callable[[Any], Any] | None = getattr(kind, "model_validate", None)
+    if validate is not None:
+        return validate
+    if model is None:
+        return None if isinstance(default, _OF_A_FILE) and not isinstance(default, Enum) else _adapted(key, kind)
+    if is_dataclass(model) or get_origin(model) is not None:
+        return _adapted(key, model)
+    if not callable(model):
+        raise TypeError(f"flag {quoted(key)}: model is a class or a function, not {quoted(model)}")
+    return model  # type: ignore[no-any-return]
+
+
+def _adapted(key: str, kind: Any) -> Callable[[Any], Any]:
+    from pydantic import PydanticUserError, TypeAdapter  # where such a flag is declared; the import costs 60 ms
+
+    try:
+        return TypeAdapter(kind).validate_python
+    except (PydanticUserError, NameError) as error:
+        name = getattr(kind, "__name__", repr(kind))
+        remedy = f"make {name} a dataclass or a pydantic model, or give a function that makes one: model=lambda table: {name}(…)"
+        raise TypeError(
+            f"flag {quoted(key)}: nothing can make a {name} of a flag's value, so it would always be its default: {remedy}"
+        ) from error
 
 
 def declared() -> tuple[Flag[Any], ...]:

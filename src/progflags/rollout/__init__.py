@@ -1,18 +1,16 @@
-"""One room decides: plans, the state machine, the controller, the brake."""
+"""What decides: plans, the state machine, the controller, the brake."""
 
 from progflags.rollout._chosen import plan_of
-from progflags.rollout._decide import Move, Sight, advance, decide
 from progflags.rollout._decorator import progressive
 from progflags.rollout._forecast import Forecast, forecast
-from progflags.rollout._lint import Advice, lint, lint_snapshot
+from progflags.rollout._lint import Advice, lint, lint_snapshot, unstartable
 from progflags.rollout._metric_file import MetricFile
-from progflags.rollout._outbox import Hook, Outbox, Sink, Webhook, signature
-from progflags.rollout._plan import BrakeRule, Plan, PlanError, Stage
-from progflags.rollout._profiles import PROFILES
-from progflags.rollout._record import Record
 from progflags.rollout._rollouts import Rollouts
-from progflags.rollout._state import TRANSITIONS, Act, State, diagram, legal
 from progflags.rollout._status import RolloutStatus, Transition
+from progflags.rollout._timeline import changes
+from progflags.rollout.plan import PROFILES, BrakeRule, Plan, PlanError, Stage
+from progflags.rollout.run import Hook, Outbox, Sink, Webhook, signature
+from progflags.rollout.state import TRANSITIONS, Act, Move, Record, Sight, State, advance, decide, diagram, legal
 
 __all__ = [
     "PROFILES",
@@ -37,6 +35,7 @@ __all__ = [
     "Transition",
     "Webhook",
     "advance",
+    "changes",
     "decide",
     "diagram",
     "forecast",
@@ -46,4 +45,5 @@ __all__ = [
     "plan_of",
     "progressive",
     "signature",
+    "unstartable",
 ]

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from difflib import get_close_matches
 
+from progflags._printed import quoted
 from progflags.errors import DefinitionError, TransitionRefused
 from progflags.flags import Client, FlagModel
-from progflags.rollout._plan import Plan, PlanError
-from progflags.rollout._record import Record
-from progflags.rollout._state import State
+from progflags.rollout.plan import Plan, PlanError
+from progflags.rollout.run import Page
+from progflags.rollout.state import Record, State
 
 __all__ = ["Plans", "plan_of"]
 
@@ -38,6 +39,7 @@ class Plans:
     def __init__(self, client: Client) -> None:
         self._client = client
         self._parsed: dict[str, tuple[object, Plan]] = {}
+        self._listed: tuple[object, tuple[str, ...]] = (None, ())
 
     def of(self, flag: str) -> Plan:
         """
@@ -62,7 +64,7 @@ class Plans:
         if model is None and snapshot is not None:  # `broken`: its definition was rejected, and there is no earlier one
             raise DefinitionError([problem for problem in snapshot.rejected if f"{problem.key}.".startswith(f"flags.{flag}.")])
         if model is None or model.rollout is None:
-            raise TransitionRefused(f"{flag!r} has no rollout: give it a `rollout` table in the flag file")
+            raise TransitionRefused(f"{quoted(flag)} has no rollout: give it a `rollout` table in the flag file")
         return model
 
     def known(self, flag: str) -> None:
@@ -70,12 +72,26 @@ class Plans:
         snapshot = self._client.definitions
         if snapshot is not None and flag not in snapshot.flags and flag not in snapshot.broken:
             near = get_close_matches(flag, snapshot.flags, 1)
-            raise TransitionRefused(f"there is no flag {flag!r}" + (f": did you mean {near[0]!r}?" if near else ""))
+            raise TransitionRefused(f"there is no flag {quoted(flag)}" + (f": did you mean {quoted(near[0])}?" if near else ""))
+
+    def drafts(self, pages: Mapping[str, Page]) -> dict[str, int]:
+        """The flags that have a rollout which serves nobody, with the revision of what is served instead."""
+        snapshot = self._client.definitions
+        if snapshot is not self._listed[0]:
+            self._listed = (snapshot, () if snapshot is None else tuple(key for key, model in snapshot.flags.items() if model.rollout))
+        found = {}
+        for flag in self._listed[1]:
+            page = pages.get(flag)
+            if page is None:
+                found[flag] = 0
+            elif not page.live.counting and not page.live.share:
+                found[flag] = page.live.revision
+        return found
 
     def changed(self, record: Record) -> bool:
         """Whether the file's plan is no longer the one `record` was started with."""
         try:
-            return record.state is not State.DRAFT and self.of(record.flag) != record.plan
+            return record.state is not State.DRAFT and self.of(record.flag).blank != record.plan.blank
         except (TransitionRefused, DefinitionError):
             return record.state is not State.DRAFT
 

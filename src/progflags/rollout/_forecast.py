@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from functools import lru_cache
+from statistics import NormalDist
 from typing import Any, Final
 
-from progflags.canary import Kind
-from progflags.rollout._plan import Plan
+from progflags._printed import printable
+from progflags.canary import Foreseen, Kind, Sample, Totals
+from progflags.rollout.plan import Plan, Prospect, Stage, Traffic, fitting, prospect
+from progflags.rollout.state import Record
 
-__all__ = ["Forecast", "Outlook", "detectable", "forecast", "span"]
+__all__ = ["Forecast", "Outlook", "detectable", "forecast", "span", "watched"]
 
 _Z: Final = 1.645 + 0.842  # one-sided 5 %, 80 % power
 _SEQUENTIAL: Final = (
     1.8  # looking all the time costs 1.6 to 2 times the samples of one look at the end; measured with the judge's own tests
 )
+_POINTS: Final = 2_000
 _WORST: Final = 50.0  # beyond a factor of fifty nobody calls it detection
 
 
@@ -47,7 +53,13 @@ def detectable(requests: float, rate: float, *, share: float, tolerated: float =
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """One stage: when it begins at the earliest (seconds after the start), and what it can see. None: not known, or nothing."""
+    """
+    One stage: when it begins at the earliest (seconds after the start), and what it can see. None: not known, or nothing.
+
+    `requests` come to the candidate within the bake and catch `detects` times the errors. At the traffic there is it `lasts` that
+    many seconds until it passes if all is well, infinity: it never does. `sees`: what each bound asks to have seen and when, in
+    sentences; `hopeless`: what it will not have seen in time, and the ways out.
+    """
 
     percent: float
     begins: float
@@ -57,6 +69,9 @@ class Outlook:
     requests: float | None
     detects: float | None
     within: float | None  # seconds until min_samples are there
+    lasts: float | None = None
+    sees: tuple[str, ...] = ()
+    hopeless: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         gates = "1 gate" if self.gates == 1 else f"{self.gates} gates"
@@ -66,12 +81,21 @@ class Outlook:
         if self.requests is not None:
             seen = f"an error rate ×{self.detects:.2g}" if self.detects else "no error rate below ×50"
             text += f"\n{'':>12}{self.requests:,.0f} requests on the candidate: can see {seen}"
-        return text
+        return "".join([text, *(f"\n{'':>12}{printable(line)}" for line in (*self.sees, *self.hopeless))])
+
+    def sentences(self) -> tuple[str, ...]:
+        """What is said of it at the start: one line, and one for each thing that is hopeless."""
+        passes = f"passes after about {span(self.lasts)} if all is well" if self.lasts and self.lasts < math.inf else "never passes"
+        return (f"{self.percent:g} %: {passes} ({'; '.join(self.sees) or 'nothing to see'})", *self.hopeless)
 
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """The stages' outlooks, the least time to full share and to the end, and the worst that is exposed before a rollback."""
+    """
+    The stages' outlooks, the least time to full share and to the end, and the worst that is exposed before a rollback.
+
+    `expected`: seconds until everybody has it at the traffic there is; None: never, or not known.
+    """
 
     profile: str
     stages: tuple[Outlook, ...]
@@ -79,34 +103,59 @@ class Forecast:
     to_full: float
     to_end: float
     look: float
+    expected: float | None = None
+    rps: float | None = None
+    watched_by: Mapping[str, str] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        body = asdict(self)
+        for stage in body["stages"]:
+            stage["lasts"] = stage["lasts"] if stage["lasts"] is not None and math.isfinite(stage["lasts"]) else None
+        return body
 
     def __str__(self) -> str:
         first = self.stages[0].percent if self.stages else self.full
-        return "\n".join(
-            [
-                f"profile {self.profile}" if self.profile else "a plan of its own",
-                *map(str, self.stages),
-                f"{self.full:>8g} %  from {span(self.to_full):>6}  watched {span(self.to_end - self.to_full)}",
-                f"at the earliest: everybody after {span(self.to_full)}, completed after {span(self.to_end)}",
-                f"a release that is bad at once meets at most {first:g} % of the users; evidence is looked at every {span(self.look)}",
-            ]
-        )
+        lines = [
+            printable(f"profile {self.profile}") if self.profile else "a plan of its own",
+            *map(str, self.stages),
+            f"{self.full:>8g} %  from {span(self.to_full):>6}  watched {span(self.to_end - self.to_full)}",
+            f"at the earliest: everybody after {span(self.to_full)}, completed after {span(self.to_end)}",
+            f"a release that is bad at once meets at most {first:g} % of the users; evidence is looked at every {span(self.look)}",
+        ]
+        if self.watched_by:
+            lines.insert(-2, printable(f"{'':>12}watched by: {watched(self.watched_by)}"))
+        if self.rps is not None:
+            when = f"everybody after about {span(self.expected)}" if self.expected is not None else "it never gets to everybody by itself"
+            lines.insert(-1, f"at {self.rps:g} requests a second: {when}")
+        return "\n".join(lines)
 
 
-def forecast(plan: Plan, *, rps: float | None = None, error_rate: float = 0.01) -> Forecast:
-    """What `plan` will be like at `rps` requests per second, of which the control fails `error_rate`."""
-    begins, outlooks = 0.0, []
-    for number, stage in enumerate(plan.stages):
-        outlooks.append(_outlook(plan, number, begins, rps, error_rate))
-        begins += plan.warm_up + stage.bake
+def forecast(plan: Plan, *, rps: float | None = None, error_rate: float = 0.01, traffic: Traffic | None = None) -> Forecast:
+    """
+    What `plan` will be like at `rps` requests per second, of which the control fails `error_rate`; or at the `traffic` that was counted.
+
+    Where only `rps` is known, latencies are taken to be lognormal with sigma 0.5, as those of many services are near enough.
+    """
+    if traffic is None and rps is not None:
+        traffic = Traffic(rps, _assumed(round(error_rate * 1_000_000)), rps)
+    elif traffic is not None:
+        rps, error_rate = traffic.rps, traffic.control.errors / max(1, traffic.control.trials)
+    outlooks: list[Outlook] = []
+    begins, gone = 0.0, 0.0
+    for number in range(plan.end):
+        plan = plan.fit(number, fitting(plan, number, traffic))
+        gone = gone + (outlooks[-1].lasts or 0.0) if outlooks and plan.share(number) == plan.share(number - 1) else 0.0
+        ahead = None if traffic is None else prospect(plan, number, traffic, gone=gone)
+        outlooks.append(_outlook(plan, number, begins, rps, error_rate, ahead))
+        begins += plan.warm_up + plan.stages[number].bake
+    expected = sum(plan.warm_up + (one.lasts or 0.0) for one in outlooks) if traffic is not None else None
     look = plan.batch_at(0) if plan.stages else plan.batch
-    return Forecast(plan.profile, tuple(outlooks), plan.full / 10_000, begins, begins + plan.watch, look)
+    found = expected if expected is not None and math.isfinite(expected) else None
+    by = Record("", plan).watched_by if plan.watch > 0 else {}
+    return Forecast(plan.profile, tuple(outlooks), plan.full / 10_000, begins, begins + plan.watch, look, found, rps, by)
 
 
-def _outlook(plan: Plan, number: int, begins: float, rps: float | None, error_rate: float) -> Outlook:
+def _outlook(plan: Plan, number: int, begins: float, rps: float | None, rate: float, ahead: Prospect | None) -> Outlook:  # noqa: PLR0917
     stage = plan.stages[number]
     share = stage.share / 1_000_000
     requests = None if rps is None else rps * share * stage.bake
@@ -118,9 +167,47 @@ def _outlook(plan: Plan, number: int, begins: float, rps: float | None, error_ra
         gates=len(stage.gates),
         approval=plan.asks(number),
         requests=requests,
-        detects=None if requests is None else detectable(requests, error_rate, share=share, tolerated=tolerated),
+        detects=None if requests is None else detectable(requests, rate, share=share, tolerated=tolerated),
         within=None if not rps else stage.min_samples / (rps * min(share, 1 - share)),
+        lasts=None if ahead is None else ahead.lasts if not any(one.waits for one in ahead.blind) else math.inf,
+        sees=() if ahead is None else tuple(_seen(one) for one in ahead.seen if one not in ahead.blind),
+        hopeless=() if ahead is None else tuple(_hopeless(stage, one) for one in ahead.blind),
     )
+
+
+def watched(by: Mapping[str, str]) -> str:
+    """What watches each metric after 100 %, in words."""
+    words = {"control": "a control", "remembered": "the control as it was", "bound": "its bound", "nothing": "nothing"}
+    return ", ".join(f"{metric} by {words[how]}" for metric, how in by.items())
+
+
+def _seen(one: Foreseen) -> str:
+    if one.seconds is None:
+        return f"{one.metric}: nothing is known of it yet"
+    return f"{one.metric}: {one.asked} is seen after {span(one.seconds)}"
+
+
+def _hopeless(stage: Stage, one: Foreseen) -> str:
+    """What will not be seen in time, and the three ways out."""
+    seconds = one.seconds if one.seconds is not None else math.inf
+    when = f"only after {span(seconds)}" if seconds < math.inf else "never"
+    limit = f"the deadline of {span(stage.deadline)}" if one.waits else f"the bake of {span(stage.bake)}, after which it passes unseen"
+    key = "deadline" if one.waits else "bake"
+    longer = f'{key} = "{span(math.ceil(seconds / 3600) * 3600)}"' if seconds < math.inf else f"a longer {key} and more traffic"
+    ways = f"say with must_detect or min_absolute that only more matters, give it time ({longer}), or expose more (a larger percent)"
+    return f"hopeless: {one.metric}: {one.asked} is seen {when}, beyond {limit}: {ways}"
+
+
+@lru_cache(maxsize=32)
+def _assumed(failures: int) -> Totals:
+    """A million requests of which so many fail, with latencies of a lognormal shape around 100 ms."""
+    normal = NormalDist()
+    values = [0.1 * math.exp(0.5 * normal.inv_cdf((k + 0.5) / _POINTS)) for k in range(_POINTS)]
+    recorder = Totals(samples={"latency": Sample.of(values)})
+    scaled = recorder
+    for _ in range(9):  # 2,000 values, 512 times
+        scaled = scaled.merge(scaled)
+    return replace(scaled, requests=1_000_000, trials=1_000_000, errors=failures)
 
 
 def span(seconds: float) -> str:
@@ -128,4 +215,4 @@ def span(seconds: float) -> str:
     for unit, size in (("d", 86_400.0), ("h", 3_600.0), ("m", 60.0)):
         if seconds >= size:
             return f"{seconds / size:.1f}".rstrip("0").rstrip(".") + unit
-    return f"{seconds:g}s"
+    return f"{seconds:.1f}".rstrip("0").rstrip(".") + "s"

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Final
 
-from progflags.canary import Kind
+from progflags._printed import printable
+from progflags.canary import Gate, Kind
 from progflags.errors import DefinitionError, Problem
-from progflags.flags import Snapshot, circles, suggest
+from progflags.flags import Snapshot, circles, circular, suggest
 from progflags.rollout._chosen import plan_of
 from progflags.rollout._forecast import span
-from progflags.rollout._plan import Plan
+from progflags.rollout.plan import Plan
+from progflags.rollout.state import Record
 
-__all__ = ["Advice", "lint", "lint_snapshot"]
+__all__ = ["Advice", "lint", "lint_snapshot", "unstartable"]
 
 _SHORTEST: Final = 15 * 60.0  # a bake below it misses slow leaks, cache warm-up and most alert windows
 _BUSINESS: Final = 60 * 60.0  # a tracked event follows its exposure by minutes to hours
+_MEASURES: Final = ("error_rate", "cpu", "memory", "event_loop_lag", "mean_latency")
+_NEARLY: Final = 0.8  # of difflib's measure: one letter missing, doubled or swapped; "exception_rate" is another metric
 _KNOWN: Final = frozenset({"error_rate", "cpu", "memory", "*"})
 
 
@@ -29,7 +34,7 @@ class Advice:
     message: str
 
     def __str__(self) -> str:
-        return f"{'.'.join(map(str, self.key))}: {self.message} [{self.rule}]"
+        return printable(f"{'.'.join(map(str, self.key))}: {self.message} [{self.rule}]")
 
 
 def lint(plan: Plan) -> tuple[Advice, ...]:
@@ -52,34 +57,70 @@ def _advice(plan: Plan) -> Iterator[Advice]:
         ]
         if business and stage.bake < _BUSINESS:
             yield Advice("short-business", (*place, "bake"), f"{business[0]} follows its exposure late: bake for an hour at least")
+        yield from _metrics(stage.gates, place)
         earlier = plan.stages[number - 1].share if number else None
         if earlier is not None and stage.share > 25 * earlier:
             yield Advice("steep", (*place, "percent"), f"{stage.share / earlier:.0f} times the share of the stage before: add one between")
+    yield from _metrics(plan.watch_gates, ())
     if risk == "high" and plan.dark_launch is None:
         yield Advice("no-dark-launch", ("dark_launch",), "a high risk is shadowed first: nobody is served what was never run")
+    for metric, by in unwatched(plan).items():
+        yield Advice("unwatched", ("watch",), f"{metric} is watched by {by} after 100 %: keep a holdback, or bound it with max or min")
     if plan.watch <= 0:
         yield Advice("no-watch", ("watch",), "nobody looks after 100 %, where most of the users are")
     if plan.brake is None:
         yield Advice("no-brake", ("brake",), "a process goes on serving a candidate that fails every call until the next look")
 
 
+def _metrics(gates: Sequence[Gate], place: tuple[str | int, ...]) -> Iterator[Advice]:
+    """Names that are nearly a measure of ours: as the event they would be, nobody may ever track them, and the gate sees nothing."""
+    for number, gate in enumerate(gates):
+        name, known = (gate.sample, ("latency",)) if gate.kind is Kind.QUANTILE else (gate.metric, _MEASURES)
+        near = [] if name in known else get_close_matches(name, known, 1, _NEARLY)
+        if near:
+            key = (*place, "gates", number, "metric") if place else ("watch_gates", number, "metric")
+            yield Advice("metric", key, f"nothing measures {name!r} by itself, you would have to: did you mean {near[0]!r}?")
+
+
+def unwatched(plan: Plan) -> dict[str, str]:
+    """The critical metrics that nothing will watch once everybody has it, where there is a watch."""
+    if plan.watch <= 0 or not plan.remember:
+        return {}
+    critical = {gate.metric for gate in (*plan.all_gates, *plan.gates(plan.end)) if gate.critical}
+    return {metric: by for metric, by in Record("", plan).watched_by.items() if by == "nothing" and metric in critical}
+
+
 def lint_snapshot(snapshot: Snapshot) -> tuple[tuple[Problem, ...], tuple[Problem, ...]]:
     """The rollouts of a whole file: what cannot be carried out, and what to reconsider, each with file, line and key."""
-    wrong: list[Problem] = []
+    plans, wrong = _plans(snapshot)
     advice: list[Problem] = []
+    for key, plan in plans.items():
+        rollout = snapshot.flags[key].rollout
+        assert rollout is not None
+        told = (*lint(plan), *_others(plan, snapshot))
+        advice += [rollout.problem(one.key, one.message, one.rule) for one in told]
+    return wrong, tuple(advice)
+
+
+def unstartable(snapshot: Snapshot | None) -> tuple[Problem, ...]:
+    """
+    The rollouts of a whole file that could never start, each with file, line and key: `start` would refuse them, or wait for ever.
+
+    Their flags are good and go on being served with the share they have, for that is live state and may have to be taken back.
+    """
+    return () if snapshot is None else _plans(snapshot)[1]
+
+
+def _plans(snapshot: Snapshot) -> tuple[Mapping[str, Plan], tuple[Problem, ...]]:
+    wrong: list[Problem] = []
     plans: dict[str, Plan] = {}
     for model in snapshot.flags.values():
-        if model.rollout is None:
-            continue
-        try:
-            plan = plan_of(model, snapshot.profiles)
-        except DefinitionError as error:
-            wrong += error.problems
-        else:
-            plans[model.key] = plan
-            told = (*lint(plan), *_others(plan, snapshot))
-            advice += [model.rollout.problem(one.key, one.message, one.rule) for one in told]
-    return (*wrong, *_circles(plans, snapshot)), tuple(advice)
+        if model.rollout is not None:
+            try:
+                plans[model.key] = plan_of(model, snapshot.profiles)
+            except DefinitionError as error:
+                wrong += error.problems
+    return plans, (*wrong, *_circles(plans, snapshot))
 
 
 def _others(plan: Plan, snapshot: Snapshot) -> Iterator[Advice]:
@@ -101,5 +142,5 @@ def _circles(plans: Mapping[str, Plan], snapshot: Snapshot) -> Iterator[Problem]
     for circle in circles({key: plan.needs for key, plan in plans.items() if plan.needs}):
         rollout = snapshot.flags[circle[0]].rollout
         assert rollout is not None
-        message = f"rollouts that need each other: {' → '.join(circle)}; none of them would ever begin"
+        message = f"rollouts that need each other: {circular(circle)}; none of them would ever begin"
         yield rollout.problem("needs", message, "take one of them out")

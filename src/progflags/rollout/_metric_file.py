@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from progflags._clock import SYSTEM, Clock
 from progflags._json import loads
+from progflags._printed import quoted
 
 __all__ = ["MetricFile"]
 
@@ -56,11 +57,11 @@ class MetricFile:
         self._path = Path(path)
         read = _FORMS.get(self._path.suffix.lower())
         if read is None:
-            raise ValueError(f"{self._path.name!r} is none of {', '.join(_FORMS)}: give the file one of these suffixes")
+            raise ValueError(f"{quoted(self._path.name)} is none of {', '.join(_FORMS)}: give the file one of these suffixes")
         if not value:
             raise ValueError("which value? name its key, or the column's heading")
         if not 0 < max_age < math.inf:
-            raise ValueError(f"max_age is a number of seconds above 0, not {max_age!r}")
+            raise ValueError(f"max_age is a number of seconds above 0, not {quoted(max_age)}")
         self._read, self._value, self._per, self._at = read, value, per, at
         self._max_age, self._clock = max_age, clock
         self._last: tuple[float, float | None] | None = None  # when it was true, and what it was
@@ -145,10 +146,10 @@ def _number(value: Any) -> float | None:
     if value is None or value == "":
         return None
     if isinstance(value, bool):
-        raise ValueError(f"{value!r} is no number")  # noqa: TRY004 - as above
+        raise ValueError(f"{quoted(value)} is no number")  # noqa: TRY004 - as above
     number = float(value)
     if not math.isfinite(number):
-        raise ValueError(f"{value!r} is no finite number")
+        raise ValueError(f"{quoted(value)} is no finite number")
     return number
 
 

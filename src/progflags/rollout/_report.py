@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from progflags.canary import CanaryReport, judge
-from progflags.rollout._record import Record
 from progflags.rollout._status import RolloutStatus, Transition
+from progflags.rollout.state import Record
 
 __all__ = ["report"]
 
@@ -23,5 +23,10 @@ def report(record: Record, status: RolloutStatus, steps: Sequence[Transition]) -
         share=record.share / 1_000_000 if 0 < record.share < 1_000_000 else None,
     )
     told = {name: value for name, value in status.to_dict().items() if name not in {"findings", "history"}}
-    extra = {"title": f"{record.flag}: {status.state} at {status.percent:g} %", "status": told, "steps": [step.to_dict() for step in steps]}
+    extra = {
+        "title": f"{record.flag}: {status.standing} at {status.percent:g} %",
+        "stopped": status.stopped,
+        "status": told,
+        "steps": [step.to_dict() for step in steps],
+    }
     return CanaryReport.of(verdict, method="sequential", alpha=record.plan.alpha, evidence=evidence, extra=extra)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from progflags._printed import printable
 from progflags.canary import Decision
-from progflags.rollout._look import findings
-from progflags.rollout._record import Record
-from progflags.rollout._state import State
+from progflags.rollout.state import Record, State, findings
 
-__all__ = ["RolloutStatus", "Transition"]
+__all__ = ["Circumstances", "RolloutStatus", "Transition"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +60,24 @@ class Transition:
 
 
 @dataclass(frozen=True, slots=True)
+class Circumstances:
+    """
+    What is so around a rollout and stands in no record of it: see RolloutStatus.
+
+    `wanted` is why this process wants it rolled back, None where it does not.
+    """
+
+    wanted: str | None
+    waiting: str
+    cool_down: float
+    changed: bool
+    notes: tuple[str, ...]
+    killed: bool
+    killed_by: str
+    panic: str
+
+
+@dataclass(frozen=True, slots=True)
 class RolloutStatus:
     """
     Where a rollout stands.
@@ -71,7 +88,14 @@ class RolloutStatus:
     the checks of the data advise. `waiting`:
     why it may not climb just now (a window, a freeze, a rollout it needs), empty otherwise. `cool_down`: seconds until a
     retry is possible without force. `pending`: a rollback this process knows of and the store does not yet. `changed`: the
-    file's plan is no longer the one this run was started with. `killed`: the safe variant serves, whatever the share.
+    file's plan is no longer the one this run was started with. `killed`: the safe variant serves, whatever the share; `panic`:
+    so does that of every flag, and this says who wanted it and why, empty while nobody does; `killed_by` says so of a kill; `standing`
+    and `stopped` are how all printings say these. `eta`:
+    seconds until everybody has it if all is well, people agree at once and the calendar is open, in the watch until that ends; None
+    where nobody knows the traffic yet, where what matters will never be seen, and where nothing moves. `design_effect`: by metric,
+    how many of its requests one independent request is worth.
+    `watched_by`: by metric what it is held against after 100 %: `control` (a holdback), `remembered` (the control as it was), `bound`,
+    or `nothing`.
     """
 
     flag: str
@@ -98,60 +122,54 @@ class RolloutStatus:
     pending: bool = False
     changed: bool = False
     killed: bool = False
+    panic: str = ""
+    eta: float | None = None
+    killed_by: str = ""
+    watched_by: Mapping[str, str] = field(default_factory=dict)
     history: tuple[Transition, ...] = ()
     notes: tuple[str, ...] = ()
+    design_effect: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
-    def of(
-        cls,
-        record: Record,
-        *,
-        wanted: str | None,
-        waiting: str,
-        cool_down: float,
-        changed: bool,
-        notes: tuple[str, ...] = (),
-        killed: bool,
-        history: tuple[Transition, ...],
-    ) -> RolloutStatus:
-        """Of a record as it is stored; `wanted` is why this process wants it rolled back, None where it does not."""
-        plan, verdict = record.plan, record.verdict or {}
-        word = verdict.get("decision")
-        return cls(
-            flag=record.flag,
-            state=State.ROLLING_BACK if wanted is not None else record.state,
-            stage=None if record.stage < 0 or record.stage >= plan.end else record.stage,
-            stages=plan.end,
-            percent=record.share / 10_000,
-            since=record.since,
-            bake=plan.bake(record.stage),
-            baked=record.baked,
-            bake_left=record.bake_left,
-            samples=record.samples,
-            min_samples=plan.min_samples(record.stage),
-            verdict=None if word is None else Decision(word),
-            why=str(verdict.get("reason", "")),
-            findings=findings(record),
-            notes=(*notes, *map(str, verdict.get("notes", ()))),
-            reason=record.reason if wanted is None else wanted,
-            actor=record.moved_by,
-            run=record.run,
-            profile=plan.profile,
-            reach=record.reach / 10_000,
-            waiting=waiting,
-            cool_down=cool_down,
-            pending=wanted is not None,
-            changed=changed,
-            killed=killed,
+    def of(cls, record: Record, here: Circumstances, history: tuple[Transition, ...]) -> RolloutStatus:
+        """Of a record as it is stored, in the circumstances of this process."""
+        stored, wanted = _stored(record), here.wanted
+        if wanted is not None:
+            stored = replace(stored, state=State.ROLLING_BACK, reason=wanted, eta=None, pending=True)
+        return replace(
+            stored,
+            waiting=here.waiting,
+            cool_down=here.cool_down,
+            changed=here.changed,
+            killed=here.killed,
+            killed_by=here.killed_by,
+            panic=here.panic,
+            notes=(*here.notes, *stored.notes),
             history=history,
         )
 
+    @property
+    def stopped(self) -> str:
+        """Who has the safe variant served whatever the state, and why: `panic by …`, `killed by …`; empty where nobody does."""
+        panic = [f"panic by {self.panic}"] if self.panic else []
+        return "; ".join([*panic, *([f"killed by {self.killed_by or 'somebody'}"] if self.killed else [])])
+
+    @property
+    def standing(self) -> str:
+        """What every printing calls it: `panic` or `killed`, and only where neither is so the state alone: "killed, ramping"."""
+        switch = "panic" if self.panic else "killed" if self.killed else ""
+        return f"{switch}, {self.state}" if switch else str(self.state)
+
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
+        """Plain JSON values; `standing` and `stopped` among them."""
         plain = {name: getattr(self, name) for name in self.__slots__}
         return {
             **plain,
+            "standing": self.standing,
+            "stopped": self.stopped,
             "samples": dict(self.samples),
+            "design_effect": dict(self.design_effect),
+            "watched_by": dict(self.watched_by),
             "findings": [dict(finding) for finding in self.findings],
             "notes": list(self.notes),
             "history": [step.to_dict() for step in self.history],
@@ -162,5 +180,40 @@ class RolloutStatus:
         where = "" if self.stage is None else f" stage {self.stage + 1}/{self.stages}"
         bake = f", {self.bake_left:.0f} s to bake" if self.bake_left and self.stage is not None else ""
         judged = self.verdict is not None and self.stage is not None  # once it has ended, the last step's reason says more
-        why = self.waiting or (self.why if judged else self.reason)
-        return f"{self.flag}: {self.state}{where} at {self.percent:g} %{bake}{f' ({why})' if why else ''}"
+        said = [self.stopped]
+        said += ["not stored yet"] if self.pending else []
+        said += ["the file's plan is another by now"] if self.changed else []
+        said += [self.waiting or (self.why if judged else self.reason)]
+        why = "; ".join(one for one in said if one)
+        return printable(f"{printable(self.flag, 240)}: {self.standing}{where} at {self.percent:g} %{bake}{f' ({why})' if why else ''}")
+
+
+def _stored(record: Record) -> RolloutStatus:
+    """What the record alone says."""
+    plan, verdict = record.plan, record.verdict or {}
+    word = verdict.get("decision")
+    return RolloutStatus(
+        flag=record.flag,
+        state=record.state,
+        stage=None if record.stage < 0 or record.stage >= plan.end else record.stage,
+        stages=plan.end,
+        percent=record.share / 10_000,
+        since=record.since,
+        bake=plan.bake(record.stage),
+        baked=record.baked,
+        bake_left=record.bake_left,
+        samples=record.samples,
+        min_samples=plan.min_samples(record.stage),
+        verdict=None if word is None else Decision(word),
+        why=str(verdict.get("reason", "")),
+        findings=findings(record),
+        notes=tuple(map(str, verdict.get("notes", ()))),
+        design_effect={} if record.evidence is None else record.evidence.design_effects,
+        reason=record.reason,
+        actor=record.moved_by,
+        run=record.run,
+        profile=plan.profile,
+        reach=record.reach / 10_000,
+        eta=record.eta,
+        watched_by=record.watched_by,
+    )

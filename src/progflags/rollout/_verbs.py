@@ -1,127 +1,165 @@
-"""What a person asks of a rollout: `ask` turns a verb into a step, into nothing (it is so already), or refuses it with a reason."""
+"""Verbs: what people ask of a rollout, carried out against what the store has, within the time they gave."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Final
 
-from progflags.errors import TransitionRefused
-from progflags.rollout._decide import Move, climb
-from progflags.rollout._record import Record
-from progflags.rollout._state import TRANSITIONS, Act, State, legal
+from progflags._deadline import spent, within
+from progflags._names import sentence
+from progflags._trouble import swallow
+from progflags.errors import ConflictError, StoreError, TransitionRefused
+from progflags.flags import EVERYTHING
+from progflags.rollout._parts import Parts
+from progflags.rollout._standing import Standing
+from progflags.rollout._status import RolloutStatus
+from progflags.rollout.plan import Traffic
+from progflags.rollout.run import Intent, Page, possible
+from progflags.rollout.state import Act, Ask, Record, Sight, State, ask, legal, settle
 
-__all__ = ["Ask", "ask"]
+__all__ = ["TIMEOUT", "Turn", "Verbs"]
 
-#: What a verb has already achieved in these states, whoever did it: asking again changes nothing.
-_ALREADY: Final = {
-    Act.PAUSE: frozenset({State.PAUSED}),
-    Act.ABORT: frozenset({State.ABORTED}),
-    # Nobody is served the candidate, which is all a rollback wants.
-    Act.ROLLBACK: frozenset({State.ROLLED_BACK, State.ROLLING_BACK, State.DRAFT, State.ABORTED, State.SUPERSEDED}),
-}
+TIMEOUT: Final = 2.0  # seconds a verb takes at most, unless it is told otherwise
+_TRIES: Final = 1_000  # conflicts in a row; each is another writer's progress, so a verb gets its turn long before
+_FRESH: Final = frozenset({Act.START, Act.RETRY})  # they begin with the plan the file has now
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
-    """
-    A verb with its circumstances. `by`: whose it is. `closed`: why nothing may be promoted now; `cooling`: seconds of the
-    cool-down left.
+class Turn:
+    """A switch to be turned: on is the safe variant."""
 
-    `full`: promote straight to 100 %. `force`: over a closed calendar, a dependency or a cool-down. `wait`: a retry begins by
-    itself when the cool-down is over.
-    """
-
-    verb: Act
-    reason: str = ""
-    by: str = ""
-    closed: str = ""
-    cooling: float = 0.0
-    full: bool = False
-    force: bool = False
-    wait: bool = False
+    on: bool
+    reason: str
+    by: str | None
 
 
-def ask(record: Record, wish: Ask) -> Move | None:
-    """
-    The step that carries out `wish`, None where it changes nothing.
+class Verbs:
+    """`refresh` installs in the client what the store has now, so that it serves here when a verb returns; `actor` signs for nobody."""
 
-    Raises:
-        TransitionRefused: not from here; it names the state, the verbs that are possible, and what stands in the way.
-    """
-    verb, state = wish.verb, record.state
-    if state in _ALREADY.get(verb, ()) or _repeated(record, wish):
-        return None
-    if verb not in TRANSITIONS[state]:
-        raise _refused(record, verb)
-    if verb is Act.RETRY and state is not State.HELD:
-        return _retry(record, wish)
-    if verb in (Act.PROMOTE, Act.APPROVE):
-        return _promote(record, wish) if verb is Act.PROMOTE else _approve(record, wish)
-    if verb is Act.ROLLBACK:
-        target = State.ROLLED_BACK if state is State.COOLING_DOWN else State.ROLLING_BACK
-        return Move(verb, target, -1, wish.reason)
-    if verb is Act.ABORT:
-        return Move(verb, State.ABORTED, -1, wish.reason)
-    if verb is Act.RESUME and state is State.PAUSED:
-        return Move(verb, record.phase, record.stage, wish.reason)
-    return Move(verb, TRANSITIONS[state][verb][0], record.stage, wish.reason)
+    def __init__(self, parts: Parts, standing: Standing, refresh: Callable[[], object], actor: str) -> None:
+        self._parts = parts
+        self._standing = standing
+        self._refresh = refresh
+        self._actor = actor
+
+    def carry(self, flag: str, wish: Ask, by: str | None, timeout: float) -> RolloutStatus:
+        """A verb, and where it leaves the flag; both within `timeout` seconds."""
+        with within(timeout):
+            try:
+                self._apply(flag, replace(wish, reason=sentence(wish.reason)), sentence(by) or self._actor)
+            except StoreError as error:
+                if not spent():
+                    raise
+                hint = "look at its status, or say it again: what has been done is not done twice"
+                raise StoreError(f"{flag}: {wish.verb} was not done within its {timeout:g} s ({error}); {hint}") from error
+            self.look()
+            self._parts.looks.save()
+            return self._standing.of(flag)
+
+    def rollback(self, flag: str, reason: str, by: str | None, timeout: float) -> RolloutStatus:
+        """The candidate is stopped here before the store is asked, and stays stopped where the store does not answer."""
+        parts, flag, reason, by = self._parts, possible(flag), sentence(reason), sentence(by)
+        live = parts.client.live(flag)
+        intent = Intent(live.run, reason or "rollback requested", by or self._actor)
+        with within(timeout):
+            first = bool(live.run and live.share) and parts.brake.intend(flag, intent, live.revision)
+            try:
+                return self.carry(flag, Ask(Act.ROLLBACK, reason), by, timeout)
+            except StoreError as error:
+                swallow("rollouts: the store", error)
+                parts.brake.intend(flag, replace(intent, run=self._run(flag, live.run)), live.revision)
+                parts.keep()
+                return self._standing.of(flag)
+            except BaseException:
+                if first:  # refused: it is not ours to stop
+                    parts.brake.settled(flag)
+                    parts.client.unpin(flag)
+                raise
+
+    def turn(self, flag: str, wish: Turn, timeout: float) -> None:
+        """A switch of one flag, or of `EVERYTHING`; here first, and in the store as soon as it takes it."""
+        with within(timeout):
+            if flag != EVERYTHING:
+                self._must_be_known(flag)
+            self._parts.switches.turn(flag, wish.on, reason=sentence(wish.reason), actor=sentence(wish.by) or self._actor)
+            self.look()
+        self._parts.looks.save()
+
+    def look(self) -> None:
+        """Serve what the store has now."""
+        try:
+            self._refresh()
+        except Exception as error:
+            swallow("rollouts: refresh", error)
+
+    def traffic(self, flag: str) -> Traffic | None:
+        """What is known of a flag's traffic: of a run under way its own. A board out of reach knows nothing."""
+        parts = self._parts
+        try:
+            record = parts.ledger.page(flag).record
+            known = record.known if record is not None and record.serving else None
+            return known or parts.meter.of(flag, parts.pool.worker)
+        except StoreError as error:
+            swallow("rollouts: the board", error)
+            return None
+
+    def _run(self, flag: str, known: int) -> int:
+        """The run that stands in the store; the one `known` here where it can't be read. It may have begun since this process looked."""
+        try:
+            record = self._parts.ledger.page(flag).record
+        except StoreError:
+            return known
+        return known if record is None else record.run
+
+    def _apply(self, flag: str, wish: Ask, actor: str) -> None:
+        """Read, apply, commit; on a conflict read and apply again, so that a verb is always about what is."""
+        parts = self._parts
+        for _ in range(_TRIES):
+            page = parts.ledger.page(flag)
+            record = self._record(page, wish.verb)
+            pages = parts.ledger.pages()
+            closed = self._standing.blocked(record, pages, wish.verb)
+            move = ask(record, replace(wish, by=actor, closed=closed, cooling=parts.controller.cooling(page)))
+            if move is None:
+                return None
+            if wish.verb in _FRESH and move.target in (State.SCHEDULED, State.COOLING_DOWN):
+                record = _watching(replace(record, plan=parts.plans.of(flag), traffic=self.traffic(flag)))
+            sight = Sight(closed="" if wish.force else closed)
+            try:
+                written, steps = parts.ledger.write(page, record, settle(record, sight, move).moves, actor=actor, others=pages)
+            except ConflictError as error:
+                if spent():
+                    raise StoreError(f"other writers were first each time: {error}") from error
+                continue
+            return parts.controller.wrote(page, written, steps)
+        raise ConflictError(f"{flag}: the store was busy {_TRIES} times in a row; try again")
+
+    def _record(self, page: Page, verb: Act) -> Record:
+        """The rollout there is, else one in draft by the file's plan."""
+        if page.record is not None:
+            if verb in _FRESH:
+                self._parts.plans.of(page.flag)  # a start needs the plan it will have; the other verbs must work without any file
+            return page.record
+        return Record(page.flag, self._parts.plans.of(page.flag))
+
+    def _must_be_known(self, flag: str) -> None:
+        """Refuse a flag that nobody knows: neither the file nor the store, which is asked last and only then."""
+        try:
+            self._parts.plans.known(flag)
+        except TransitionRefused:
+            if not self._parts.client.read(flag).revision and not self._parts.ledger.switch(flag).body:
+                raise
 
 
-def _repeated(record: Record, wish: Ask) -> bool:
-    """Whether `wish` is the very verb just carried out. A start is not among them: it says "begin", and it has begun."""
-    if record.last is not wish.verb or wish.verb is Act.START:
-        return False
-    more = (wish.full and 0 <= record.stage < record.plan.end) or (wish.force and record.state is State.COOLING_DOWN)
-    return not more
-
-
-def _retry(record: Record, wish: Ask) -> Move:
-    if wish.cooling <= 0 or wish.force:
-        return Move(wish.verb, State.SCHEDULED, -1, wish.reason)
-    if wish.wait and record.state is State.ROLLED_BACK:
-        return Move(wish.verb, State.COOLING_DOWN, -1, wish.reason)
-    raise _refused(record, wish.verb, f"it cools down for another {wish.cooling:.0f} s; force=True does it now, wait=True then")
-
-
-def _promote(record: Record, wish: Ask) -> Move:
-    if wish.closed and not wish.force:
-        raise _refused(record, wish.verb, f"{wish.closed}; force=True does it all the same")
-    if record.state is State.WATCHING:
-        return Move(wish.verb, State.COMPLETED, record.stage, wish.reason)
-    if not wish.full:
-        return climb(record.plan, record.approved, wish.verb, record.stage + 1, wish.reason)
-    asked = [stage for stage in range(record.stage + 1, record.plan.end + 1) if record.plan.asks(stage) and stage not in record.approved]
-    if asked and not wish.force:
-        percents = ", ".join(f"{record.plan.share(stage) / 10_000:g} %" for stage in asked)
-        raise _refused(record, wish.verb, f"the plan asks for approval before {percents}; promote stage by stage, or force=True")
-    if asked:
-        _by_another(record, wish)
-    return climb(record.plan, tuple(range(record.plan.end + 1)), wish.verb, record.plan.end, wish.reason)
-
-
-def _approve(record: Record, wish: Ask) -> Move:
-    _by_another(record, wish)
-    if record.plan.two_person and wish.reason == "":
-        raise _refused(record, wish.verb, "this plan wants a reason on record: say reason=")
-    if wish.closed:
-        target = State.SCHEDULED if record.stage < 0 else State.JUDGING
-        return Move(wish.verb, target, record.stage, wish.reason or f"approved; {wish.closed}")
-    return climb(record.plan, (*record.approved, record.stage + 1), wish.verb, record.stage + 1, wish.reason)
-
-
-def _by_another(record: Record, wish: Ask) -> None:
-    """Where the plan wants two people, whoever started this run can't be the one who agrees to its next step."""
-    if record.plan.two_person and wish.by == record.started_by:
-        raise _refused(record, wish.verb, f"the plan wants two people, and {wish.by} started this run: somebody else has to agree")
-
-
-def _refused(record: Record, verb: Act, why: str = "") -> TransitionRefused:
-    verbs = legal(record.state)
-    possible = ", ".join(each for each in verbs if not (why and each is verb)) or "nothing else"
-    because = f": {why}" if why else ""
-    hint = " (`retry` starts it anew)" if verb is Act.START and Act.RETRY in verbs else ""
-    return TransitionRefused(
-        f"{record.flag} is {record.state}, so {verb} is refused{because}; possible now: {possible}{hint}",
-        state=record.state,
-        legal=map(str, verbs),
-    )
+def _watching(record: Record) -> Record:
+    """The record, unless its plan watches everybody for a while and would see nothing."""
+    plan, by = record.plan, replace(record, state=State.DRAFT, stage=-1).watched_by
+    if plan.remember and plan.watch > 0 and set(by.values()) == {"nothing"}:
+        raise TransitionRefused(
+            f"{record.flag} is not started: its watch after 100 % would watch nothing ({', '.join(by)}): keep a holdback, compare or bound"
+            ' a metric that is recorded, such as error_rate, or write watch = "0s"',
+            state=record.state,
+            legal=map(str, legal(record.state)),
+        )
+    return record

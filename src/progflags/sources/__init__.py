@@ -1,6 +1,7 @@
 """From anywhere to a Snapshot: files, folders, dicts, the environment, the store; and the thread that keeps looking."""
 
 from progflags.sources._contract import Loaded, Piece, Source
+from progflags.sources._defined import DEFINED, Changed, Defined
 from progflags.sources._env import EnvSource
 from progflags.sources._file import DirectorySource, FileSource
 from progflags.sources._generations import Generations
@@ -11,6 +12,9 @@ from progflags.sources._static import DictSource
 from progflags.sources._store import StoreSource, push
 
 __all__ = [
+    "DEFINED",
+    "Changed",
+    "Defined",
     "DictSource",
     "DirectorySource",
     "EnvSource",

@@ -13,7 +13,8 @@ answers every look with a `Loaded`:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from math import inf
 from typing import Any, Protocol, runtime_checkable
 
 from progflags.errors import Problem
@@ -28,7 +29,8 @@ class Piece:
     One file, dict or stored text as it was found; equal when nothing changed.
 
     `form` is `toml`, `json`, `yaml`, `env`, `data`, or empty for "look at it". `text` is what was read (of data: its canonical
-    JSON, so that two can be compared). Of two layers the higher one wins; within one layer nothing may be said twice.
+    JSON, so that two can be compared). Of two layers the higher one wins; within one layer nothing may be said twice. `age` is
+    how long (in seconds) nobody has touched it, where that can be asked: somebody may still be writing a young one.
     """
 
     file: str
@@ -36,6 +38,7 @@ class Piece:
     text: bytes
     document: Mapping[str, Any] | None = None
     layer: int = 0
+    age: float = field(default=inf, compare=False)
 
 
 @runtime_checkable

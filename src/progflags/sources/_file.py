@@ -28,6 +28,7 @@ class FileSource:
         self._form = FORMS.get(os.path.splitext(self._path)[1].lower(), "")  # noqa: PTH122 - beside abspath
         self._pause = pause
         self._known: bytes | None = None
+        self._age = 0.0
 
     @property
     def name(self) -> str:
@@ -35,8 +36,12 @@ class FileSource:
 
     def read(self) -> Sequence[Piece]:
         with _named(self._shown):
-            self._known = steady(lambda: read_file(self._path, self._shown), self._known, self._pause)
-        return (Piece(self._shown, self._form, self._known),)
+            self._known = steady(self._look, self._known, self._pause)
+        return (Piece(self._shown, self._form, self._known, age=self._age),)
+
+    def _look(self) -> tuple[bytes, float]:
+        text, self._age = read_file(self._path, self._shown)
+        return text, self._age
 
 
 class DirectorySource:
@@ -72,7 +77,7 @@ class DirectorySource:
         for name in names:
             shown = os.path.join(self._shown, name)  # noqa: PTH118 - the path as given, not a normalised one
             text, age = read_file(os.path.join(self._path, name), shown)  # noqa: PTH118 - as above
-            pieces.append(Piece(shown, FORMS[_suffix(name)], text))
+            pieces.append(Piece(shown, FORMS[_suffix(name)], text, age=age))
             youngest, size = min(youngest, age), size + len(text)
             if size > LARGEST:
                 raise DefinitionError([Problem(self._shown, None, "", f"its files are more than {LARGEST:,} bytes together")])

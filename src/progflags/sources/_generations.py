@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from progflags._disk import read, sweep
 from progflags._json import canonical as text_of
 from progflags._json import digest, loads
 from progflags._trouble import say, swallow
@@ -48,6 +49,7 @@ class Generations:
 
     def read(self) -> tuple[Generation, ...]:
         """The generations that are whole, oldest first."""
+        sweep(self._folder, ".generation-")
         return tuple(found for name in self._names() if (found := self._read(name)) is not None)
 
     def write(self, pieces: Sequence[Piece], at: float, types: Mapping[str, str]) -> None:
@@ -79,6 +81,7 @@ class Generations:
         if newest is not None and digest([[_plain(piece) for piece in newest.pieces], dict(newest.types)]) == digest(said):
             return  # another worker was first, or nothing changed since the last run
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        sweep(self._folder, ".generation-")
         number = int(names[-1][11:19]) + 1 if names else 1
         text = text_of({"sha256": digest(body), "body": body})
         descriptor, aside = tempfile.mkstemp(prefix=".generation-", dir=self._folder)  # 0600 by its own account
@@ -104,7 +107,7 @@ class Generations:
     def _read(self, name: str) -> Generation | None:
         path = self._folder / name
         try:
-            return _checked(path.read_bytes())
+            return _checked(read(path))
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             say("last known good", f"{path} is passed over: {error}")
             return None

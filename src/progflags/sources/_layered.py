@@ -53,7 +53,7 @@ def source_of(what: str | os.PathLike[str] | Mapping[str, Any] | Source | Sequen
 
 
 def _path(path: str) -> Source:
-    if Path(path).is_dir():
+    if os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises for a name that is too long, and its message is as long
         return DirectorySource(path)
     if FORMS.get(Path(path).suffix.lower()) == "yaml":
         from progflags.sources._yaml import need_yaml

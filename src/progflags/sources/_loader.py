@@ -8,11 +8,12 @@ and where. Nothing here raises except `first`, whose caller has nothing to serve
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from progflags._clock import SYSTEM, Clock
-from progflags._fork import in_child
+from progflags._process import in_child, look
 from progflags._trouble import swallow
 from progflags.errors import DefinitionError, Problem, StoreError
 from progflags.flags import Snapshot, quiet
@@ -25,6 +26,10 @@ __all__ = ["Loader"]
 
 SERVED_FOR = 10.0
 """Seconds a snapshot must have served before it becomes a persisted generation: one that crashes the program does not."""
+
+
+SETTLED = 1.0
+"""Seconds a file must have been left alone before flags that are missing from it are believed to be gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +52,7 @@ class Loader:
         self._good: _Good | None = None
         self._looked: tuple[Piece, ...] | None = None  # what the last look found, so that a bad file is parsed once
         self._standing = Loaded()  # the answer to that look, without its snapshot
+        self._doubted: tuple[tuple[Piece, ...], float] | None = None  # what lacks flags, and when (monotonic) it is believed
         self._saved_at: float | None = None  # set while the persisted last known good serves
         self._lock = threading.Lock()
         in_child(self)
@@ -73,6 +79,7 @@ class Loader:
 
     def load(self) -> Loaded:
         """Look once. Never raises: what is wrong stands in the answer, again at every look until it is right."""
+        look()
         with self._lock:
             cold = self._good is None and self._looked is None
             if cold:
@@ -100,7 +107,7 @@ class Loader:
             return self._refused(error)
         if pieces == self._looked:
             return self._standing
-        self._looked = pieces
+        before, self._looked = self._looked, pieces
         good = self._good
         if good is not None and pieces == good.pieces:
             return Loaded()  # what was there before came back
@@ -115,8 +122,34 @@ class Loader:
         held = held_back(pieces, snapshot, good.pieces, good.snapshot) if good is not None else ()
         if held:
             return Loaded(stale=True, problems=held)
+        if good is not None and before is not None and self._doubts(pieces, snapshot, good):
+            self._looked = before
+            return self._standing
         self._good = _Good(snapshot, pieces, self._clock.monotonic())
         return Loaded(snapshot)
+
+    @property
+    def unsettled(self) -> float:
+        """Seconds until what the last look found is believed, 0.0 where nothing is in doubt."""
+        doubted = self._doubted
+        return 0.0 if doubted is None else max(0.0, doubted[1] - time.monotonic())
+
+    def _doubts(self, pieces: tuple[Piece, ...], snapshot: Snapshot, good: _Good) -> bool:
+        """
+        Whether flags are missing from a file so young that somebody may still be writing it; asked again at the next look.
+
+        A program that saves in place and pauses on the way leaves, for as long, a file that is valid and lacks its tail.
+        """
+        missing = [key for key in good.snapshot.flags if key not in snapshot.flags and key not in snapshot.broken]
+        gone = [key for key in missing if key not in snapshot.retired]
+        doubted, now = self._doubted, time.monotonic()
+        if doubted is None or doubted[0] != pieces:
+            age = min((piece.age for piece in pieces if piece not in good.pieces), default=SETTLED)
+            self._doubted = doubted = (pieces, now + max(0.0, SETTLED - max(0.0, age)))
+        if gone and now < doubted[1]:
+            return True
+        self._doubted = None
+        return False
 
     def _refused(self, error: Exception) -> Loaded:
         problems: Sequence[Problem] = getattr(error, "problems", ()) or (Problem(self.name, None, "", str(error) or type(error).__name__),)

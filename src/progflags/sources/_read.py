@@ -3,7 +3,8 @@ Reading a file that somebody may be writing: never blocking, never too much, nev
 
 Only the content tells whether a file changed: modification times lie (a restored backup, a ConfigMap, a clock that
 stepped, two saves in one tick). A changed file counts once it was read twice with the same content, and between the two
-lies a moment, unless it has been lying there untouched. What slips through, a writer that pauses longer, the guards see.
+lies a moment, unless it has been lying there untouched. What slips through, a writer that pauses longer, the guards see; and
+where flags vanish with it, the Loader waits until the file has been left alone for a second.
 """
 
 from __future__ import annotations

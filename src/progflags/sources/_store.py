@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from progflags.errors import DefinitionError, Problem
 from progflags.flags import Snapshot
 from progflags.sources._contract import Piece
+from progflags.sources._defined import noted
 from progflags.sources._guard import held_back
 from progflags.sources._merge import assemble, remembering
-from progflags.store import Commit, Store
+from progflags.store import Commit, Document, Store
 
 __all__ = ["DOCUMENT", "StoreSource", "push"]
 
@@ -65,10 +67,21 @@ def push(store: Store, pieces: Sequence[Piece], *, by: str = "", force: bool = F
     if held:
         raise DefinitionError(held)
     texts = [{"file": one.file, "form": one.form, "text": one.text.decode("utf-8-sig")} for one in pieces]
-    body = {"v": 1, "by": by, "pieces": texts, "types": dict(snapshot.types)}
+    body = {"v": 1, "by": by, "pieces": texts, "types": dict(snapshot.types), "number": _lines(store, there) + 1}
     entry = {"by": by, "digest": snapshot.digest, "files": [one.file for one in pieces], "flags": len(snapshot.flags)}
+    entry |= noted(serving, snapshot, time.time())
     at = there.revision if there else 0
     return store.commit(Commit({DOCUMENT: body}, {DOCUMENT: at}, [(DOCUMENT, entry)])), snapshot
+
+
+def _lines(store: Store, there: Document | None) -> int:
+    """How many pushes the history has; an older progflags did not count them in the document."""
+    if there is None or "number" in there.body:
+        return 0 if there is None else int(there.body["number"])
+    number = 0
+    while entries := store.history(DOCUMENT, after=number):
+        number = entries[-1].number
+    return number
 
 
 def _serving(name: str, pieces: Sequence[Piece], types: Mapping[str, str]) -> Snapshot | None:

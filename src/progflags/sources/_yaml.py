@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from datetime import date
 from typing import Any
 
-from progflags.errors import DefinitionError, MissingExtraError, Problem
+from progflags.errors import DefinitionError, Problem, missing
 from progflags.flags import Lines, dotted, plain_text
 
 __all__ = ["decode_yaml", "need_yaml"]
@@ -37,8 +37,8 @@ def need_yaml() -> Any:
     """
     try:
         import yaml
-    except ImportError:
-        raise MissingExtraError("PyYAML", "yaml") from None
+    except ImportError as error:
+        raise missing(error, "yaml", "PyYAML", "yaml") from error
     return yaml
 
 

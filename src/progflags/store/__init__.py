@@ -4,14 +4,37 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from progflags.store._contract import Board, Commit, Document, Entry, Row, Store
+from progflags._deadline import left
+from progflags.store._aside import aside
+from progflags.store._contract import Board, Commit, Document, Entry, Row, Store, Timed, time_of
 from progflags.store._memory import MemoryStore
-from progflags.store._open import open_store
+from progflags.store._open import address, open_store
+from progflags.store._server import ServerStore
+from progflags.store._writing import REMEMBERED, conflict, texts
 
 if TYPE_CHECKING:
     from progflags.store._sqlite import SQLiteStore
 
-__all__ = ["Board", "Commit", "Document", "Entry", "MemoryStore", "Row", "SQLiteStore", "Store", "open_store"]
+__all__ = [
+    "REMEMBERED",
+    "Board",
+    "Commit",
+    "Document",
+    "Entry",
+    "MemoryStore",
+    "Row",
+    "SQLiteStore",
+    "ServerStore",
+    "Store",
+    "Timed",
+    "address",
+    "aside",
+    "conflict",
+    "left",
+    "open_store",
+    "texts",
+    "time_of",
+]
 
 
 def __getattr__(name: str) -> object:

@@ -5,17 +5,21 @@ A store knows documents, not flags. Everything that must move together (a flag's
 one `commit`, which either happens whole or not at all and names the revisions it was decided on. So a second
 controller is harmless and no leader needs electing: the loser gets ConflictError, reads again and decides again.
 
+A call may be in a hurry: `progflags.store.left(seconds)` says how many of its own `seconds` a store may still wait. One that does not
+ask is called aside, and left behind when the time is up.
+
 Stores are synchronous, safe to call from any thread, and safe after a fork (a child opens its own connection).
 `progflags.testing.StoreContract` is this page as a test suite; a backend is done when it passes.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
-__all__ = ["Board", "Commit", "Document", "Entry", "Row", "Store"]
+__all__ = ["Board", "Commit", "Document", "Entry", "Row", "Store", "Timed", "time_of"]
 
 Body = Mapping[str, Any]
 
@@ -129,3 +133,31 @@ class Store(Protocol):
     def close(self) -> None:
         """Let go of connections and files. Idempotent; a closed store raises StoreError."""
         ...
+
+
+@runtime_checkable
+class Timed(Protocol):
+    """
+    What a store may have besides: a time of its own. Every store of ours has it.
+
+    Without it a cool-down goes by the wall clock of whichever process meets it, and a wall clock can be set.
+    """
+
+    def now(self) -> float | None:
+        """
+        Seconds since the Unix epoch by one clock, the same for everybody who uses this store. None: it has no such clock.
+
+        Asked a few times an hour. Where everybody is on one host, it should not jump when the host's wall clock does.
+        """
+        ...
+
+
+def time_of(store: object) -> float | None:
+    """
+    The time of a store; None where it has none, or says something else.
+
+    Raises:
+        StoreError: it can't be asked just now.
+    """
+    now = store.now() if isinstance(store, Timed) else None
+    return float(now) if isinstance(now, (int, float)) and math.isfinite(now) else None

@@ -14,8 +14,8 @@ from typing import Any
 from cachetools import FIFOCache
 
 from progflags._clock import SYSTEM, Clock
-from progflags._fork import in_child
 from progflags._json import loads
+from progflags._process import in_child, look
 from progflags.errors import StoreError
 from progflags.store._contract import Board, Commit, Document, Entry, Row
 from progflags.store._writing import REMEMBERED, conflict, texts
@@ -28,13 +28,14 @@ class MemoryStore:
     A store that lives as long as the process. With a `name`, everybody in the process who gives it sees one store.
 
     A named store keeps its documents when it is closed, as a file would: open it again and they are there. `clock` is
-    asked for the age of the Board's rows only.
+    asked for the age of the Board's rows, and for the store's time: the wall clock as it was when the first with that clock came.
     """
 
     def __init__(self, name: str = "", *, clock: Clock = SYSTEM) -> None:
         self._name = name
         self._clock = clock
         self._memory = _SHARED.setdefault(name, _Memory()) if name else _Memory()
+        self._memory.apart.setdefault(clock, clock.now() - clock.monotonic())
         self._closed = False
 
     @property
@@ -77,6 +78,9 @@ class MemoryStore:
             lines = memory.history.get(subject, [])[max(0, after) :][: max(0, limit)]
         return tuple(Entry(subject, number, at, loads(text)) for number, (at, text) in enumerate(lines, max(0, after) + 1))
 
+    def now(self) -> float:
+        return self._open().apart[self._clock] + self._clock.monotonic()
+
     def close(self) -> None:
         memory = self._memory
         with memory.changed:
@@ -84,6 +88,7 @@ class MemoryStore:
             memory.changed.notify_all()
 
     def _open(self) -> _Memory:
+        look()
         if self._closed:
             raise StoreError(f"{self.url} is closed: open it again")
         return self._memory
@@ -98,6 +103,7 @@ class _Memory:
         self.history: dict[str, list[tuple[int, str]]] = {}
         self.ids: FIFOCache[str, int] = FIFOCache(REMEMBERED)
         self.rows: dict[tuple[str, str], tuple[int, bytes, float]] = {}
+        self.apart: dict[Clock, float] = {}  # how far each wall clock is ahead of its monotonic one, from when it first came
         self.changed = threading.Condition()
         in_child(self)
 

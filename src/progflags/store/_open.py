@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
 from urllib.parse import unquote
 
 from progflags._clock import SYSTEM, Clock
+from progflags._printed import quoted
 from progflags.store._address import printable
 from progflags.store._contract import Store
 from progflags.store._memory import MemoryStore
 
-__all__ = ["open_store"]
+__all__ = ["address", "open_store"]
 
 _FORMS = 'None, "memory://name", "sqlite:///relative.db", "sqlite:////absolute.db", "postgresql://host/database" or "redis://host"'
 
@@ -34,18 +37,34 @@ def open_store(url: str | Store | None = None, *, clock: Clock = SYSTEM) -> Stor
     scheme = url.partition("://")[0] if "://" in url else ""
     opener = _OPENERS.get(scheme.lower())
     if opener is None:
-        raise ValueError(f"{printable(url)!r} is not a store: write {_FORMS}")
+        raise ValueError(f"{quoted(printable(url))} is not a store: write {_FORMS}")
     return opener(url, clock)
+
+
+def address(url: str) -> str:
+    """
+    What the store that `url` names will be called once it is open.
+
+    Raises:
+        ValueError: not a SQLite file's address.
+    """
+    if not url.lower().startswith("sqlite:"):
+        return printable(url)
+    return f"sqlite:///{Path(os.path.abspath(_path(url))).as_posix()}"  # noqa: PTH100 - as the store itself: links are not followed
 
 
 def _sqlite(url: str, clock: Clock) -> Store:
     from progflags.store._sqlite import SQLiteStore  # sqlite3 costs 5 ms to import, and some builds of Python lack it
 
+    return SQLiteStore(_path(url), clock=clock)
+
+
+def _path(url: str) -> str:
     rest = url.partition("://")[2]
     path, mark, _ = rest.partition("?")
     if not path.startswith("/") or path == "/" or mark:
-        raise ValueError(f'{url!r} names no file: write "sqlite:///relative.db" or "sqlite:////absolute.db" (a "?" in a name as %3F)')
-    return SQLiteStore(unquote(path[1:]), clock=clock)
+        raise ValueError(f'{quoted(url)} names no file: write "sqlite:///relative.db" or "sqlite:////absolute.db" (a "?" in a name as %3F)')
+    return unquote(path[1:])
 
 
 def _memory(url: str, clock: Clock) -> Store:

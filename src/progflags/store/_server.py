@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Final
 from urllib.parse import unquote_plus, urlsplit
 
 from progflags._json import loads
-from progflags.errors import StoreError
+from progflags.errors import StoreError, WentBackError
 from progflags.store._address import printable
 from progflags.store._contract import Board
 
@@ -56,11 +56,15 @@ class ServerStore(ABC):
             time.sleep(min(_LOOK, left))
         return now
 
+    def accept(self) -> None:
+        """Go on with a server that went back: whoever calls this has looked at what was lost."""
+        self._highest = 0
+
     def _met(self, revision: Any, before: int) -> int:
         """The revision, if it is not below what this process had met `before` it asked."""
         number = int(revision)
         if number < before:
-            raise StoreError(
+            raise WentBackError(
                 f"{self.url} went back from revision {before} to {number}: {self._went_back};"
                 " look at the rollouts, then restart every program that uses it"
             )

@@ -33,11 +33,11 @@ class SQLiteStore:
     """
     A store in the file `path` (made when absent; its folder must exist). For one host: never put it on a network file system.
 
-    `busy` is how many seconds a call waits for another process' commit. `clock` dates the Board's rows. One connection
-    per process, used by one thread at a time; around a fork it is closed, and each side opens its own.
+    `busy` is how many seconds a call waits at most, for another process' commit above all. `clock` dates the Board's rows, and tells
+    the store's time. One connection per process, used by one thread at a time; around a fork it is closed, and each side opens its own.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, busy: float = 5.0, clock: Clock = SYSTEM) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, busy: float = 2.0, clock: Clock = SYSTEM) -> None:
         self._file = DatabaseFile(path, busy=busy)
         self._board = SQLiteBoard(self._file, clock)
         self._known: tuple[sqlite3.Connection, int, int] | None = None  # connection, its data_version, the revision then
@@ -113,6 +113,14 @@ class SQLiteStore:
             return tuple(Entry(subject, n, at, body(f"{subject}#{n}", at, total, text)) for n, at, total, text in found)
 
         return self._file.run(look, begin="DEFERRED")
+
+    def now(self) -> float:
+        """This host's wall clock as it was at the first question since the machine started, and from there the clock that never jumps."""
+        return self._board.now()
+
+    def accept(self) -> None:
+        """Go on with a file that went back, see `met`: whoever calls this has looked at what was lost."""
+        self._file.accept()
 
     def close(self) -> None:
         self._file.close()

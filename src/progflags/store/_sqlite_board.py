@@ -4,6 +4,8 @@ The Board in the SQLite file: one row per topic and worker.
 A row's age has to be right for another process to judge, and may not depend on the wall clock, which steps. The monotonic
 clock of one boot is the same for all processes of a host, so a row notes it together with the boot's id. A row of an
 earlier boot is older than this boot, whatever the wall clock says.
+
+The store's time rests on such a row, too: the first of a boot stays, and time goes on from what its wall clock said.
 """
 
 from __future__ import annotations
@@ -11,12 +13,15 @@ from __future__ import annotations
 import sqlite3
 from functools import cache
 from pathlib import Path
+from typing import Final
 
 from progflags._clock import Clock
 from progflags.store._contract import Row
 from progflags.store._sqlite_file import DatabaseFile
 
 __all__ = ["SQLiteBoard"]
+
+_TIME: Final = "\0time"  # a topic that is nobody's
 
 
 class SQLiteBoard:
@@ -38,6 +43,30 @@ class SQLiteBoard:
             )
 
         self._file.run(put, begin="IMMEDIATE")
+
+    def now(self) -> float:
+        """See SQLiteStore.now."""
+        found = self._file.run(self._began)
+        if found is None:
+            found = self._file.run(self._begin, begin="IMMEDIATE")
+        return found + self._clock.monotonic()
+
+    def _began(self, connection: sqlite3.Connection) -> float | None:
+        """How far this boot's time is ahead of its monotonic clock; None where nobody has asked since the boot."""
+        query = "SELECT wall - monotonic FROM board WHERE topic = ? AND worker = '' AND boot = ? AND monotonic <= ?"
+        row = connection.execute(query, (_TIME, _boot(), self._clock.monotonic())).fetchone()
+        return None if row is None else float(row[0])
+
+    def _begin(self, connection: sqlite3.Connection) -> float:
+        found = self._began(connection)
+        if found is not None:  # another process was here between our look and our lock
+            return found
+        monotonic, wall = self._clock.monotonic(), self._clock.now()
+        connection.execute(
+            "INSERT OR REPLACE INTO board (topic, worker, seq, boot, monotonic, wall, body) VALUES (?, '', 1, ?, ?, ?, x'')",
+            (_TIME, _boot(), monotonic, wall),
+        )
+        return wall - monotonic
 
     def collect(self, topic: str) -> tuple[Row, ...]:
         def look(connection: sqlite3.Connection) -> list[tuple[str, int, bytes, str, float, float]]:

@@ -5,22 +5,29 @@ Why closed, and not merely forgotten by the child: SQLite keeps a table of the f
 believes to hold. A child inherits the table and not the locks, and would trust them. So the parent lets go just before
 it forks (others hold back; it waits a second for a running statement, no longer) and opens again at its next call, a
 fraction of a millisecond. A child of a fork that could not wait so long refuses to use the store instead of risking the file.
+
+A fork made in C announces itself to nobody. uWSGI's is foreseen: while it only prepares workers, nothing is left open between
+two statements. Any other child finds a connection that is idle, or one in a statement. An idle one holds nothing that is being
+written, and closing it takes SQLite's belief away with it (what it asks the system to unlock is the child's, who has no locks);
+one in a statement is treated as above.
 """
 
 from __future__ import annotations
 
 import os
-import random
 import sqlite3
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
-from progflags._fork import in_child
-from progflags.errors import ProgflagsError, StoreError
+from progflags._chance import chance
+from progflags._deadline import left, within
+from progflags._process import in_child, look, preparing
+from progflags.errors import ProgflagsError, StoreError, WentBackError
 from progflags.store._sqlite_schema import Damage, prepare
 
 __all__ = ["DatabaseFile"]
@@ -42,6 +49,7 @@ class DatabaseFile:
         self._lock = threading.RLock()
         self._moved = threading.Condition(threading.Lock())
         self._connection: sqlite3.Connection | None = None
+        self._opened_in = 0  # process
         self._identity: tuple[int, int] | None = None  # device and inode of the file that was opened
         self._new = True  # not opened yet: only then may a file be made
         self._highest = 0  # the highest revision this process has met; a store does not go back
@@ -58,17 +66,33 @@ class DatabaseFile:
         Raises:
             StoreError: in every other case than a ProgflagsError of the statement's own.
         """
-        until = time.monotonic() + self._busy
-        while True:
-            if not _gate.is_set():  # somebody is about to fork: one statement is enough to wait for
-                _gate.wait(_FORK)
-            try:
-                with self._lock:
-                    return self._guarded(lambda: self._once(statement, begin, until))
-            except _BusyError as busy:
-                if time.monotonic() >= until:
-                    raise StoreError(f"{self.url} has been locked by another process for {self._busy:g} s: try again") from busy
-                time.sleep(random.uniform(*_TRY))
+        look()
+        with within(self._busy):
+            began = time.monotonic()
+            until = began + left(self._busy)
+            while True:
+                if not _gate.is_set():  # somebody is about to fork: one statement is enough to wait for
+                    _gate.wait(left(_FORK))
+                try:
+                    with self._held():
+                        return self._guarded(lambda: self._once(statement, begin, until))
+                except _BusyError as busy:
+                    if time.monotonic() >= until:
+                        waited = f"{time.monotonic() - began:.1f} s"
+                        raise StoreError(f"{self.url} has been locked by another process for {waited}: try again") from busy
+                    time.sleep(chance.uniform(*_TRY))
+
+    @contextmanager
+    def _held(self) -> Iterator[None]:
+        """The lock, waited for no longer than anything else: whoever has it may be waiting for a disk that fails."""
+        if not self._lock.acquire(timeout=left(self._busy)):
+            raise StoreError(f"{self.url}: an earlier call of this process still waits for the disk, and the time is up: try again")
+        try:
+            yield
+        finally:
+            if self._closed or preparing():  # closed meanwhile, by somebody who did not wait
+                self._let_go()
+            self._lock.release()
 
     def pause(self, seconds: float) -> None:
         """Sleep that long, or until this process commits."""
@@ -78,11 +102,15 @@ class DatabaseFile:
     def met(self, revision: int) -> None:
         """Note a revision read from the file; refuse the file if it is older than what was there before."""
         if revision < self._highest:
-            raise StoreError(
+            raise WentBackError(
                 f"{self.url} went back from revision {self._highest} to {revision}: an older copy was put in its place;"
                 " put the newer one back, or restart every program that uses it"
             )
         self._highest = revision
+
+    def accept(self) -> None:
+        """Take the file as it is for what it should be, although there once was more in it."""
+        self._highest = 0
 
     def noted(self, revision: int) -> None:
         """Note a revision that was committed here, or once was."""
@@ -90,20 +118,26 @@ class DatabaseFile:
 
     def close(self) -> None:
         """Let go of the file for good. Idempotent."""
-        with self._lock:
-            self._closed = True
-            self._let_go()
+        look()
+        self._closed = True
+        if self._lock.acquire(timeout=left(self._busy)):  # else whoever has it lets go of the file
+            try:
+                self._let_go()
+            finally:
+                self._lock.release()
         with self._moved:
             self._moved.notify_all()
 
     def after_fork(self) -> None:
-        """In the child: a lock of its own. A connection that could not be closed before the fork is not closed here either."""
+        """In the child: a lock of its own. A connection that was in a statement at the fork is not closed here."""
         _new_gate()
         if self in _held:
             _held.remove(self)
-        elif self._identity is not None:
-            _tainted.add(self._identity)
-            _abandoned.append(self._connection)  # closing it would act on locks that are the parent's
+        elif self._lock.acquire(blocking=self._opened_in == os.getpid()):
+            self._let_go()
+        else:
+            _tainted.add(self._identity or _identify(self.path))
+            _abandoned.append(self._connection)  # closing it would roll back what the parent is writing
             self._connection = None
         self._lock, self._moved = threading.RLock(), threading.Condition(threading.Lock())
 
@@ -135,7 +169,7 @@ class DatabaseFile:
             self._identity, self._refusal = identity, ""
         if identity is None and not self._new:
             raise StoreError(f"{self.url} is gone: put it back, or restart the program to begin with an empty one")
-        if identity in _tainted:
+        if identity is not None and identity in _tainted:
             raise StoreError(f"{self.url} can't be used here: this process was forked during a statement that did not end; fork it again")
         if self._refusal:
             raise StoreError(self._refusal)
@@ -153,6 +187,7 @@ class DatabaseFile:
             connection.close()
             raise
         self._connection, self._identity, self._new = connection, _identify(self.path), False
+        self._opened_in = os.getpid()
         return connection
 
     def _let_go(self) -> None:
@@ -266,7 +301,7 @@ def _new_gate() -> None:
 
 
 _abandoned: list[sqlite3.Connection | None] = []
-_tainted: set[tuple[int, int]] = set()  # files SQLite believes to have locked in this child
+_tainted: set[tuple[int, int] | None] = set()  # files SQLite believes to have locked in this child
 
 if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
     # The child too, though it may hold no file yet: the one it opens first must find the gate open.

@@ -38,9 +38,9 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    from progflags.errors import MissingExtraError
+    from progflags.errors import missing
 
     try:
         return getattr(import_module(f"{__name__}.{_SDK[name]}"), name)
     except ImportError as error:
-        raise MissingExtraError("opentelemetry-sdk", "otel") from error
+        raise missing(error, "opentelemetry.sdk", "opentelemetry-sdk", "otel") from error

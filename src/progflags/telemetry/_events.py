@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from itertools import count
 from typing import Any, Final
 
+from progflags._printed import quoted
 from progflags.events import Braked, Compared, Judged, Moved, Reloaded
 from progflags.flags import Client
 from progflags.telemetry import _names as names
@@ -31,14 +33,14 @@ class Events:
 
     def __init__(self, client: Client, outbox: Outbox, events: str) -> None:
         if events not in EVENTS:
-            raise ValueError(f"events is one of {', '.join(EVENTS)}, not {events!r}")
+            raise ValueError(f"events is one of {', '.join(EVENTS)}, not {quoted(events)}")
         self._client = client
         self._outbox = outbox
         self._seen: set[tuple[str, str | None, str]] = set()
         self._verdicts: dict[str, str] = {}
         self._mismatches: dict[str, count[int]] = {}
         self._sampling: dict[tuple[str, str | None, str], count[int]] = {}
-        hear = client.bus.listen
+        hear = partial(client.bus.listen, ours=True)  # in the trace it happens in; what is told waits in a queue
         self._unlisten: list[Callable[[], None]] = [
             hear(Moved, self._on_moved),
             hear(Judged, self._on_judged),
@@ -79,7 +81,7 @@ class Events:
 
     def _on_reloaded(self, event: Reloaded) -> None:
         changed = set(event.changed)
-        self._seen = {outcome for outcome in self._seen if outcome[0] not in changed}
+        self._seen = {outcome for outcome in tuple(self._seen) if outcome[0] not in changed}
 
     def _on_moved(self, event: Moved) -> None:
         self._outbox.put(

@@ -75,6 +75,8 @@ class Instrumentation:
         try:
             self._outbox = Outbox(logger_provider)
             self._undo.append(self._outbox.close)
+            flags.supervised.append(self._outbox.health)
+            self._undo.append(lambda: flags.supervised.remove(self._outbox.health))
             self._undo.append(Events(flags, self._outbox, events).close)
             self._undo.append(Metrics(flags, meter_provider).close)
             self._undo.append(on_begin(_begun))

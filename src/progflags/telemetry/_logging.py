@@ -7,7 +7,11 @@ import sys
 from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any, Final
 
-from progflags._trouble import LOG, printable
+from cachetools import FIFOCache
+
+from progflags._printed import printable
+from progflags._process import Lock
+from progflags._trouble import LOG
 from progflags.context import scope
 from progflags.events import Braked, Judged, Moved, Reloaded, SourceFailed
 from progflags.flags import Client
@@ -36,7 +40,8 @@ class ChangeLog:
     def __init__(self, flags: Client, logger: Any = None) -> None:
         self._write = _writer(logger)
         self._now = flags.clock.monotonic
-        self._lines: dict[tuple[str, str], tuple[float, int]] = {}
+        self._lines: FIFOCache[tuple[str, str], tuple[float, int]] = FIFOCache(_CAUSES)
+        self._lock = Lock()
         hear = flags.bus.listen
         self._unlisten: tuple[Callable[[], None], ...] = (
             hear(Moved, self._moved),
@@ -79,17 +84,16 @@ class ChangeLog:
             self._line(logging.INFO, "reloaded", event.revision, revision=event.revision, changed=changed)
 
     def _failed(self, event: SourceFailed) -> None:
-        self._line(logging.WARNING, "source failed", event.message, source=event.source, message=event.message)
+        self._line(logging.WARNING, "source failed", event.source, source=event.source, message=event.message)
 
     def _line(self, level: int, what: str, cause: str, **facts: Any) -> None:
         now = self._now()
-        last, left_out = self._lines.get((what, cause), (-_EVERY, 0))
-        if now - last < _EVERY:
-            self._lines[what, cause] = (last, left_out + 1)
+        with self._lock:
+            last, left_out = self._lines.get((what, cause), (-_EVERY, 0))
+            due = now - last >= _EVERY
+            self._lines[what, cause] = (now, 0) if due else (last, left_out + 1)
+        if not due:
             return
-        if len(self._lines) >= _CAUSES:
-            self._lines.pop(next(iter(self._lines)), None)
-        self._lines[what, cause] = (now, 0)
         clean = {name: printable(value) if isinstance(value, str) else value for name, value in facts.items() if value not in ("", None)}
         self._write(level, what, clean | ({"suppressed": left_out} if left_out else {}))
 

@@ -9,14 +9,17 @@ recorded when it is told.
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any
 
 from opentelemetry.metrics import MeterProvider, Observation, get_meter
 
 from progflags import __version__
-from progflags._fork import in_child
+from progflags._process import in_child
 from progflags._trouble import swallow
+from progflags.darklaunch import experiments
 from progflags.errors import ClosedError
 from progflags.events import Braked, Compared, Exposed, Judged, Moved
 from progflags.flags import Client
@@ -52,7 +55,8 @@ class Metrics:
         self._gates = self._create(names.GATES)
         self._gate_seconds = self._create(names.GATE_DURATION)
         self._shadow_seconds = self._create(names.SHADOW_DURATION)
-        hear = client.bus.listen
+        self._shadow_score = self._create(names.SHADOW_SCORE)
+        hear = partial(client.bus.listen, ours=True)
         self._unlisten: tuple[Callable[[], None], ...] = (
             hear(Exposed, self._on_exposed),
             hear(Compared, self._on_compared),
@@ -90,9 +94,11 @@ class Metrics:
         for (flag, variant), count in self._exposed.read():
             yield Observation(count, {names.KEY: flag, names.VARIANT: variant, names.ROLLOUT: flag})
 
-    def _comparisons(self, _: Client) -> Iterator[Observation]:
+    def _comparisons(self, client: Client) -> Iterator[Observation]:
         for (flag, outcome), count in self._shadows.read():
             yield Observation(count, {names.KEY: flag, names.OUTCOME: outcome})
+        for (flag, why), count in _shed(client).items():
+            yield Observation(count, {names.KEY: flag, names.OUTCOME: "shed", names.SHED: why})
 
     def _states(self, client: Client) -> Iterator[Observation]:
         for flag in _rollouts(client):
@@ -109,7 +115,8 @@ class Metrics:
     def _shares(self, client: Client) -> Iterator[Observation]:
         for flag in _rollouts(client):
             live = client.live(flag)
-            yield Observation(0.0 if live.killed else (live.share or 0) / 1_000_000, {names.ROLLOUT: flag})
+            stopped = client.panicking or live.killed is not None
+            yield Observation(0.0 if stopped else (live.share or 0) / 1_000_000, {names.ROLLOUT: flag})
 
     def _age(self, client: Client) -> Iterator[Observation]:
         status = client.status()  # type: ignore[attr-defined] # a connected client has one
@@ -130,6 +137,9 @@ class Metrics:
         # The outcome, never the exception's text: a message holds whatever the candidate choked on.
         failed = {names.ERROR_TYPE: str(event.outcome)} if event.outcome in _BAD_SHADOW else {}
         self._shadow_seconds.record(event.candidate, {names.KEY: event.flag, names.SIDE: "shadow", **failed})
+        if event.score is not None:
+            which = {names.CANDIDATE: event.candidate_name} if event.candidate_name else {}
+            self._shadow_score.record(event.score, {names.KEY: event.flag, **which})
 
     def _on_judged(self, event: Judged) -> None:
         for finding in event.findings:
@@ -163,6 +173,15 @@ class Metrics:
         began, client = self._alarmed.pop(event.flag, None), self._client
         if began is not None and client is not None and event.target == State.ROLLED_BACK:
             self._rollback.record(client.clock.monotonic() - began, {names.ROLLOUT: event.flag, names.EXTENT: "local"})
+
+
+def _shed(client: Client) -> Counter[tuple[str, str]]:
+    """Shadows of this client's that were left out, by flag and reason: nobody is told of each, for there may be very many."""
+    found = Counter[tuple[str, str]]()
+    for experiment in experiments():
+        if experiment.gate.client is client:
+            found.update({(experiment.flag, why): count for why, count in experiment.record.shed_so_far.items()})
+    return found
 
 
 def _rollouts(client: Client) -> list[str]:

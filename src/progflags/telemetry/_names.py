@@ -35,7 +35,9 @@ ARM: Final = "progflags.arm"
 GATE: Final = "progflags.gate.name"
 VERDICT: Final = "progflags.gate.verdict"
 OUTCOME: Final = "progflags.shadow.outcome"
+SHED: Final = "progflags.shadow.shed.reason"
 SIDE: Final = "progflags.shadow.side"
+CANDIDATE: Final = "progflags.shadow.candidate"
 SHADOW: Final = "progflags.shadow"
 EXTENT: Final = "progflags.rollback.scope"
 STORE: Final = "progflags.store.name"
@@ -48,6 +50,7 @@ HTTP_BOUNDARIES: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75,
 #: A rollback takes one tick (tenths of a second) when all is well, and minutes when the store is away.
 ROLLBACK_BOUNDARIES: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 #: A judgement is arithmetic: fractions of a millisecond to tenths of a second.
+SCORE_BOUNDARIES: Final = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999)
 GATE_BOUNDARIES: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5)
 
 
@@ -78,6 +81,9 @@ SHADOWS: Final = Metric("progflags.shadow.comparisons", "observable_counter", "{
 SHADOW_DURATION: Final = Metric(
     "progflags.shadow.duration", "histogram", "s", "Duration of both sides of dark-launched calls, live and shadow.", HTTP_BOUNDARIES
 )
+SHADOW_SCORE: Final = Metric(
+    "progflags.shadow.score", "histogram", "1", "How close the two answers of dark-launched calls are.", SCORE_BOUNDARIES
+)
 SNAPSHOT_AGE: Final = Metric(
     "progflags.store.snapshot.age", "observable_gauge", "s", "Seconds since flags and store were last read successfully."
 )
@@ -93,6 +99,7 @@ METRICS: Final = (
     GATE_DURATION,
     SHADOWS,
     SHADOW_DURATION,
+    SHADOW_SCORE,
     SNAPSHOT_AGE,
 )
 

@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 
 from opentelemetry.metrics import Meter, MeterProvider, Observation, get_meter_provider
 
-from progflags._fork import in_child
+from progflags._process import in_child
 from progflags._trouble import swallow
 from progflags.telemetry._names import Metric
 

@@ -10,7 +10,8 @@ from typing import Any, Final
 from opentelemetry.context import get_current, get_value
 
 from progflags import __version__
-from progflags._fork import in_child
+from progflags._beside import LIMIT, RUNNING
+from progflags._process import Thread, here, in_child, look
 from progflags._trouble import say, swallow
 from progflags.telemetry import _names as names
 
@@ -45,27 +46,30 @@ class Outbox:
         self._queue: queue.Queue[Any] = queue.Queue(_ROOM)
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
+        self._since = 0.0
 
     def put(self, name: str, attributes: dict[str, Any], *, severity: int = 9) -> None:
         """Have an event emitted, in the trace it happened in. `severity` is OpenTelemetry's number: 9 INFO, 13 WARN."""
         if self._emit is None or self._closed:
             return
-        here = get_current()
-        if get_value(_SUPPRESSED, here) or threading.current_thread() is self._thread:
+        look()
+        around = get_current()
+        if get_value(_SUPPRESSED, around) or threading.current_thread() is self._thread:
             return
         try:
-            self._queue.put_nowait((name, attributes, severity, time.time_ns(), here))
+            self._queue.put_nowait((name, attributes, severity, time.time_ns(), around))
         except queue.Full:
             self.dropped += 1
             say("telemetry events", f"more than {_ROOM} are waiting; new ones are dropped", cause="full")
             return
-        if self._thread is None:
+        if not here(self._thread):
             self._start()
 
     def flush(self, timeout: float = 1.0) -> bool:
         """Wait until everything put up to now has been emitted, for at most `timeout` seconds; whether it has."""
+        look()
         thread = self._thread
-        if thread is None or thread is threading.current_thread() or not thread.is_alive():  # the last: closed, nothing waits
+        if thread is threading.current_thread() or not here(thread):  # the last: closed, nothing waits
             return True
         reached = threading.Event()
         try:
@@ -79,8 +83,9 @@ class Outbox:
         if self._closed:
             return
         self._closed = True
+        look()
         thread = self._thread
-        if thread is not None and thread is not threading.current_thread():
+        if thread is not None and here(thread) and thread is not threading.current_thread():
             try:
                 self._queue.put(_STOP, timeout=timeout)
             except queue.Full:
@@ -89,20 +94,36 @@ class Outbox:
 
     def _start(self) -> None:
         with self._starting:
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="progflags-telemetry", daemon=True)
-                self._thread.start()
+            if here(self._thread):
+                return
+            thread = Thread(self._run, name="progflags-telemetry")
+            self._thread = thread  # before it begins: an exporter's own evaluations are known by the thread they come from
+            try:
+                thread.start()
+            except RuntimeError as error:
+                self._thread = None
+                say("telemetry events", f"no thread can be started here ({error}): events wait, and are dropped when there are too many")
 
     def _run(self) -> None:
         waiting = self._queue
         while (item := waiting.get()) is not _STOP:
+            self._since = time.monotonic()
             try:
                 if isinstance(item, threading.Event):
                     item.set()
                 else:
                     self._emit(*item)
-            except Exception as error:
+            except BaseException as error:  # a processor that exits ends its own event
                 swallow("telemetry events", error)
+            self._since = 0.0
+
+    def health(self) -> dict[str, str]:
+        """How the thread is; nothing before the first event."""
+        if self._thread is None or self._closed:
+            return {}
+        since = self._since
+        late = since and time.monotonic() - since > LIMIT
+        return {"telemetry": f"an exporter has not come back for {time.monotonic() - since:.0f} s" if late else RUNNING}
 
 
 class _Flushing:

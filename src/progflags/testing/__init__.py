@@ -7,13 +7,20 @@ from typing import TYPE_CHECKING
 
 from progflags.testing._capture import capture
 from progflags.testing._clock import ManualClock
-from progflags.testing._override import override
+from progflags.testing._override import Pinned, override
 
 if TYPE_CHECKING:
     from progflags.testing._shared_contract import SharedStoreContract
     from progflags.testing._store_contract import StoreContract
 
-__all__ = ["ManualClock", "SharedStoreContract", "StoreContract", "capture", "override"]
+__all__ = [
+    "ManualClock",
+    "Pinned",
+    "SharedStoreContract",
+    "StoreContract",
+    "capture",
+    "override",
+]
 
 
 _CONTRACTS = {"StoreContract": "_store_contract", "SharedStoreContract": "_shared_contract"}  # they need pytest, an application does not

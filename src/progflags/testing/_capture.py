@@ -27,7 +27,7 @@ def capture(*kinds: type, flags: Client | None = None) -> Iterator[list[Any]]:
         kind for name in events.__all__ if isinstance(kind := getattr(events, name), type) and name not in ("Bus", "Exposure")
     )
     told: list[Any] = []
-    unlisten = [client.bus.listen(kind, told.append) for kind in wanted]
+    unlisten = [client.bus.listen(kind, told.append, ours=True) for kind in wanted]
     try:
         yield told
     finally:

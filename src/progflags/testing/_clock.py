@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 from progflags._clock import seconds
+from progflags._printed import quoted
 
 __all__ = ["ManualClock"]
 
@@ -32,7 +33,7 @@ class ManualClock:
         """
         step = seconds(by) if isinstance(by, str) else float(by)
         if not step >= 0:
-            raise ValueError(f"time only advances: {by!r} is not a duration of zero or more")
+            raise ValueError(f"time only advances: {quoted(by)} is not a duration of zero or more")
         with self._lock:
             self._monotonic += step
             self._wall += step

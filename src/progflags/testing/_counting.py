@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-import random
 import signal
 import time
+from random import Random
 
+from progflags._chance import chance
 from progflags.errors import ConflictError
 from progflags.store import Commit, Store
 
@@ -17,7 +18,7 @@ def count(store: Store, times: int) -> None:
     """Add one to the document `count`, `times` times, as a controller would: read, decide, commit, again if another was first."""
     for _ in range(times):
         while not increment(store):
-            time.sleep(random.uniform(0.0, 0.002))
+            time.sleep(chance.uniform(0.0, 0.002))
 
 
 def increment(store: Store, name: str = "") -> bool:
@@ -32,7 +33,7 @@ def increment(store: Store, name: str = "") -> bool:
 
 def kill_writers(store: Store, times: int) -> None:
     """Fork writers one after another, kill each at a random moment after a random number of its commits, look at what is there."""
-    dice = random.Random(1)
+    dice = Random(1)
     for _ in range(times):
         reading, writing = os.pipe()
         child = os.fork()

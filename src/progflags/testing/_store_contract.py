@@ -23,7 +23,7 @@ from pathlib import Path
 import pytest
 
 from progflags.errors import StoreError
-from progflags.store import Commit, Store
+from progflags.store import Commit, Store, Timed, time_of
 from progflags.testing._board_contract import BoardContract
 from progflags.testing._commit_contract import CommitContract
 from progflags.testing._counting import count
@@ -116,6 +116,19 @@ class StoreContract(CommitContract, BoardContract):
 
         assert torn == []
 
+    # Its time.
+
+    def test_its_time_goes_on_for_everybody(self, store: Store, other: Store) -> None:
+        """Where it has one (see `Timed`): seconds since 1970, the same through every handle, and never back."""
+        if not isinstance(store, Timed) or not isinstance(other, Timed) or store.now() is None:
+            pytest.skip("this store has no time of its own")
+        times = [time_of(handle) or 0.0 for handle in (store, other, store)]
+        time.sleep(0.05)
+        times.append(time_of(other) or 0.0)
+
+        assert times == sorted(times)
+        assert 0.04 <= times[-1] - times[0] < PATIENCE
+
     # The end.
 
     def test_close_is_idempotent_and_final(self, store: Store) -> None:
@@ -133,6 +146,7 @@ class StoreContract(CommitContract, BoardContract):
             lambda: board.publish("topic", "w", 1, b""),
             lambda: board.collect("topic"),
             lambda: board.clear("topic"),
+            *([store.now] if isinstance(store, Timed) else []),
         ]
         for act in acts:
             with pytest.raises(StoreError):

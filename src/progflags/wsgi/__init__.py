@@ -1,4 +1,4 @@
-"""The WSGI door: FlagsMiddleware and DarkLaunchMiddleware. Only the protocol is needed, no framework."""
+"""For WSGI applications: FlagsMiddleware and DarkLaunchMiddleware. Only the protocol is needed, no framework."""
 
 from __future__ import annotations
 

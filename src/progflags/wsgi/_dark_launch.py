@@ -14,16 +14,17 @@ from types import TracebackType
 from typing import Any, Final, Unpack
 from urllib.parse import quote
 
-from progflags.darklaunch import DoorOptions, Outcome, Shed
-from progflags.darklaunch._call import Call
-from progflags.darklaunch._door import Door
-from progflags.darklaunch._exchange import Answer, skipped
-from progflags.darklaunch._lane import Here
-from progflags.darklaunch._marker import HEADER, mark
-from progflags.darklaunch._remote import Remote
-from progflags.darklaunch._tee import Request, Tee
+from progflags._route import LABEL
+from progflags.darklaunch import Call, DoorOptions, Outcome, Shed
+from progflags.darklaunch.compare import Answer, skipped
+from progflags.darklaunch.guards import HEADER, mark
+from progflags.darklaunch.http import Door, Remote, Request, Tee
+from progflags.darklaunch.lanes import Here
 from progflags.darklaunch.shadow import current
 from progflags.flags import Forced
+from progflags.wsgi._body import Body, Sized
+from progflags.wsgi._response import code, is_iterable, is_whole
+from progflags.wsgi._template import template
 
 __all__ = ["DarkLaunchMiddleware"]
 
@@ -44,9 +45,9 @@ class DarkLaunchMiddleware(Door[WSGIApp]):
     Send the requests `flag` lets through to `candidate` as well, and compare the two responses.
 
     `candidate`: another WSGI application; `pf.force(flag, variant)`, this same application with a flag forced; or the origin
-    of a remote one (`"https://host"`). The client always gets `app`'s response. The options are
-    DoorOptions and Options; `key` and `run_if` get the environ. An application may put a label of its route
-    into `environ["progflags.route"]`; mismatches are told apart by it. The experiment is the attribute `dark_launch`.
+    of a remote one (`"https://host"`). The client always gets `app`'s response. The options are DoorOptions and Options;
+    `key` and `run_if` get the environ. Mismatches are told apart by the endpoint's template: Flask's whole rule, or the label
+    that an application puts into `environ["progflags.route"]`. The experiment is the attribute `dark_launch`.
     """
 
     def __init__(self, app: WSGIApp, *, flag: str, candidate: WSGIApp | Forced | str, **options: Unpack[DoorOptions]) -> None:
@@ -135,17 +136,16 @@ class _Request(Request):
         self.keep(data)
         return data
 
-    def read(self, size: int = -1) -> bytes:
-        return self._note(self._input.read(size) if size is not None and size >= 0 else self._input.read(), size)
+    # Asked as we are asked: where a server's input does not know a size of -1, it does not with us either.
 
-    def readline(self, size: int = -1) -> bytes:
-        line = self._input.readline(size) if size is not None and size >= 0 else self._input.readline()
-        return self._note(line, 1)
+    def read(self, *size: int) -> bytes:
+        return self._note(self._input.read(*size), *size)
 
-    def readlines(self, hint: int = -1) -> list[bytes]:
-        return [
-            self._note(line, 1) for line in (self._input.readlines(hint) if hint is not None and hint >= 0 else self._input.readlines())
-        ]
+    def readline(self, *size: int) -> bytes:
+        return self._note(self._input.readline(*size), 1)
+
+    def readlines(self, *hint: int) -> list[bytes]:
+        return [self._note(line, 1) for line in self._input.readlines(*hint)]
 
     def __iter__(self) -> Iterator[bytes]:
         for line in self._input:
@@ -166,33 +166,50 @@ class _Tee(Tee):
         self._environ = environ
         self._start = start
         self._headers: tuple[tuple[str, str], ...] = ()
+        self._route: str | None = None
 
     def start(self, status: str, headers: list[tuple[str, str]], exc_info: ExcInfo | None = None) -> Callable[[bytes], object]:
-        self.status = int(status[:3]) if status[:3].isdecimal() else 0
-        self._headers = tuple(headers)  # now: servers add to the list they are given
-        if any(name.lower() == "content-type" and "event-stream" in value for name, value in headers):
-            self.reason = Shed.RESPONSE_BODY
+        self.status = code(status)
+        try:
+            self._route = template(self._environ)
+            self._heard(headers)
+        except Exception:  # what is no list of headers is the server's to refuse
+            self.reason = Outcome.INCOMPLETE
         try:
             write = self._start(status, headers, exc_info) if exc_info is not None else self._start(status, headers)
         finally:
             exc_info = None  # a traceback held by a frame that it holds is collected late
 
         def writing(data: bytes) -> object:
-            self.keep(data)
+            self.piece(data)
             return write(data)
 
         return writing
 
+    def _heard(self, headers: Any) -> None:
+        if not isinstance(headers, (list, tuple)):  # looking would use it up
+            self.reason = Outcome.INCOMPLETE
+            return
+        self._headers = tuple(headers)  # now: servers add to the list they are given
+        if any(name.lower() == "content-type" and "event-stream" in value for name, value in headers):
+            self.reason = Shed.RESPONSE_BODY
+
+    def piece(self, data: Any) -> None:
+        """One piece of the body; what is none is the server's to refuse."""
+        if isinstance(data, bytes):
+            self.keep(data)
+        else:
+            self.reason = Outcome.INCOMPLETE
+
     def body(self, body: Iterable[bytes]) -> Iterable[bytes]:
         """What the server gets: the list or file wrapper itself, or a watched iterator."""
-        wrapper = self._environ.get("wsgi.file_wrapper")
-        if isinstance(wrapper, type) and isinstance(body, wrapper):
-            self.reason = Outcome.INCOMPLETE
-            self.over(complete=True)
-            return body
         if type(body) is list or type(body) is tuple:
             for data in body:
-                self.keep(data)
+                self.piece(data)
+            self.over(complete=True)
+            return body
+        if is_whole(body, self._environ) or not is_iterable(body):  # a file, or what the server knows or refuses
+            self.reason = Outcome.INCOMPLETE
             self.over(complete=True)
             return body
         return _SizedBody(body, self) if hasattr(type(body), "__len__") else _Body(body, self)
@@ -200,23 +217,19 @@ class _Tee(Tee):
     def over(self, *, complete: bool) -> None:
         """The response has ended: by itself, or (not `complete`) because the server stopped reading it."""
         whole = complete and self.status
-        self.ended((self.status, self._headers, self.chunks) if whole else None, self._environ.get("progflags.route"))
+        self.ended((self.status, self._headers, self.chunks) if whole else None, self._environ.get(LABEL, self._route))
 
 
-class _Body:
+class _Body(Body):
     """The application's iterable, watched; its `close` closes that iterable, once, then the shadow may begin."""
 
-    __slots__ = ("_closed", "_complete", "_inner", "_iterator", "_tee")
+    __slots__ = ("_closed", "_complete", "_tee")
 
     def __init__(self, inner: Iterable[bytes], tee: _Tee) -> None:
-        self._inner = inner
+        self._inner, self._iterator = inner, None
         self._tee = tee
-        self._iterator: Iterator[bytes] | None = None
         self._complete = False
         self._closed = False
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self
 
     def __next__(self) -> bytes:
         try:
@@ -229,7 +242,7 @@ class _Body:
         except BaseException as error:
             self._tee.broke(error, answered=bool(self._tee.status))
             raise
-        self._tee.keep(data)
+        self._tee.piece(data)
         return data
 
     def close(self) -> None:
@@ -237,9 +250,7 @@ class _Body:
             return
         self._closed = True
         try:
-            close = getattr(self._inner, "close", None)
-            if close is not None:
-                close()
+            self._close_inner()
         finally:
             self._tee.over(complete=self._complete)
 
@@ -248,16 +259,8 @@ class _Body:
             self._tee.over(complete=self._complete)
 
 
-class _SizedBody(_Body):
-    """One of an iterable that has a length, which servers take for the Content-Length of a single piece. Others must have none."""
-
+class _SizedBody(Sized, _Body):
     __slots__ = ()
-
-    def __len__(self) -> int:
-        return len(self._inner)  # type: ignore[arg-type]  # it has one
-
-    def __bool__(self) -> bool:
-        return True  # an empty one is still a response
 
 
 def _replay(app: WSGIApp, request: _Request, most: int) -> Answer:

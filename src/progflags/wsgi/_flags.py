@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from time import perf_counter
 from typing import Any
 
 from progflags._anonymous import AnonymousId
-from progflags._trouble import swallow
-from progflags.context import Scope, as_context, begin
+from progflags._identity import Asking, Identity, head
+from progflags.context import Scope, begin
 from progflags.events import Served
 from progflags.flags import Client, given
+from progflags.wsgi._body import Body, Sized
+from progflags.wsgi._response import code, is_iterable, is_whole
 
 __all__ = ["FlagsMiddleware"]
 
@@ -24,15 +26,18 @@ class FlagsMiddleware:
     Bind each request's context, and count the whole request for every flag evaluated during it.
 
     `context` is called with the environ and returns what every evaluation takes (a Context, a targeting key, a mapping,
-    None). What it raises is counted and logged once, and the request goes on as nobody.
+    None); it is called when a flag is first asked for, or not at all. What it raises is counted and logged once, and the
+    request goes on as nobody.
 
     A request counts with the last piece of its response: `failed` is a status of 500 or more, or an exception on the
     way; seconds run from the call to that piece, so a streamed body counts to its end. A response the server closed
-    before its end (the client left) is not counted. A `wsgi.file_wrapper` response is handed on as it is, so that the
-    server can still send the file by itself, and counts when it is handed on. The context stays bound while the body is
-    produced.
+    before its end (the client left) is not counted. A list, a tuple and a `wsgi.file_wrapper` are handed on as they are, so
+    that the server takes their length or sends the file by itself, and count when they are handed on. The context stays
+    bound while the body is produced.
 
-    `anonymous` (a secret, or an AnonymousId) gives visitors without a targeting key a sticky one, in a signed cookie.
+    `anonymous` (a secret, or an AnonymousId) gives visitors without a targeting key a sticky one, in a signed cookie: in the
+    answers to requests that needed it, which also say `Vary: Cookie`. With it the server is told the head of a response with
+    its first piece.
     """
 
     def __init__(
@@ -45,47 +50,77 @@ class FlagsMiddleware:
     ) -> None:
         self.app = app
         self._flags = flags
-        self._context = context
-        self._anonymous = AnonymousId.of(anonymous)
+        self._asking = Asking("FlagsMiddleware context", context, AnonymousId.of(anonymous), _cookies)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        who, cookie = self._who(environ), None
-        if self._anonymous is not None:
-            https = environ.get("wsgi.url_scheme") == "https"
-            who, cookie = self._anonymous.identify(who, environ.get("HTTP_COOKIE", ""), https=https)
-        request = _Request(begin(who), given(self._flags))
+        asking = self._asking
+        identity = Identity(asking, environ) if asking.known else None
+        request = _Request(begin(None, take=identity), self._flags if self._flags is not None else given(None))
+        if identity is not None and asking.anonymous is not None:
+            request.waiting = _Head(identity, start_response)
+            start_response = request.waiting.start
 
         def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], object]:
-            request.status = int(status[:3])
-            if cookie is not None:
-                headers = [*headers, ("Set-Cookie", cookie)]
+            request.status = code(status)
             return start_response(status, headers, exc_info) if exc_info else start_response(status, headers)
 
         try:
             body = self.app(environ, start)
+            whole = type(body) is list or is_whole(body, environ)
+            if request.waiting is not None and (whole or not is_iterable(body)):  # nothing of the application runs from here on
+                request.waiting.let_go()
         except BaseException as error:
             request.end(failed=isinstance(error, Exception), told=isinstance(error, Exception))
             raise
-        wrapper = environ.get("wsgi.file_wrapper")
-        if isinstance(wrapper, type) and isinstance(body, wrapper):
+        if whole:
             request.end(failed=False)
+            return body
+        if not is_iterable(body):  # the server knows what it means (gunicorn's ALREADY_HANDLED); one that was announced it refuses
+            request.end(failed=True, told=request.status != 0)
             return body
         return _SizedBody(body, request) if hasattr(type(body), "__len__") else _Body(body, request)
 
-    def _who(self, environ: Environ) -> Any:
-        if self._context is None:
-            return None
-        try:
-            return as_context(self._context(environ))
-        except Exception as error:
-            swallow("FlagsMiddleware context", error)
-            return None
+
+def _cookies(environ: Environ) -> tuple[str, bool]:
+    return environ.get("HTTP_COOKIE", ""), environ.get("wsgi.url_scheme") == "https"
+
+
+class _Head:
+    """Holds a response's head back until its first piece (a server sends it no earlier): until then the id may be needed."""
+
+    __slots__ = ("_held", "_identity", "_start", "_write")
+
+    def __init__(self, identity: Identity, start: StartResponse) -> None:
+        self._identity = identity
+        self._start = start
+        self._held: tuple[Any, ...] | None = None
+        self._write: Callable[[bytes], object] | None = None
+
+    def start(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], object]:
+        """The application's `start_response`. With `exc_info` it may start over; without, a second time is the server's to refuse."""
+        if self._held is not None and not exc_info:
+            self.let_go()
+        self._held = (status, headers, exc_info) if exc_info else (status, headers)
+        if self._write is not None:
+            self.let_go()
+        return self.write
+
+    def write(self, piece: bytes) -> object:
+        self.let_go()
+        return None if self._write is None else self._write(piece)
+
+    def let_go(self) -> None:
+        held, self._held = self._held, None
+        if held is not None:
+            status, headers, *error = held
+            found = self._identity.sending()
+            self._write = self._start(status, headers if found is None or not found.sticky else head(headers, found), *error)
 
 
 class _Request:
-    """One request: when it began, what status it got, and one telling at its end."""
+    """One request: when it began, what status it got, and one telling at its end. `waiting`: its head, where that is held back."""
 
-    __slots__ = ("_client", "_here", "_over", "_started", "status")
+    __slots__ = ("_client", "_here", "_over", "_started", "status", "waiting")
 
     def __init__(self, here: Scope, client: Client | None) -> None:
         self._here = here
@@ -93,6 +128,12 @@ class _Request:
         self._started = perf_counter()
         self._over = False
         self.status = 0
+        self.waiting: _Head | None = None
+
+    def let_go(self) -> None:
+        """The first piece is there, or the end."""
+        if self.waiting is not None:
+            self.waiting.let_go()
 
     def end(self, *, failed: bool, told: bool = True) -> None:
         """`failed`: something was raised; a bad status is seen here."""
@@ -100,15 +141,16 @@ class _Request:
             return
         self._over = True
         here = self._here
-        here.closing()
-        # Without a status nobody has called `start_response`: the server answers 500.
-        failed = failed or self.status >= 500 or self.status == 0
-        if told and self._client is not None and here.exposures and not here.silent:
-            self._client.bus.tell(Served(tuple(here.exposures.values()), perf_counter() - self._started, failed, here.context._kb))
+        if "closing" in here.extras:
+            here.closing()
+        if told and here.exposures and self._client is not None and not here.silent:
+            # Without a status nobody has called `start_response`: the server answers 500.
+            failed = failed or self.status >= 500 or self.status == 0
+            self._client.bus.tell(Served.of(here, perf_counter() - self._started, failed=failed))
         here.end()
 
 
-class _Body:
+class _Body(Body):
     """
     The response's iterable, watched to its end.
 
@@ -116,39 +158,35 @@ class _Body:
     (test clients do) ends it, too, so that the thread does not stay that request's.
     """
 
-    __slots__ = ("_complete", "_failed", "_inner", "_iterator", "_request")
+    __slots__ = ("_complete", "_failed", "_request")
 
     def __init__(self, inner: Iterable[bytes], request: _Request) -> None:
-        self._inner = inner
-        self._iterator: Iterator[bytes] | None = None
+        self._inner, self._iterator = inner, None
         self._request = request
         self._complete = False
         self._failed = False
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self
 
     def __next__(self) -> bytes:
         try:
             if self._iterator is None:
                 self._iterator = iter(self._inner)
             piece = next(self._iterator)
+            self._request.let_go()
         except StopIteration:
             self._complete = True
+            self._request.let_go()
             self._end()
             raise
         except Exception:
             self._complete = self._failed = True
             raise
-        if self._request.status == 0 and piece:  # without a status the server answers 500, and asks for no more
+        if piece and self._request.status == 0:  # without a status the server answers 500, and asks for no more
             self._complete = True
         return piece
 
     def close(self) -> None:
         try:
-            close = getattr(self._inner, "close", None)
-            if close is not None:
-                close()
+            self._close_inner()
         finally:
             self._end()
 
@@ -159,18 +197,5 @@ class _Body:
         self._request.end(failed=self._failed, told=self._complete)
 
 
-class _SizedBody(_Body):
-    """
-    One whose length is the inner one's.
-
-    A class of its own, because servers ask whether there is a length before they take it: waitress fails a request whose
-    iterable has `__len__` and raises from it.
-    """
-
+class _SizedBody(Sized, _Body):
     __slots__ = ()
-
-    def __len__(self) -> int:
-        return len(self._inner)  # type: ignore[arg-type] # it has one
-
-    def __bool__(self) -> bool:
-        return True  # an empty list is still a response

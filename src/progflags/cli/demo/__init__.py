@@ -3,6 +3,6 @@
 
 Three kinds of real processes on loopback: a FastAPI application under uvicorn with two workers (`_app`, run by
 `_server`), a load generator that knows nothing of progflags and only notes what it was served (`_load`), and the
-storyteller (`_story`), which starts two rollouts, shows them live and then compares the story with what the load
+storyteller (`story`), which starts two rollouts, shows them live and then compares the story with what the load
 generator saw from outside.
 """

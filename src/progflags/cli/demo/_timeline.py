@@ -5,44 +5,47 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from progflags.canary.judging import odds
+from progflags.cli._say import tell_all
+
 __all__ = ["Timeline"]
 
-_HEAD = f"{'':>6}  {'state':<12} {'share':>6}  {'control':>22}   {'candidate':>22}   {'evidence':>10}  verdict"
+_HEAD = f"{'':>6}  {'state':<12} {'share':>6}  {'control':>22}   {'candidate':>22}   {'by chance':>12}  verdict"
 _EVERY = 1.0  # seconds between two lines while nothing changes
 
 
 class Timeline:
-    """One line at every change of state or share, and one a second in between: both arms, the evidence, the verdict."""
+    """One line at every change of state or share, and one a second in between: both arms, the odds, the verdict."""
 
     def __init__(self, title: str) -> None:
         self._began = time.monotonic()
         self._last: tuple[Any, ...] = ()
         self._printed = 0.0
-        print(f"── {title} {'─' * max(4, 76 - len(title))}\n{_HEAD}")
+        tell_all(f"── {title} {'─' * max(4, 76 - len(title))}\n{_HEAD}")
 
     def show(self, status: Any) -> None:
         """Print a line if there is something new to say."""
-        here = (status.state, status.percent)
+        here = (status.standing, status.percent)
         now = time.monotonic()
         if here == self._last and now - self._printed < _EVERY:
             return
         self._last, self._printed = here, now
-        print(self._line(status, now - self._began), flush=True)
+        tell_all(self._line(status, now - self._began), flush=True)
 
     def end(self, status: Any) -> None:
         """Say how it ended, in the words of its last transition."""
         last = status.history[-1] if status.history else None
-        print(f"   → {status.state} at {status.percent:g} %: {last.reason if last else 'nothing happened'}\n", flush=True)
+        tell_all(f"   → {status.standing} at {status.percent:g} %: {last.reason if last else 'nothing happened'}\n", flush=True)
 
     @staticmethod
     def _line(status: Any, elapsed: float) -> str:
         found = {finding["metric"]: finding for finding in status.findings}
         rate, tail = found.get("error_rate"), found.get("p99_latency")
-        strongest = max((one for one in found.values() if one["evidence"]), key=lambda one: one["evidence"], default=None)
-        evidence = "–" if strongest is None else f"{min(strongest['evidence'], 99_999):.3g}/{strongest['threshold']:.3g}"
+        strongest = max((one for one in found.values() if one.get("evidence")), key=lambda one: one["evidence"], default=None)
+        chance = "–" if strongest is None else odds(min(strongest["evidence"], 99_999))
         return (
-            f"{elapsed:5.1f}s  {status.state:<12} {status.percent:>4g} %  {_arm(status, rate, tail, 'control'):>22}   "
-            f"{_arm(status, rate, tail, 'candidate'):>22}   {evidence:>10}  {status.verdict or '–'}"
+            f"{elapsed:5.1f}s  {status.standing:<12} {status.percent:>4g} %  {_arm(status, rate, tail, 'control'):>22}   "
+            f"{_arm(status, rate, tail, 'candidate'):>22}   {chance:>12}  {status.verdict or '–'}"
         )
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from typing import Any, Final
 
 from progflags._anonymous import AnonymousId
-from progflags.errors import MissingExtraError
+from progflags._process import Lock
+from progflags.errors import missing
 from progflags.flags import Client, set_default
 
 try:
@@ -15,14 +15,14 @@ try:
     from django.core.exceptions import ImproperlyConfigured
     from django.utils.module_loading import import_string
 except ImportError as error:
-    raise MissingExtraError("Django", "django") from error
+    raise missing(error, "django", "Django", "django") from error
 
 __all__ = ["anonymous", "client", "configured", "context_function", "reset"]
 
 #: What the setting may say beside connect's own names.
 OURS: Final = ("source", "context", "anonymous")
 
-_lock = threading.Lock()
+_lock = Lock()
 _client: Client | None = None
 
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning  # noqa: A004 - Django's names
 from django.core.exceptions import ImproperlyConfigured
 
+from progflags._printed import MESSAGE, printable
 from progflags.contrib.django import _client
 from progflags.contrib.django._named import NAMED
 from progflags.errors import DefinitionError, Problem, ProgflagsError
-from progflags.flags import Client
+from progflags.flags import Client, meant
+from progflags.rollout import unstartable
 
 __all__ = ["check"]
 
@@ -24,7 +27,8 @@ def check(app_configs: Any = None, **_: Any) -> list[CheckMessage]:  # noqa: ARG
     Everything `manage.py check` says about flags.
 
     E001 the setting · E002 the source can't be served · E003 code names a flag that doesn't exist · W001 a flag was
-    refused, its default serves · W002 the source is served with a warning · W003 the middleware is missing or too early.
+    refused, its default serves · W002 the source is served with a warning · W003 the middleware is missing or too early ·
+    W004 a rollout that can't start.
     """
     messages = list(_middleware())
     try:
@@ -32,13 +36,13 @@ def check(app_configs: Any = None, **_: Any) -> list[CheckMessage]:  # noqa: ARG
         _client.context_function()
         _client.anonymous()
     except (ImproperlyConfigured, ValueError, TypeError) as error:
-        return [Error(str(error), id="progflags.E001"), *messages]
+        return [Error(printable(error, MESSAGE), id="progflags.E001"), *messages]
     try:
         client = _client.client()
     except DefinitionError as error:
         return [*(_problem(Error, problem, "progflags.E002") for problem in error.problems), *messages]
     except (ProgflagsError, ValueError, TypeError) as error:
-        return [Error(str(error), id="progflags.E001"), *messages]
+        return [Error(printable(error, MESSAGE), id="progflags.E001"), *messages]
     return [*_flags(client), *messages]
 
 
@@ -53,7 +57,10 @@ def _flags(client: Client) -> Iterable[CheckMessage]:
     known = {*snapshot.flags, *snapshot.broken}
     for key, places in sorted(NAMED.items()):
         if key not in known:
-            yield Error(f"{', '.join(sorted(places))} asks for the flag {key!r}, which no source defines", id="progflags.E003")
+            message = f"{', '.join(sorted(places))} asks for the flag {key!r}, which no source defines"
+            yield Error(message, hint=meant(key, known) or None, id="progflags.E003")
+    for problem in unstartable(snapshot):
+        yield _problem(Warning, problem, "progflags.W004")
 
 
 def _middleware() -> Iterable[CheckMessage]:
@@ -66,6 +73,5 @@ def _middleware() -> Iterable[CheckMessage]:
 
 
 def _problem(kind: type[CheckMessage], problem: Problem, number: str) -> CheckMessage:
-    place = problem.file if problem.line is None else f"{problem.file}:{problem.line}"
-    message: CheckMessage = kind(f"{place}: {problem.key}: {problem.message}", hint=problem.hint or None, id=number)
+    message: CheckMessage = kind(str(replace(problem, hint="")), hint=printable(problem.hint) or None, id=number)
     return message

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from inspect import isawaitable, iscoroutinefunction
+from collections.abc import AsyncIterator, Callable, Iterator
 from time import perf_counter
 from typing import Any
 
+from asgiref.sync import async_to_sync, markcoroutinefunction, sync_to_async
 from asgiref.sync import iscoroutinefunction as is_async
-from asgiref.sync import markcoroutinefunction, sync_to_async
 from django.http import FileResponse
-from django.utils.translation import get_language
+from django.utils.cache import patch_cache_control, patch_vary_headers
 
+from progflags._identity import Asking, Found, Identity
+from progflags._identity import is_async as must_be_awaited
+from progflags._route import LABEL, masked
 from progflags._trouble import swallow
-from progflags.context import Context, Scope, as_context, begin
+from progflags.context import Scope, as_context, begin, current
 from progflags.contrib.django import _client
+from progflags.contrib.django._who import asking, default_context
 from progflags.events import Served
 
 __all__ = ["FlagsMiddleware", "default_context"]
@@ -24,10 +27,13 @@ class FlagsMiddleware:
     """
     Binds each request's context, reads flags as `request.flags`, and counts the request for every flag it met.
 
-    Place it below AuthenticationMiddleware. The context is what `PROGFLAGS["context"]` answers for the request (a function,
-    async in async projects), else the signed-in user's primary key with the attributes authenticated, staff, superuser and
-    language; with `PROGFLAGS["anonymous"]` other visitors get a sticky id. A status of 500 or more is a failure. A streamed
-    response counts when its last chunk was produced, and not at all if the client left before.
+    Place it below AuthenticationMiddleware. The context is what `PROGFLAGS["context"]` answers for the request (a function),
+    else the signed-in user's primary key with the attributes authenticated, staff, superuser and language; with
+    `PROGFLAGS["anonymous"]` other visitors get a sticky id. A status of 500 or more is a failure. A streamed response counts
+    when its last chunk was produced, and not at all if the client left before.
+
+    Who is asking is found out when a flag first needs to know. A page that asks none opens no session, queries nothing, and
+    gets neither a cookie nor `Vary: Cookie`. An async `PROGFLAGS["context"]` is awaited before each request.
     """
 
     sync_capable = True
@@ -36,68 +42,75 @@ class FlagsMiddleware:
     def __init__(self, get_response: Callable[[Any], Any]) -> None:
         self.get_response = get_response
         self._client = _client.client()
-        self._context = _client.context_function()
-        self._anonymous = _client.anonymous()
+        found = _client.context_function()
+        self._awaited = found if found is not None and must_be_awaited(found) else None
+        ask = asking(found or default_context, self._asked_on_the_loop)
+        self._asking = Asking("FlagsMiddleware context", ask, _client.anonymous(), _cookies)
+        self._asked: set[str] = set()  # routes whose async views have asked for a flag
         if is_async(get_response):
             markcoroutinefunction(self)
+            self.process_view = self._before_view
 
     def __call__(self, request: Any) -> Any:
         if is_async(self):
             return self._async(request)
         started = perf_counter()
-        here, cookie = self._begin(request, self._who(request))
+        identity = Identity(self._asking, request)
+        if self._awaited is not None:
+            self._knows(identity, async_to_sync(self._who)(request))
+        here, kept = self._begin(request, identity)
         try:
             response = self.get_response(request)
         except BaseException:
             here.end()
             raise
-        return self._finish(response, _Request(self._client, here, started), cookie)
+        return self._finish(response, _Request(self._client, here, started), identity, (request, kept))
 
     async def _async(self, request: Any) -> Any:
         started = perf_counter()
-        here, cookie = self._begin(request, await self._awho(request))
+        identity = Identity(self._asking, request)
+        if self._awaited is not None:
+            self._knows(identity, await self._who(request))
+        here, kept = self._begin(request, identity)
+        if "" in self._asked:  # another middleware asks, before there is a view
+            await _find_out()
         try:
             response = await self.get_response(request)
         except BaseException:
             here.end()
             raise
-        return self._finish(response, _Request(self._client, here, started), cookie)
+        return self._finish(response, _Request(self._client, here, started), identity, (request, kept))
 
-    def _who(self, request: Any) -> Any:
+    async def _before_view(self, request: Any, *_: Any) -> None:
+        """A view that has asked on the event loop will do so again: find out who is asking now, while it can be awaited."""
+        if _route(request) in self._asked:
+            await _find_out()
+
+    def _asked_on_the_loop(self, request: Any) -> None:
+        self._asked.add(_route(request))
+
+    async def _who(self, request: Any) -> Any:
         try:
-            return default_context(request) if self._context is None else as_context(self._context(request))
+            return as_context(await self._awaited(request))  # type: ignore[misc] # asked only where there is one
         except Exception as error:
-            swallow("FlagsMiddleware context", error)
+            swallow(self._asking.where, error)
             return None
 
-    async def _awho(self, request: Any) -> Any:
-        try:
-            if self._context is None:
-                return _of_user(await request.auser() if hasattr(request, "auser") else None)
-            # A plain function may well touch the database through request.user, which Django forbids on the event loop.
-            ask: Callable[[Any], Awaitable[Any]] = self._context if iscoroutinefunction(self._context) else sync_to_async(self._context)
-            answer = await ask(request)
-            return as_context(await answer if isawaitable(answer) else answer)
-        except Exception as error:
-            swallow("FlagsMiddleware context", error)
-            return None
+    def _knows(self, identity: Identity, who: Any) -> None:
+        # Its asking is kept: a page that a view caches is still told apart from one that depends on who asks.
+        identity.ask_with(asking(lambda _: who, None), self._asking.where)
 
-    def _begin(self, request: Any, who: Any) -> tuple[Scope, str | None]:
-        cookie = None
-        if self._anonymous is not None:
-            who, cookie = self._anonymous.identify(who, request.META.get("HTTP_COOKIE", ""), https=request.is_secure())
+    def _begin(self, request: Any, identity: Identity) -> tuple[Scope, Any]:
         request.flags = self._client
-        return begin(who), cookie
+        return begin(None, take=identity), getattr(request, "_cache_update_cache", None)
 
-    def _finish(self, response: Any, request: _Request, cookie: str | None) -> Any:
-        if cookie is not None:
-            # One header per cookie: Django's own jar (response.cookies) keeps them apart, and sends each as it is.
-            name, _, rest = cookie.partition("=")
-            value, _, attributes = rest.partition(";")
-            response.cookies[name] = value
-            for attribute in attributes.split(";"):
-                word, _, text = attribute.strip().partition("=")
-                response.cookies[name][word.lower()] = text or True
+    def _finish(self, response: Any, request: _Request, identity: Identity, kept: tuple[Any, Any]) -> Any:
+        if kept[1] is not None:
+            kept[0]._cache_update_cache = kept[1]
+        _tell_route(kept[0])
+        found = identity.sending()
+        if found is not None and found.sticky:
+            _say(response, found)
         failed = response.status_code >= 500
         if not response.streaming or (isinstance(response, FileResponse) and response.file_to_stream is not None):
             # A file is left as it is, so that the server can still send it by itself.
@@ -107,6 +120,45 @@ class FlagsMiddleware:
         else:
             response.streaming_content = request.watch(response.streaming_content, failed=failed)
         return response
+
+
+async def _find_out() -> None:
+    await sync_to_async(current)()
+
+
+def _cookies(request: Any) -> tuple[str, bool]:
+    return request.META.get("HTTP_COOKIE", ""), request.is_secure()
+
+
+def _route(request: Any) -> str:
+    """The URL pattern, of which there is an end."""
+    match = getattr(request, "resolver_match", None)
+    return "" if match is None else str(match.route)
+
+
+def _tell_route(request: Any) -> None:
+    """A dark launch around the application tells its mismatches apart by the whole template, what is mounted before it included."""
+    match = getattr(request, "resolver_match", None)
+    around = getattr(request, "scope", None) or getattr(request, "environ", None)
+    if match is not None and around is not None:
+        mount = masked(request.META.get("SCRIPT_NAME", ""), around.get("path_params") or {})
+        around[LABEL] = f"{mount}/{str(match.route).removeprefix('^')}"
+
+
+def _say(response: Any, found: Found) -> None:
+    """The page depends on the visitor's id; a new one is sent along, and no cache may hand that to the next visitor."""
+    patch_vary_headers(response, ("Cookie",))
+    if found.cookie is None:
+        return
+    if "no-store" not in response.get("Cache-Control", ""):
+        patch_cache_control(response, private=True)
+    # One header per cookie: Django's own jar (response.cookies) keeps them apart, and sends each as it is.
+    name, _, rest = found.cookie.partition("=")
+    value, _, attributes = rest.partition(";")
+    response.cookies[name] = value
+    for attribute in attributes.split(";"):
+        word, _, text = attribute.strip().partition("=")
+        response.cookies[name][word.lower()] = text or True
 
 
 class _Request:
@@ -127,7 +179,7 @@ class _Request:
         here = self._here
         here.closing()
         if here.exposures and not here.silent:
-            self._client.bus.tell(Served(tuple(here.exposures.values()), perf_counter() - self._started, failed, here.context._kb))
+            self._client.bus.tell(Served.of(here, perf_counter() - self._started, failed=failed))
         here.end()
 
     def watch(self, chunks: Iterator[Any], *, failed: bool) -> Iterator[Any]:
@@ -183,16 +235,3 @@ class _Watched:
 
     def __del__(self) -> None:  # dropped without either: test clients do
         self.close()
-
-
-def default_context(request: Any) -> Context | None:
-    """The signed-in user's primary key, with the attributes authenticated, staff, superuser and language; or nobody."""
-    return _of_user(getattr(request, "user", None))
-
-
-def _of_user(user: Any) -> Context | None:
-    attributes = {"authenticated": False, "staff": False, "superuser": False, "language": get_language() or ""}
-    if user is None or not user.is_authenticated:
-        return Context(None, attributes)
-    attributes |= {"authenticated": True, "staff": bool(user.is_staff), "superuser": bool(user.is_superuser)}
-    return Context(user.pk if isinstance(user.pk, int) else str(user.pk), attributes)

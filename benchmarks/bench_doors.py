@@ -1,0 +1,155 @@
+"""
+What the two middlewares cost a server: its requests a second with them in front of a trivial application, as a share of without.
+
+Real servers on loopback, one process for each stack, all of them running throughout. A client with eight kept-alive
+connections to each asks them in turn, in short bursts; the figure is the median over rounds of (with / without in the same
+round), so that what else the machine does meets both. Beside it the same by the CPU seconds that the server used, in the
+least disturbed twentieth of the rounds of each: what a server has that is busy on all its cores, and on a machine with other
+things to do the only figure that two runs agree on.
+
+A trivial application is the worst case: there is nothing else to pay for.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+
+ROOT = Path(__file__).resolve().parent.parent
+BIN = Path(sys.executable).parent
+ROUNDS, SECONDS, CONNECTIONS = 100, 0.06, 8
+UVICORN = (
+    "uvicorn --host 127.0.0.1 --port {port} --log-level error --no-access-log --timeout-keep-alive 75 --http %s --loop %s --factory {app}"
+)
+SERVERS = {
+    "uvicorn, httptools, uvloop": (UVICORN % ("httptools", "uvloop"), "asgi"),
+    "uvicorn, httptools, asyncio": (UVICORN % ("httptools", "asyncio"), "asgi"),
+    "uvicorn, h11, asyncio": (UVICORN % ("h11", "asyncio"), "asgi"),
+    "gunicorn, gthread": ("gunicorn -k gthread --threads 8 --keep-alive 75 -b 127.0.0.1:{port} --log-level error {app}()", "wsgi"),
+    "waitress": ("waitress-serve --threads=8 --listen=127.0.0.1:{port} --call {app}", "wsgi"),
+}
+STACKS = {
+    "flags": "FlagsMiddleware",
+    "launch": "DarkLaunchMiddleware, flag off",
+    "off": "both, flag off",
+    "sampled": "both, 1 % shadowed",
+    "on": "both, all admitted, budgets as they come",
+}
+BARS = dict.fromkeys(("flags", "launch", "off"), "bar: 0.85")
+REQUEST = b"GET /page?x=1 HTTP/1.1\r\nHost: localhost\r\nUser-Agent: bench\r\nAccept: */*\r\nCookie: a=b\r\n\r\n"
+
+
+class Served:
+    """A server process with one stack."""
+
+    def __init__(self, command: str, app: str) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = int(free.getsockname()[1])
+        name, *rest = command.format(port=self.port, app=app).split()
+        self._peers: list[socket.socket] = []
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the server
+        self._process = subprocess.Popen(
+            [str(BIN / name), *rest], cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=self._said, stderr=self._said
+        )
+
+    def wait(self) -> None:
+        until = time.monotonic() + 60
+        while True:
+            try:
+                self._peers = [socket.create_connection(("127.0.0.1", self.port), 10) for _ in range(CONNECTIONS)]
+            except OSError:
+                time.sleep(0.05)
+            else:
+                break
+            if self._process.poll() is not None or time.monotonic() > until:
+                self._said.seek(0)
+                raise RuntimeError(f"it does not start: {self._said.read().decode()}")
+        for peer in self._peers:
+            peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def cpu(self) -> float:
+        """CPU seconds of the process, its threads and its workers: Linux's clock of another process, to the nanosecond."""
+        pid = self._process.pid
+        workers = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        return sum(time.clock_gettime((~int(each) << 3) | 2) for each in (pid, *workers))
+
+    def burst(self, seconds: float = SECONDS) -> tuple[float, float]:
+        """Requests a second and requests a CPU second, of connections each of which asks again when it has its answer."""
+        answers, used, began = 0, self.cpu(), time.perf_counter()
+        for peer in self._peers:
+            peer.sendall(REQUEST)
+        while time.perf_counter() < began + seconds:
+            for peer in self._peers:
+                answered(peer)
+                peer.sendall(REQUEST)
+            answers += len(self._peers)
+        for peer in self._peers:
+            answered(peer)
+        answers += len(self._peers)
+        return answers / (time.perf_counter() - began), answers / (self.cpu() - used)
+
+    def close(self) -> None:
+        for peer in self._peers:
+            peer.close()
+        self._process.terminate()
+        self._process.wait(20)
+        self._said.close()
+
+
+def answered(peer: socket.socket) -> None:
+    got = b""
+    while not got.endswith(b"\r\n\r\nhello"):
+        more = peer.recv(4096)
+        assert more, got
+        got += more
+
+
+@contextmanager
+def serving(command: str, protocol: str, stacks: tuple[str, ...]) -> Iterator[dict[str, Served]]:
+    running = {stack: Served(command, f"benchmarks.doors_app:{protocol}_{stack}") for stack in stacks}
+    try:
+        for each in running.values():
+            each.wait()
+            each.burst(0.5)
+        yield running
+    finally:
+        for each in running.values():
+            each.close()
+
+
+def compare(name: str, rounds: int = ROUNDS, stacks: tuple[str, ...] = tuple(STACKS)) -> None:
+    with serving(*SERVERS[name], ("bare", *stacks)) as running:
+        found: dict[str, list[tuple[float, float]]] = {stack: [] for stack in running}
+        for turn in range(rounds):
+            for stack in (running, reversed(running))[turn % 2]:
+                found[stack].append(running[stack].burst())
+    bare = found.pop("bare")
+    print(f"{name}: without them {median(wall for wall, _ in bare):,.0f} requests a second, {least(bare):,.0f} a CPU second")
+    for stack, rates in found.items():
+        wall = median(a / b for (a, _), (b, _) in zip(rates, bare, strict=True))
+        print(f"  {STACKS[stack]:<42}{wall:6.2f}   by CPU {least(rates) / least(bare):.2f}   {BARS.get(stack, '')}", flush=True)
+
+
+def least(rates: list[tuple[float, float]]) -> float:
+    """Requests a CPU second in the least disturbed rounds: the median of the best twentieth."""
+    best = sorted((cpu for _, cpu in rates), reverse=True)
+    return median(best[: max(1, len(best) // 20)])
+
+
+def main() -> None:
+    print("requests a second behind real servers, trivial application, as a share of those without our middlewares")
+    for name in SERVERS:
+        compare(name)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,202 @@
+"""
+The store as a client reaches it: opened when it can be, asked with back-off while it can't, and known by what became of writes.
+
+Whatever store it is, its methods are all that is used of it. One of ours keeps to the deadline by itself; somebody else's runs aside
+where there is a deadline, so that no verb waits for it longer than for ours.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+from uuid import uuid4
+
+from progflags._chance import chance
+from progflags._deadline import left, within
+from progflags._process import in_child
+from progflags._trouble import swallow
+from progflags.errors import StoreError
+from progflags.store import Board, Commit, Document, Entry, Row, Store, aside, time_of
+
+__all__ = ["Reach"]
+
+T = TypeVar("T")
+
+_LONGEST: Final = 0.9  # seconds between two looks at a store that does not answer, so that its return is seen within two
+_SHORTEST: Final = 0.1
+_PROBE: Final = 0.9  # seconds that such a look may take
+_PROBES: Final = (1.0, 30.0)  # seconds between two tries that only want to know: after something failed, and otherwise
+_PATIENCE: Final = 5.0  # seconds that a call of somebody else's store may take where nobody is in a hurry
+
+
+class Reach:
+    """
+    A Store in front of the one that `opening` opens, or of `store` where that is open already.
+
+    `url` is its name before it is open as well. `write_problem`, `read_problem`: why the last write, the last read of more than the
+    revision failed, empty where it did not.
+    """
+
+    def __init__(self, url: str, opening: Callable[[], Store], store: Store | None = None) -> None:
+        self._url = url
+        self._opening = opening
+        self._store = store
+        self._closed = False
+        self._failures = 0
+        self._next = 0.0
+        self._probed = 0.0
+        self.write_problem = self.read_problem = ""
+        self.board: Board = _ReachBoard(self)
+        self.after_fork()
+        in_child(self)
+
+    def after_fork(self) -> None:
+        self._lock = threading.Lock()
+
+    # -- whether to ask at all ------------------------------------------------------------------------------------------
+
+    @property
+    def due(self) -> bool:
+        """Whether it is time for another look: at once where the last was answered, else later and later, and never in step."""
+        return time.monotonic() >= self._next
+
+    @property
+    def missed(self) -> bool:
+        """Whether the last look was not answered."""
+        return self._failures > 0
+
+    def miss(self) -> None:
+        """Note that a look was not answered."""
+        self._failures += 1
+        self._next = time.monotonic() + min(_LONGEST, _SHORTEST * 2.0 ** min(self._failures, 10)) * chance.uniform(0.5, 1.0)
+
+    def met(self) -> None:
+        """Note that one was."""
+        self._failures, self._next = 0, 0.0
+
+    def knock(self) -> None:
+        """
+        Ask for no more than a sign, and not for long.
+
+        Raises:
+            StoreError: there is none.
+        """
+        with within(_PROBE):
+            self.revision()
+
+    @property
+    def troubled(self) -> bool:
+        """Whether something failed when it was last tried."""
+        return bool(self.write_problem or self.read_problem)
+
+    def probe(self) -> None:
+        """Read and write what is nobody's, from time to time: a full disk or a lost permission is known before it matters."""
+        if time.monotonic() < self._probed + _PROBES[0 if self.troubled else 1]:
+            return
+        self._probed = time.monotonic()
+        topic = f"probe/{uuid4().hex[:12]}"
+        try:
+            self.read(topic)
+            self.board.publish(topic, "probe", 1, b"")
+            self.board.clear(topic)
+        except StoreError as error:
+            swallow("store: reading and writing", error)
+
+    def accept(self) -> None:
+        """Go on with a store that has less than it once had: what was lost has been looked at."""
+        accept = getattr(self._open(), "accept", None)
+        if accept is not None:
+            accept()
+
+    # -- a Store --------------------------------------------------------------------------------------------------------
+
+    @property
+    def url(self) -> str:
+        return self._url
+
+    def revision(self) -> int:
+        return self._ask(lambda store: store.revision())
+
+    def read(self, prefix: str = "") -> tuple[int, dict[str, Document]]:
+        return self._read(lambda store: store.read(prefix))
+
+    def commit(self, commit: Commit) -> int:
+        return self._write(lambda store: store.commit(commit))
+
+    def wait(self, revision: int, timeout: float) -> int:
+        return self._open().wait(revision, timeout)
+
+    def history(self, subject: str, *, after: int = 0, limit: int = 1000) -> tuple[Entry, ...]:
+        return self._read(lambda store: store.history(subject, after=after, limit=limit))
+
+    def now(self) -> float | None:
+        return self._ask(time_of)
+
+    def close(self) -> None:
+        self._closed = True
+        store = self._store
+        if store is not None:
+            _bounded(store, store.close)
+
+    def _read(self, act: Callable[[Store], T]) -> T:
+        try:
+            found = self._ask(act)
+        except StoreError as error:
+            self.read_problem = str(error)
+            raise
+        self.read_problem = ""
+        return found
+
+    def _write(self, act: Callable[[Store], T]) -> T:
+        try:
+            found = self._ask(act)
+        except StoreError as error:
+            self.write_problem = str(error)
+            raise
+        self.write_problem = ""
+        return found
+
+    def _ask(self, act: Callable[[Store], T]) -> T:
+        store = self._open()
+        return _bounded(store, lambda: act(store))
+
+    def _open(self) -> Store:
+        if self._store is not None:
+            return self._store
+        if self._closed:
+            raise StoreError(f"{self.url} is closed: open it again")
+        if not self._lock.acquire(timeout=left(_PATIENCE)):
+            raise StoreError(f"{self.url} is still being opened by another thread")
+        try:
+            if self._store is None:
+                self._store = self._opening()
+            return self._store
+        finally:
+            self._lock.release()
+
+
+class _ReachBoard:
+    def __init__(self, reach: Reach) -> None:
+        self._reach = reach
+
+    def publish(self, topic: str, worker: str, seq: int, body: bytes) -> None:
+        self._reach._write(lambda store: store.board.publish(topic, worker, seq, body))
+
+    def collect(self, topic: str) -> tuple[Row, ...]:
+        return self._reach._ask(lambda store: store.board.collect(topic))
+
+    def clear(self, topic: str) -> None:
+        self._reach._write(lambda store: store.board.clear(topic))
+
+
+def _bounded(store: Any, act: Callable[[], T]) -> T:
+    """What `act` returns; aside, where the store is none that heeds a deadline by itself."""
+    if type(store).__module__.startswith("progflags."):
+        return act()
+    seconds = left(_PATIENCE)
+    try:
+        return aside(act, seconds)
+    except TimeoutError as error:
+        raise StoreError(f"{store.url} did not answer within {seconds:.1f} s") from error

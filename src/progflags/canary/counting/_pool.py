@@ -1,0 +1,63 @@
+"""Several workers' windows, merged over a Board."""
+
+from __future__ import annotations
+
+import threading
+
+from progflags._json import canonical, loads
+from progflags._trouble import swallow
+from progflags.canary.counting._window import Window
+from progflags.store import Board
+
+__all__ = ["Pool"]
+
+
+class Pool:
+    """
+    Puts this worker's window up for the others, and reads everybody's as one.
+
+    A window is cumulative and a row is replaced only by a later one, so a lost, repeated or late publication changes nothing
+    but freshness. Every row carries its worker's name, so a worker that vanished is noticed (see `Window.minus`).
+    """
+
+    def __init__(self, board: Board, worker: str) -> None:
+        self._board = board
+        self._worker = self.worker = worker
+        self._lock = threading.Lock()
+        self._seq: dict[str, int] = {}
+
+    def publish(self, window: Window) -> None:
+        """
+        Put up this worker's window.
+
+        Raises:
+            StoreError: the board is out of reach; publish the next window instead, it holds everything again.
+        """
+        topic = _topic(window.flag, window.revision)
+        with self._lock:
+            seq = self._seq[topic] = self._seq.get(topic, 0) + 1
+            self._seq = {key: number for key, number in self._seq.items() if key == topic or not key.startswith(f"{window.flag}@")}
+        self._board.publish(topic, self._worker, seq, canonical(window.of(self._worker).to_json()).encode())
+
+    def collect(self, flag: str, revision: int) -> Window:
+        """
+        Every worker's window as one. A row that can't be read is left out, counted and logged.
+
+        Raises:
+            StoreError: the board is out of reach.
+        """
+        whole = Window(flag, revision)
+        for row in self._board.collect(_topic(flag, revision)):
+            try:
+                whole = whole.merge(Window.from_json(loads(row.body)).of(row.worker))
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                swallow("canary window", error)
+        return whole
+
+    def clear(self, flag: str, revision: int) -> None:
+        """Take every worker's window of this revision down."""
+        self._board.clear(_topic(flag, revision))
+
+
+def _topic(flag: str, revision: int) -> str:
+    return f"{flag}@{revision}"

@@ -1,0 +1,7 @@
+"""A verdict for people: text, JSON, and a page with plots."""
+
+from progflags.canary.report._outcome import CanaryReport
+
+__all__ = [
+    "CanaryReport",
+]

@@ -1,0 +1,231 @@
+"""The report as one self-contained page: light and dark, printable, readable without colours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from html import escape
+from typing import TYPE_CHECKING, Any, Protocol
+
+from progflags._printed import json_text, markup
+from progflags.canary._verdict import MetricResult
+from progflags.canary._words import Decision, Kind
+from progflags.canary.judging import estimate, odds, quantity
+from progflags.canary.report import _plots
+from progflags.canary.sequential import BAD, Claim
+
+if TYPE_CHECKING:
+    from progflags.canary.sequential import Evidence
+
+__all__ = ["body", "page"]
+
+# Blue and orange of the Okabe-Ito palette: told apart by every kind of colour vision, and by their grey. The candidate is
+# dashed as well. Decisions carry a sign besides their colour.
+_STYLE = """
+.pf-canary{--ink:#1b1f24;--paper:#fff;--soft:#5c6670;--rule:#d8dee4;--control:#0072b2;--candidate:#b45f00;--limit:#1b1f24;
+--pass:#00664f;--hold:#7a5b00;--rollback:#a3230f;color:var(--ink);background:var(--paper);font:15px/1.5 system-ui,sans-serif;
+max-width:60rem;margin:0 auto;padding:1.5rem}
+@media (prefers-color-scheme:dark){.pf-canary{--ink:#e8ebee;--paper:#15191d;--soft:#9aa5b0;--rule:#343c44;--control:#56b4e9;
+--candidate:#e69f00;--limit:#e8ebee;--pass:#4fd1b0;--hold:#f0c64a;--rollback:#ff8a75}}
+@media print{.pf-canary{--ink:#000;--paper:#fff;--soft:#333;--rule:#999;--control:#0072b2;--candidate:#b45f00;--limit:#000}
+.pf-canary{padding:0;font-size:12px}.pf-canary figure,.pf-canary tr{break-inside:avoid}.pf-canary h2{break-after:avoid}}
+.pf-canary h1{font-size:1.5rem;margin:0 0 .25rem}.pf-canary h2{font-size:1.05rem;margin:1.75rem 0 .5rem}
+.pf-canary .PASS{color:var(--pass)}.pf-canary .HOLD{color:var(--hold)}.pf-canary .ROLLBACK{color:var(--rollback)}
+.pf-canary table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
+.pf-canary th,.pf-canary td{text-align:left;padding:.4rem .6rem;border-bottom:1px solid var(--rule);vertical-align:top}
+.pf-canary th{color:var(--soft);font-weight:600}.pf-canary .soft{color:var(--soft);font-weight:400}
+.pf-canary tbody th{color:var(--ink)}.pf-canary .pair{display:grid;grid-template-columns:1fr 1fr;gap:1.25rem}
+@media screen and (max-width:44rem){.pf-canary .pair{grid-template-columns:1fr}.pf-canary table{display:block;overflow-x:auto}}
+.pf-canary .pair .plot text{font-size:17px}.pf-canary pre{overflow-x:auto;font-size:.8rem}
+.pf-canary figure{margin:1rem 0}.pf-canary figcaption{color:var(--soft)}
+.pf-canary .plot{width:100%;height:auto}.pf-canary .plot text{fill:var(--soft);font-size:12px}
+.pf-canary .plot polyline,.pf-canary .plot .solid{fill:none;stroke-width:2}
+.pf-canary .control{stroke:var(--control)}.pf-canary .candidate{stroke:var(--candidate);stroke-dasharray:6 3}
+.pf-canary .solid{stroke-dasharray:none}.pf-canary .dot{fill:var(--candidate)}
+.pf-canary .control.band{fill:var(--control);fill-opacity:.15;stroke:none}
+.pf-canary .candidate.band{fill:var(--candidate);fill-opacity:.15;stroke:none}
+.pf-canary .grid{stroke:var(--rule);stroke-width:1}.pf-canary .axis{stroke:var(--soft)}
+.pf-canary .limit{stroke:var(--limit);stroke-dasharray:2 3;stroke-width:1.5}.pf-canary .plot .limit-text{fill:var(--limit)}
+"""
+
+_SIGN = {Decision.PASS: "✓", Decision.HOLD: "…", Decision.ROLLBACK: "✕"}
+
+
+class Reported(Protocol):
+    """A CanaryReport, as far as its page knows it."""
+
+    @property
+    def decision(self) -> Decision: ...
+    @property
+    def reason(self) -> str: ...
+    @property
+    def alpha(self) -> float: ...
+    @property
+    def extra(self) -> Mapping[str, Any]: ...
+    @property
+    def results(self) -> Mapping[str, MetricResult]: ...
+    @property
+    def _evidence(self) -> Evidence | None: ...
+    @property
+    def _path(self) -> Sequence[Evidence]: ...
+    def to_dict(self) -> dict[str, Any]: ...
+
+
+def page(report: Reported) -> str:
+    """A whole document."""
+    title = str(report.extra.get("title", f"Canary: {report.decision}"))
+    policy = "default-src 'none'; style-src 'unsafe-inline'"
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{markup(title)}</title>'
+        f'<meta name="viewport" content="width=device-width"><meta http-equiv="Content-Security-Policy" content="{policy}">'
+        '<meta name="color-scheme" content="light dark"><style>body{margin:0}@media (prefers-color-scheme:dark){body{background:#15191d}}'
+        f"</style></head><body>{body(report)}</body></html>\n"
+    )
+
+
+def body(report: Reported) -> str:
+    """The findings and plots, with their own style."""
+    parts = [
+        f'<section class="pf-canary"><style>{_STYLE}</style>',
+        f'<p class="soft">{markup(str(report.extra["title"]))}</p>' if "title" in report.extra else "",
+        _heading(report),
+        *(f'<p class="soft">{markup(str(note))}</p>' for note in report.extra.get("notes", ())),
+        _table(report),
+        _figures(report),
+        _steps(report.extra.get("steps", ())),
+        _numbers(report),
+        "</section>",
+    ]
+    return "".join(parts)
+
+
+def _heading(report: Reported) -> str:
+    """The verdict; above it, where a switch overrules whatever it says, that switch."""
+    stopped = str(report.extra.get("stopped", ""))
+    above, level = (f'<h1><span class="ROLLBACK">✕ {markup(stopped)}</span></h1>', "h2") if stopped else ("", "h1")
+    verdict = f'<{level}><span class="{report.decision}">{_SIGN[report.decision]} {report.decision}</span></{level}>'
+    return f"{above}{verdict}<p>{markup(report.reason)}</p>"
+
+
+def _table(report: Reported) -> str:
+    head = "".join(f"<th scope=col>{name}</th>" for name in ("Metric", "Control", "Candidate", "Effect", "By chance", "Decision"))
+    rows = "".join(_row(name, finding) for name, finding in report.results.items())
+    return f"<h2>Findings</h2><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+
+
+def _row(name: str, finding: MetricResult) -> str:
+    sides = (quantity(finding.kind, value, _sample(finding.metric)) for value in (finding.baseline, finding.canary))
+    effect = "" if finding.effect is None else "from nothing" if finding.effect == float("inf") else f"{finding.effect:+.1%}"
+    bounds = finding.interval
+    if bounds is not None:
+        effect += f'<br><span class="soft">{bounds[0]:+.1%} … {bounds[1]:+.1%}</span>'
+    weight = "" if finding.p_value is None else f"p = {finding.p_value:.3g}"
+    if finding.evidence_max is not None and finding.threshold is not None:
+        weight = f"{odds(finding.evidence_max)} ({odds(finding.threshold)} decides)"
+    cells = [
+        f"<th scope=row>{markup(name)}<br><span class=soft>{markup(_asked(finding.kind, finding.metric, finding.gate))}</span></th>",
+        *(f"<td>{markup(side)}</td>" for side in sides),
+        f"<td>{effect}</td><td>{weight}</td>",
+        f'<td><b class="{finding.decision}">{_SIGN[finding.decision]} {finding.decision}</b><br>{markup(finding.reason)}</td>',
+    ]
+    return f"<tr>{''.join(cells)}</tr>"
+
+
+_WORDS = {"max": "at most {}", "min": "at least {}", "max_increase": "at most +{:.3g} %", "max_decrease": "at most -{:.3g} %"}
+
+
+def _asked(kind: Kind, metric: str, gate: str) -> str:
+    """A gate's condition without the metric's name, which stands above it."""
+    bound, limit = (gate.split(" ")[-2:] * 2)[:2]
+    if bound not in _WORDS:
+        return gate.removeprefix(f"{metric} ").replace("_", " ")
+    value = float(limit)
+    return _WORDS[bound].format(100 * value if bound.startswith("max_") else quantity(kind, value, _sample(metric)))
+
+
+def _sample(metric: str) -> str:
+    return "latency" if "latency" in metric else metric
+
+
+def _steps(steps: Sequence[Mapping[str, Any]]) -> str:
+    """A rollout's history, oldest first."""
+    if not steps:
+        return ""
+    head = "".join(f"<th scope=col>{name}</th>" for name in ("Time", "Step", "Share", "By", "Reason"))
+    rows = "".join(
+        f"<tr><td>{datetime.fromtimestamp(step['at'], UTC):%Y-%m-%d %H:%M:%S}Z</td>"
+        f"<td>{markup(str(step['from']))} → {markup(str(step['to']))}</td><td>{step['percent']:g} %</td>"
+        f"<td>{markup(str(step['actor']))}</td><td>{markup(str(step['reason']))}</td></tr>"
+        for step in steps
+    )
+    return f"<h2>Steps</h2><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+
+
+def _figures(report: Reported) -> str:
+    figures = []
+    rows = [(name, finding.effect, finding.interval) for name, finding in report.results.items() if finding.effect is not None]
+    if rows:
+        figures.append(
+            _figure(_plots.ranges("Effect of each metric", rows), f"Candidate over control, with {1 - report.alpha:.0%} intervals.")
+        )
+    evidence = report._evidence
+    if evidence is not None:
+        totals = evidence.totals
+        for name in sorted({*totals.control.samples, *totals.candidate.samples})[:6]:
+            both = [arm.samples.get(name) for arm in (totals.control, totals.candidate)]
+            if both[0] is not None and both[1] is not None and both[0].n and both[1].n:
+                plot = _plots.cdf(f"Distribution of {name}", both[0], both[1], report.alpha)
+                figures.append(
+                    _figure(
+                        plot, f"{name}: share of requests at or below a value. Control solid, candidate dashed; bands are always valid."
+                    )
+                )
+        by_metric: dict[str, list[Claim]] = {}
+        for claim in evidence.claims[:8]:
+            by_metric.setdefault(claim.gate.metric, []).append(claim)
+        figures += [_over_time(report._path, claims) for claims in by_metric.values()]
+    return "<h2>Plots</h2>" + "".join(figures) if figures else ""
+
+
+def _over_time(path: Sequence[Evidence], claims: Sequence[Claim]) -> str:
+    """Both arms' values of a metric so far, after each of its batches, beside the evidence against each of its claims."""
+    figures: list[str] = []
+    for claim in claims:
+        rows = _own(path, claim)
+        if len(rows) < 2:
+            continue
+        metric = claim.gate.metric
+        if not figures:
+            seen = [estimate(evidence, claim) for evidence in rows]
+            plot = _plots.arms(
+                f"{metric} of both arms",
+                [(one.baseline, one.canary) for one in seen],
+                lambda value, kind=claim.kind, metric=metric: quantity(kind, value, _sample(metric)),  # type: ignore[misc] # its defaults
+            )
+            figures.append(_figure(plot, f"{metric} so far, over its batches. Control solid, candidate dashed."))
+        logs = [evidence.tracks[f"{claim.name}/{BAD}"].now for evidence in rows]
+        plot = _plots.evidence(f"Evidence against {claim.label}", logs, 1 / rows[-1].alpha_of(claim))
+        figures.append(_figure(plot, f"{metric}, {_asked(claim.kind, metric, claim.label)}: evidence against it."))
+    return f'<div class="pair">{"".join(figures)}</div>' if figures else ""
+
+
+def _own(path: Sequence[Evidence], claim: Claim) -> list[Evidence]:
+    """The evidence after each batch that a claim met: in a report, metrics come one after the other."""
+    rows: list[Evidence] = []
+    batches = 0
+    for evidence in path:
+        track = evidence.track(claim)
+        if track is not None and track.batches > batches:
+            batches = track.batches
+            rows.append(evidence)
+    return rows
+
+
+def _figure(plot: str, caption: str) -> str:
+    return f"<figure>{plot}<figcaption>{markup(caption)}</figcaption></figure>"
+
+
+def _numbers(report: Reported) -> str:
+    """The same numbers as JSON, for whoever wants to compute on."""
+    text = json_text(report.to_dict(), indent=1, allow_nan=False)
+    return f"<details><summary>The numbers as JSON</summary><pre>{escape(text)}</pre></details>"

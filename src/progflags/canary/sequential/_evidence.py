@@ -1,0 +1,323 @@
+"""Evidence: everything a rollout has learned so far, as one immutable value that batches are added to."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from progflags._printed import quoted
+from progflags._trouble import swallow
+from progflags.canary._gate import ANY, Gate
+from progflags.canary._words import Kind
+from progflags.canary.counting import ANONYMOUS, CANDIDATE, CONTROL, OVERFLOW, Cells, Places, Window, added, completed
+from progflags.canary.sequential._claims import Claim, claims, seen
+from progflags.canary.sequential._comparison import Ledger, Worth
+from progflags.canary.sequential._means import Means
+from progflags.canary.sequential._planned import LOOKS, bounds
+from progflags.canary.sequential._revision import closing, looking, placed
+from progflags.canary.sequential._step import BAD, Silent, Step
+from progflags.canary.sequential._track import Track
+from progflags.canary.sequential._written import read, written
+
+__all__ = ["Evidence"]
+
+_WARM: Final = 200  # control observations before a quantile of it is a threshold
+_RESTART: Final = 60  # batches between two restarts
+_KEPT: Final = 2  # restarts that go on; the stake of an older one stays as the cash it has become
+_OPEN: Final = 0.2  # of a claim's alpha, for continuous watching where looks are planned as well
+_RESERVE: Final = 0.05  # of alpha, for claims that nobody announced
+_SLICE: Final = 60.0  # seconds of a slice of time
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """
+    The sequential state of one rollout.
+
+    `add` takes batches, `stage` moves on to the next stage's gates; claims that both stages share go on where they were,
+    and the alpha of the whole rollout is spent once: `alphas` says which claim got how much. `totals` are cumulative at
+    the present revision of the flag, `samples` (control, candidate) since the stage began. The same batches in the same
+    order give the same bits, on any machine.
+
+    Comparisons count by groups of users (`totals.cells`): `since` is what was counted while the candidate was cold, `restarts`
+    the columns as they were at the latest restarts, by number, `ledgers` what each comparison remembers, `worth` what its requests
+    are worth, `looked` how its planned looks came out.
+    """
+
+    gates: tuple[Gate, ...]
+    alpha: float = 0.05
+    alphas: Mapping[str, float] = field(default_factory=dict)
+    tracks: Mapping[str, Track] = field(default_factory=dict)
+    places: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    ledgers: Mapping[str, Ledger] = field(default_factory=dict)
+    means: Mapping[str, Means] = field(default_factory=dict)
+    worth: Mapping[str, Worth] = field(default_factory=dict)
+    found: tuple[str, ...] = ()
+    totals: Window = field(default_factory=Window)
+    since: Mapping[str, Cells] = field(default_factory=dict)
+    restarts: Mapping[int, Mapping[str, Cells]] = field(default_factory=dict)
+    restarted: int = 0
+    samples: tuple[int, int] = (0, 0)
+    batches: int = 0
+    stages: int = 0
+    modes: Mapping[str, str] = field(default_factory=dict)
+    broken: Mapping[str, str] = field(default_factory=dict)
+    looked: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    look_at: int = 0
+    looks: int = 0
+    steps: int = LOOKS
+    age: float = 0.0
+    open: bool = False
+    live: bool = True
+    warm: int = _WARM
+
+    @classmethod
+    def start(
+        cls,
+        gates: Sequence[Gate],
+        alpha: float = 0.05,
+        *,
+        later: Iterable[Gate] = (),
+        modes: Mapping[str, str] | None = None,
+        restarts: bool = True,
+        warm: int = _WARM,
+        looks: int = 0,
+        steps: int = LOOKS,
+    ) -> Evidence:
+        """
+        Before the first batch.
+
+        `later`: gates of stages to come, so that alpha is divided fairly among all of them; one that is not announced
+        lives on what is left. `modes` by metric: "ratio" takes its events for independent, whoever had them; else requests are
+        counted by groups of users. `restarts` False leaves out the copies that catch a late onset: for data that is all there.
+        `looks` is the number of stages with a planned end, in each of which there are `steps` planned looks: a fifth of alpha then
+        goes to continuous watching and the rest to those looks, see `look`.
+
+        Raises:
+            ValueError: alpha is not between 0 and 1.
+        """
+        if not 0 < alpha < 1:
+            raise ValueError(f"alpha is a probability between 0 and 1, not {quoted(alpha)}")
+        blank = cls(tuple(gates), alpha, modes=dict(modes or {}), live=restarts, warm=warm, looks=looks, steps=steps)
+        spare = 0.0 if not restarts else _RESERVE
+        return replace(blank, alphas=_spend({}, (*gates, *later), alpha * (1 - spare)))
+
+    def stage(self, gates: Sequence[Gate]) -> Evidence:
+        """
+        The evidence as the next stage begins: its gates, its samples from zero, what was learned kept.
+
+        A bet is restarted for what a larger share may newly break, and thresholds are taken from the stage that ends.
+        """
+        left = max(0.0, self.alpha - sum(self.alphas.values()))
+        alphas = _spend(self.alphas, gates, left / 2)
+        closed = closing(self, stage=True)
+        moved = replace(closed, gates=tuple(gates), alphas=alphas, samples=(0, 0), stages=self.stages + 1, look_at=0)
+        tracks = {name: track.restart() for name, track in self.tracks.items()}
+        number = self.restarted + 1
+        return replace(moved, tracks=tracks, places=placed(moved, anew=True), restarted=number, restarts={number: {}})
+
+    def look(self, baked: float = 1.0) -> Evidence:
+        """
+        The planned look that is due when `baked` of the bake is over, if it was not taken yet; repeating it changes nothing.
+
+        A look that was missed is taken late; after the last one only the open evidence goes on. Only planned looks spend: without
+        `looks`, and in stages beyond them, this is the evidence as it was.
+        """
+        due = min(self.steps, math.floor(self.steps * baked + 1e-9))
+        if due <= self.look_at or self.stages >= self.looks:
+            return self
+        return looking(replace(self, look_at=due), due)
+
+    def planned(self, claim: Claim) -> bool:
+        """Whether there are planned looks at this claim: it compares."""
+        return self.looks > 0 and claim.relative and claim.kind != Kind.GAUGE
+
+    @property
+    def claims(self) -> tuple[Claim, ...]:
+        """What is being claimed, in the order of the gates; an anomaly gate claims something of each metric seen so far."""
+        return tuple(claim for gate in self.gates for claim in self.claims_of(gate))
+
+    def claims_of(self, gate: Gate) -> tuple[Claim, ...]:
+        """The claims of one of the gates."""
+        if gate.metric != ANY:
+            return claims(gate)
+        watched = {other.metric: other for other in seen(self.totals)}
+        return tuple(claim for name in self.found if name in watched for claim in claims(_like(watched[name], gate)))
+
+    def alpha_of(self, claim: Claim) -> float:
+        """How much of alpha continuous watching of this claim may spend, over the whole rollout."""
+        return self.share_of(claim) * (_OPEN if self.planned(claim) else 1.0)
+
+    def bounds_of(self, claim: Claim, *, proof: bool = False) -> tuple[float, ...]:
+        """The bounds of the planned looks of a stage at this claim; none where there are none."""
+        if not self.planned(claim) or self.stages >= self.looks:
+            return ()
+        alpha = self.alpha if proof else self.share_of(claim) / self.looks
+        return bounds(float(f"{alpha * (1 - _OPEN):.6g}"), self.steps)
+
+    def share_of(self, claim: Claim) -> float:
+        """The claim's part of alpha, continuous and planned; a warning takes none of the rollout's and has its own."""
+        if not claim.gate.critical:
+            return self.alpha
+        known = self.alphas.get(claim.name)
+        if known is not None:
+            return known
+        # Found by an anomaly gate: the k-th metric gets 1/(k (k+1)) of that gate's share, which never adds up to more than it.
+        whole = self.alphas.get(f"{ANY} anomaly", 0.0)
+        rank = self.found.index(claim.gate.metric) + 1 if claim.gate.metric in self.found else len(self.found) + 1
+        return whole / (rank * (rank + 1)) / len(claims(claim.gate))
+
+    def track(self, claim: Claim, test: str = BAD) -> Track | None:
+        """The named test's e-process, None before it met any data."""
+        return self.tracks.get(f"{claim.name}/{test}")
+
+    def crossed(self, claim: Claim, test: str = BAD) -> tuple[float, float] | None:
+        """(z, bound) of the planned look that found most; None before there was one."""
+        return self.looked.get(f"{claim.name}/{test}")
+
+    def independent(self, claim: Claim) -> bool:
+        """Whether each request is a witness of its own, whoever's it is."""
+        return self.modes.get(claim.gate.metric) == "ratio"
+
+    def design_effect(self, claim: Claim) -> float | None:
+        """How many of a comparison's requests one independent request is worth; None where nothing was compared yet."""
+        worth = self.worth.get(claim.name)
+        return None if worth is None or not claim.relative else worth.effect if claim.up else worth.strict
+
+    @property
+    def design_effects(self) -> dict[str, float]:
+        """Likewise by metric."""
+        found = ((claim.gate.metric, self.design_effect(claim)) for claim in self.claims)
+        return {metric: effect for metric, effect in found if effect is not None}
+
+    def silent(self, claim: Claim) -> str:
+        """Why a comparison says nothing however much it has seen; empty where it may speak."""
+        worth = self.worth.get(claim.name)
+        if worth is None or not claim.relative or self.independent(claim):
+            return ""
+        return worth.silent(falls=not claim.up or claim.kind == Kind.MEAN, named=self.named)
+
+    def blind(self, claim: Claim) -> bool:
+        """Whether a comparison's traffic is too few users' to say anything, good or bad."""
+        worth = self.worth.get(claim.name)
+        return worth is not None and worth.blind
+
+    @property
+    def named(self) -> bool:
+        """Whether it is known whose most of the requests are."""
+        arms = (self.totals.control, self.totals.candidate)
+        return 2 * sum(sum(arm.cells.get(ANONYMOUS, ())) for arm in arms) <= sum(arm.trials for arm in arms)
+
+    @property
+    def thresholds(self) -> Mapping[str, tuple[int, ...]]:
+        """By sample: the positions beyond which every worker counts from now on."""
+        found: dict[str, set[int]] = {}
+        for claim in self.claims:
+            if claim.kind == Kind.QUANTILE and claim.relative and (places := self.places.get(claim.name)):
+                found.setdefault(claim.gate.sample, set()).update(place for place in places if 0 < place < OVERFLOW)
+        return {sample: tuple(sorted(places)) for sample, places in found.items()}
+
+    # -- one batch ------------------------------------------------------------------------------------------------------
+
+    def add(self, batch: Window, *, warming: bool = False, seconds: float | None = None, slice: float = _SLICE) -> Evidence:
+        """
+        The evidence after one batch.
+
+        A batch is a slice of time closed without looking at outcomes. An empty one changes nothing. `warming`: the
+        candidate's processes are still cold, so nothing is compared yet; absolute bounds are watched all the same. `seconds` is how
+        long the batch took: batches are joined to slices of at least `slice` seconds, by which shocks are told; None: each is one.
+        """
+        if batch.empty:
+            return self
+        same = self.open and (self.totals.flag, self.totals.revision) == (batch.flag, batch.revision)
+        start = self if same else closing(self, stage=False)
+        before = start.totals if same else Window(batch.flag, batch.revision)
+        batch = start.grouped(batch)
+        totals = before.merge(batch) if before.arms or before.gauges else batch
+        found = start.found
+        if any(gate.metric == ANY for gate in start.gates):
+            found = (*found, *(gate.metric for gate in seen(totals) if gate.metric not in found))
+        age = math.inf if seconds is None else start.age + seconds
+        grown = replace(
+            start,
+            totals=totals,
+            found=found,
+            samples=(start.samples[0] + batch.samples(CONTROL), start.samples[1] + batch.samples(CANDIDATE)),
+            batches=start.batches + 1,
+            age=0.0 if age >= slice else age,
+            open=True,
+        )
+        if warming:
+            grown = replace(grown, since={arm: totals.cells for arm, totals in totals.arms.items()}, age=0.0)
+        elif batch.control.bare != batch.candidate.bare:
+            # One side's data are late or lost: what the other did meanwhile compares with nothing.
+            grown = replace(grown, since={arm: added(grown.since.get(arm, {}), totals.cells) for arm, totals in batch.arms.items()})
+        if start.live and grown.batches % _RESTART == 0:
+            grown = grown.restart()
+        step = Step(grown, before, batch, warming, sliced=age >= slice)
+        for claim in grown.claims:
+            try:
+                step.take(claim)
+                step.broken.pop(claim.name, None)
+            except Silent as error:  # it was good, and nobody knows whether it still is
+                step.broken[claim.name] = str(error)
+            except Exception as error:  # one metric's trouble holds that metric; the others are judged on
+                swallow(f"canary metric {claim.gate.metric!r}", error)
+                step.broken[claim.name] = f"{type(error).__name__}: {error}"
+        if start.live and grown.batches % _RESTART == 0:
+            step.tracks = {name: track.restart() for name, track in step.tracks.items()}
+        grown = step.done()
+        return replace(grown, places=placed(grown))
+
+    def grouped(self, batch: Window) -> Window:
+        """The batch with what was not counted by group as one cluster: a slice of time."""
+        quantiles = [(claim.gate.sample, self.places[claim.name]) for claim in self.claims if _placed(claim) and claim.name in self.places]
+        sums = {name for claim in self.claims if claim.kind == Kind.MEAN for name in (claim.gate.sample, claim.gate.metric)}
+        where: list[tuple[str, Places]] = [(sample, (p[0], p[1], p[2])) for sample, p in quantiles]
+        arms = {name: completed(totals, self.batches, where, sums) for name, totals in batch.arms.items()}
+        return replace(batch, arms=arms)
+
+    def restart(self) -> Evidence:
+        """One more copy on its way, for what may begin only now; the oldest one ends as the cash it has become."""
+        number = self.restarted + 1
+        kept = dict(sorted(self.restarts.items())[1 - _KEPT :])
+        return replace(self, restarted=number, restarts={**kept, number: {arm: totals.cells for arm, totals in self.totals.arms.items()}})
+
+    # -- JSON -----------------------------------------------------------------------------------------------------------
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON of some KiB, exact to the last bit."""
+        return written(self)
+
+    @classmethod
+    def from_json(cls, body: Mapping[str, Any]) -> Evidence:
+        """
+        The evidence that `to_json` wrote.
+
+        Raises:
+            ValueError: another version wrote it.
+        """
+        return cls(**read(body))
+
+
+def _placed(claim: Claim) -> bool:
+    return claim.kind == Kind.QUANTILE and claim.relative
+
+
+def _like(watched: Gate, gate: Gate) -> Gate:
+    """A metric that an anomaly gate watches, with that gate's severity."""
+    severity = gate.severity if watched.critical else watched.severity
+    return replace(watched, severity=severity, weight=gate.weight, policy=gate.policy)
+
+
+def _spend(spent: Mapping[str, float], gates: Iterable[Gate], alpha: float) -> dict[str, float]:
+    """Divide `alpha` among the critical gates' claims that have none yet, by weight and then evenly among a gate's own."""
+    fresh: dict[str, float] = {}
+    for gate in dict.fromkeys(gates):
+        if gate.critical:
+            names = [f"{ANY} anomaly"] if gate.metric == ANY else [claim.name for claim in claims(gate)]
+            fresh |= {name: max(fresh.get(name, 0.0), gate.weight / len(names)) for name in names if name not in spent}
+    whole = sum(fresh.values())
+    return {**spent, **{name: alpha * weight / whole for name, weight in fresh.items()}}

@@ -1,0 +1,128 @@
+"""
+What the PostgreSQL store says to the server: its tables, and a commit as one message.
+
+One message of several statements needs no answer from us between them, so no frozen writer ever holds the namespace's row. The
+row is locked by a statement of its own: the next ones then see what the last holder wrote (READ COMMITTED takes a new look per
+statement), and one statement checks and writes everything, or nothing. Values are quoted by the driver, for such a message takes
+no parameters.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from psycopg.sql import SQL, Composed, Literal
+
+from progflags.store import REMEMBERED, Commit
+
+__all__ = ["TABLES", "VERSION", "limited_to", "message"]
+
+VERSION: Final = 1
+
+TABLES: Final = """
+CREATE TABLE IF NOT EXISTS progflags_state (namespace text PRIMARY KEY, version int NOT NULL, revision bigint NOT NULL);
+CREATE TABLE IF NOT EXISTS progflags_documents (namespace text, key text COLLATE "C", revision bigint NOT NULL, body text NOT NULL,
+  PRIMARY KEY (namespace, key));
+CREATE TABLE IF NOT EXISTS progflags_history (namespace text, subject text COLLATE "C", number bigint, revision bigint NOT NULL,
+  body text NOT NULL, PRIMARY KEY (namespace, subject, number));
+CREATE TABLE IF NOT EXISTS progflags_commits (namespace text, id text COLLATE "C", revision bigint NOT NULL, PRIMARY KEY (namespace, id));
+CREATE INDEX IF NOT EXISTS progflags_commits_by_age ON progflags_commits (namespace, revision);
+CREATE UNLOGGED TABLE IF NOT EXISTS progflags_board (namespace text, topic text COLLATE "C", worker text COLLATE "C", seq bigint NOT NULL,
+  at timestamptz NOT NULL, body bytea NOT NULL, PRIMARY KEY (namespace, topic, worker));
+"""
+
+_IDLE: Final = 2_000  # milliseconds that the server lets a transaction wait for its client
+
+_LIMITS = SQL(
+    "SELECT set_config('statement_timeout', {most}, true), set_config('lock_timeout', {most}, true),"
+    " set_config('idle_in_transaction_session_timeout', {idle}, true)"
+)
+
+_COMMIT = SQL("""
+BEGIN ISOLATION LEVEL READ COMMITTED;
+{limits};
+INSERT INTO progflags_state VALUES ({namespace}, {version}, 0) ON CONFLICT DO NOTHING;
+SELECT revision FROM progflags_state WHERE namespace = {namespace} FOR UPDATE;
+SELECT revision FROM progflags_commits WHERE namespace = {namespace} AND id = {id};
+SELECT key, revision FROM progflags_documents WHERE namespace = {namespace} AND key = ANY({expected});
+WITH moved AS (
+  UPDATE progflags_state SET revision = revision + 1 WHERE namespace = {namespace} AND revision >= {least}
+    AND NOT EXISTS (SELECT 1 FROM progflags_commits WHERE namespace = {namespace} AND id = {id}) {unmoved} RETURNING revision
+), noted AS (
+  INSERT INTO progflags_commits SELECT {namespace}, {id}, revision FROM moved
+), forgotten AS (
+  DELETE FROM progflags_commits c USING moved WHERE c.namespace = {namespace} AND c.revision <= moved.revision - {remembered}
+), gone AS (
+  DELETE FROM progflags_documents d USING moved WHERE d.namespace = {namespace} AND d.key = ANY({deleted})
+) {put} {lines}
+SELECT revision FROM moved;
+COMMIT
+""")
+
+_UNMOVED = SQL("""AND NOT EXISTS (SELECT 1 FROM (VALUES {rows}) AS e (key, revision) LEFT JOIN progflags_documents d
+  ON d.namespace = {namespace} AND d.key = e.key WHERE coalesce(d.revision, 0) <> e.revision)""")
+
+_PUT = SQL(""", put AS (
+  INSERT INTO progflags_documents SELECT {namespace}, v.key, moved.revision, v.body FROM moved, (VALUES {rows}) AS v (key, body)
+    ON CONFLICT (namespace, key) DO UPDATE SET revision = excluded.revision, body = excluded.body
+)""")
+
+_LINES = SQL(""", lines AS (
+  INSERT INTO progflags_history SELECT {namespace}, v.subject, v.nth + coalesce((SELECT max(h.number) FROM progflags_history h
+    WHERE h.namespace = {namespace} AND h.subject = v.subject), 0), moved.revision, v.body
+  FROM moved, (VALUES {rows}) AS v (subject, nth, body)
+)""")
+
+
+def limited_to(most: int) -> Composed:
+    """The statement that limits what follows in its transaction to `most` milliseconds each, and how long it may lie idle."""
+    return _LIMITS.format(most=Literal(f"{most}ms"), idle=Literal(f"{_IDLE}ms"))
+
+
+def message(  # noqa: PLR0917 - the parts of one message
+    namespace: str,
+    commit: Commit,
+    writes: Mapping[str, str | None],
+    lines: Sequence[tuple[str, str]],
+    id_: str,
+    least: int,
+    *,
+    limits: int,
+) -> Composed:
+    """The message for `commit`, under `id_`, to a store at revision `least` or beyond. `PostgresStore._take` knows its answers."""
+    name = Literal(namespace)
+    expected = [(key, revision) for key, revision in commit.expects.items()]
+    put = [(key, text) for key, text in writes.items() if text is not None]
+    return _COMMIT.format(
+        limits=limited_to(limits),
+        namespace=name,
+        version=Literal(VERSION),
+        id=Literal(id_),
+        expected=_texts(commit.expects),
+        least=Literal(least),
+        remembered=Literal(REMEMBERED),
+        deleted=_texts(key for key, text in writes.items() if text is None),
+        unmoved=_UNMOVED.format(namespace=name, rows=_rows(expected, "({}::text, {}::bigint)")) if expected else SQL(""),
+        put=_PUT.format(namespace=name, rows=_rows(put, "({}::text, {}::text)")) if put else SQL(""),
+        lines=_LINES.format(namespace=name, rows=_rows(_numbered(lines), "({}::text, {}::bigint, {}::text)")) if lines else SQL(""),
+    )
+
+
+def _numbered(lines: Sequence[tuple[str, str]]) -> list[tuple[str, int, str]]:
+    """Each line with its place among the new ones of its subject."""
+    seen: Counter[str] = Counter()
+    found = []
+    for subject, text in lines:
+        seen[subject] += 1
+        found.append((subject, seen[subject], text))
+    return found
+
+
+def _rows(rows: Iterable[tuple[Any, ...]], shape: Any) -> Composed:
+    return SQL(", ").join([SQL(shape).format(*map(Literal, row)) for row in rows])
+
+
+def _texts(words: Iterable[str]) -> Composed:
+    return SQL("ARRAY[{}]::text[]").format(SQL(", ").join([Literal(word) for word in words]))

@@ -1,0 +1,352 @@
+"""
+The table of comparisons: operator → a predicate over one attribute's value.
+
+Typed, without coercion: `"10"` is not `10`, `True` is not `1`, and a value of another type than the comparison wants does
+not match, not even with `!=`. What a value counts as, see _values.py; it is asked only where the value is not of the plain
+class that the comparison expects, so that str, int, float and bool pay nothing for the others. What can be computed once is
+computed at load; what depends on a string alone is remembered per string, in a bounded memory.
+
+`heard` is told a value that a comparison had no use for (see _unfit.py): most often it then finds a reason to remember.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from sys import intern
+from typing import Any, Final
+
+from progflags.flags.conditions._literals import Moment, Network, SemVer, fitting, moment_of
+from progflags.flags.conditions._unfit import Heard, unheard
+from progflags.flags.conditions._values import instant, is_number, items_of, number_as, plain
+
+__all__ = ["OPERATORS", "Predicate", "Texts", "predicate", "texts"]
+
+Predicate = Callable[[Any], bool]
+
+_REMEMBERED = 1024  # strings per comparison
+_LONGEST = 256  # longer ones are computed each time, so that memory stays bounded
+
+
+class Texts:
+    """
+    The texts that pass a comparison, as a set that may learn.
+
+    Where only texts can pass, `value in yes or learn(value)` answers, and the first half answers nearly always: 15 ns. A
+    version or an address is parsed once per text, in a bounded memory; a fixed list has nothing to learn.
+    """
+
+    __slots__ = ("_heard", "_no", "_remembers", "_test", "yes")
+
+    def __init__(self, test: Callable[[str], bool], known: Iterable[str] = (), *, remembers: bool = False, heard: Heard = unheard) -> None:
+        self.yes: set[Any] = set(known)
+        self._no: set[str] = set()
+        self._test = test
+        self._remembers = remembers
+        self._heard = heard
+
+    def learn(self, value: Any) -> bool:
+        """Whether a value that is not in `yes` passes after all. Runs none of the value's own code but hashing."""
+        text = plain(value)
+        if type(text) is not str:
+            self._heard(value)
+            return False
+        if text in self._no:
+            return False
+        answer = self._test(text)
+        if self._remembers:
+            self._remember(text, answer)
+        return answer
+
+    def _remember(self, text: str, answer: bool) -> None:
+        if not answer:
+            self._heard(text)
+        if len(text) <= _LONGEST:
+            known = self.yes if answer else self._no
+            if len(known) >= _REMEMBERED:
+                known.clear()
+            known.add(text)
+
+    def despite(self, error: Exception, value: Any) -> bool:
+        """
+        Whether a value passes that could not be looked up: None where it is missing, a list or a table that can't be hashed.
+
+        A text of another class than str counts by its plain value, whatever its own `__hash__` or `__eq__` raised.
+
+        Raises:
+            Exception: `error`, where the value is neither: its own code failed, and nobody knows what it is.
+        """
+        if value is None or isinstance(error, TypeError) or issubclass(type(value), str):
+            return self.passes(value)
+        raise error
+
+    def passes(self, value: Any) -> bool:
+        """Whether a value passes, hashable or not. Runs none of the value's own code."""
+        text = plain(value)
+        if type(text) is str:
+            return text in self.yes or self.learn(text)
+        self._heard(value)
+        return False
+
+
+_ORDER: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
+    "==": lambda a, b: a == b,
+    "!=": lambda a, b: a != b,
+    "<": lambda a, b: a < b,
+    "<=": lambda a, b: a <= b,
+    ">": lambda a, b: a > b,
+    ">=": lambda a, b: a >= b,
+}
+
+
+def _compare(op: str, wanted: Any, heard: Heard) -> Predicate:
+    compare = _ORDER[op]
+    if isinstance(wanted, Moment):
+        return _moments(compare, wanted.at, heard)
+    if isinstance(wanted, bool):
+        return _truth(wanted if op == "==" else not wanted, heard)
+    return _typed(str, compare, wanted, heard) if isinstance(wanted, str) else _numbers(compare, wanted, heard)
+
+
+def _truth(sought: bool, heard: Heard) -> Predicate:
+    def otherwise(value: Any) -> bool:
+        counted = plain(value)
+        if type(counted) is bool:
+            return counted is sought
+        heard(value)
+        return False
+
+    if sought:
+        return lambda value: value is True or (value is not False and otherwise(value))
+    return lambda value: value is False or (value is not True and otherwise(value))
+
+
+def _typed(kind: type, test: Callable[[Any, Any], bool], wanted: Any, heard: Heard) -> Predicate:
+    """`test(value, wanted)` for values that count as `kind`."""
+
+    def otherwise(value: Any) -> bool:
+        counted = plain(value)
+        if type(counted) is kind:
+            return test(counted, wanted)
+        heard(value)
+        return False
+
+    return lambda value: test(value, wanted) if type(value) is kind else otherwise(value)
+
+
+def _numbers(compare: Callable[[Any, Any], bool], wanted: float, heard: Heard) -> Predicate:
+    def otherwise(value: Any) -> bool:
+        counted = plain(value)
+        if is_number(counted):
+            return compare(counted, number_as(type(counted), wanted))
+        heard(value)
+        return False
+
+    def check(value: Any) -> bool:
+        kind = type(value)
+        # value == value: NaN is no number to compare with, in either direction.
+        return compare(value, wanted) if (kind is int or kind is float) and value == value else otherwise(value)  # noqa: PLR0124
+
+    return check
+
+
+def _moments(compare: Callable[[Any, Any], bool], wanted: float, heard: Heard = unheard) -> Predicate:
+    known = Texts(lambda text: (at := moment_of(text)) is not None and compare(at, wanted), remembers=True, heard=heard)
+    yes = known.yes
+
+    def check(value: Any) -> bool:
+        kind = type(value)
+        if kind is datetime and value.tzinfo is UTC:  # nearly always; the way below takes three times as long
+            return compare(value.timestamp(), wanted)
+        if kind is str:
+            return value in yes or known.learn(value)
+        if issubclass(kind, str):
+            return known.passes(value)
+        at = instant(value)  # a datetime by descent, too, as those of freezegun, pendulum and pandas
+        if at is None:
+            heard(value)
+            return False
+        return compare(at, wanted)
+
+    return check
+
+
+_LIKE: Final[Mapping[type, Predicate]] = {
+    SemVer: Texts(lambda text: SemVer.read(text) is not None, remembers=True).passes,
+    Moment: _moments(lambda _, __: True, 0.0),
+}
+"""What could stand in a list of versions, or of dates."""
+
+
+_SCALARS: Final = frozenset({str, int, float, bool})
+
+
+def _member(wanted: tuple[Any, ...], heard: Heard = unheard) -> Predicate:
+    """Equality with any of `wanted`, type by type, for a set would take 1, 1.0 and True for the same."""
+    texts = frozenset(item for item in wanted if type(item) is str)
+    numbers = frozenset(item for item in wanted if type(item) in (int, float))
+    truths = tuple(item for item in wanted if type(item) is bool)
+    others = [predicate("==", item, heard) for item in wanted if isinstance(item, (SemVer, Moment))]
+    kinds = _kinds(wanted)
+    exactly: dict[type, frozenset[Any]] = {}
+
+    def check(value: Any) -> bool:
+        kind = type(value)
+        if kind is str:
+            found = value in texts
+        elif kind is int or kind is float:
+            found = value in numbers
+        elif kind is bool:
+            found = value in truths
+        else:
+            return otherwise(value)
+        if found:
+            return True
+        if others:
+            return any(other(value) for other in others)
+        if kind not in kinds:
+            heard(value)
+        return False
+
+    def otherwise(value: Any) -> bool:
+        counted = plain(value)
+        kind = type(counted)
+        if kind in _SCALARS:
+            return check(counted)
+        if numbers and is_number(counted):
+            if kind not in exactly:
+                exactly[kind] = frozenset(number_as(kind, number) for number in numbers)
+            if counted in exactly[kind]:
+                return True
+        elif not others:
+            heard(value)
+        return any(other(value) for other in others)
+
+    return check
+
+
+def _kinds(wanted: tuple[Any, ...]) -> frozenset[type]:
+    """The plain types that a list could hold: a number is one, whole or not."""
+    found = {type(item) for item in wanted}
+    return frozenset(found & {str, bool} | ({int, float} if found & {int, float} else set()))
+
+
+def _inside(op: str, wanted: Any, heard: Heard) -> Predicate:
+    if op == "in":
+        return _member(wanted, heard)
+    # Not in: the value must still be of a type the list could hold; for a version or a date, be one.
+    member, kinds = _member(wanted), _kinds(wanted)
+    likes = [like for kind, like in _LIKE.items() if any(isinstance(item, kind) for item in wanted)]
+
+    def outside(value: Any) -> bool:
+        if type(value) in kinds and value == value:  # noqa: PLR0124 - not NaN, which is no number and in no list, nor outside one
+            return not member(value)
+        counted = plain(value)
+        if type(counted) in kinds or (int in kinds and is_number(counted)):
+            fits = type(counted) is not float or is_number(counted)
+        else:
+            fits = any(like(counted) for like in likes)
+        if not fits:
+            heard(value)
+        return fits and not member(counted)
+
+    return outside
+
+
+def _contains(wanted: Any, heard: Heard) -> Predicate:
+    every = wanted if isinstance(wanted, tuple) else (wanted,)
+    tests = [_member((item,)) for item in every]
+    texts = all(type(item) is str for item in every)
+
+    def check(value: Any) -> bool:
+        items = items_of(value)
+        if items is not None:
+            found = all(any(test(item) for item in items) for test in tests)
+            return found or _told(items, value, heard)
+        text = plain(value)
+        if type(text) is str and texts:
+            return all(item in text for item in every)
+        heard(value)
+        return False
+
+    return check
+
+
+def _overlaps(wanted: tuple[Any, ...], heard: Heard) -> Predicate:
+    test = _member(wanted)
+
+    def check(value: Any) -> bool:
+        items = items_of(value)
+        if items is None:
+            heard(value)
+            return False
+        return any(test(item) for item in items) or _told(items, value, heard)
+
+    return check
+
+
+def _told(items: tuple[Any, ...], value: Any, heard: Heard) -> bool:
+    """Tell of a list that has more in it than text, numbers and truth. False, for the answer was no."""
+    if not all(type(item) in _SCALARS for item in items):
+        heard(value)
+    return False
+
+
+def _affix(op: str, wanted: Any, heard: Heard) -> Predicate:
+    return _typed(str, str.startswith if op == "startswith" else str.endswith, wanted, heard)
+
+
+def texts(op: str, wanted: Any, heard: Heard = unheard) -> Texts | None:
+    """The texts that pass a comparison which only texts can pass; None for any other."""
+    if op == "==" and type(wanted) is str:
+        return Texts(wanted.__eq__, (intern(wanted),), heard=heard)
+    if op == "in" and type(wanted) is tuple and all(type(item) is str for item in wanted):
+        return Texts(frozenset(wanted).__contains__, map(intern, wanted), heard=heard)
+    if op == "matches":
+        patterns = [fitting(pattern) for pattern in (wanted if isinstance(wanted, tuple) else (wanted,))]
+        return Texts(lambda text: any(fits(text) for fits in patterns), remembers=True, heard=heard)
+    if isinstance(wanted, Network):
+        if op == "not in":
+            return Texts(lambda text: Network.is_address(text) and not wanted.holds(text), remembers=True, heard=heard)
+        return Texts(wanted.holds, remembers=True, heard=heard)
+    if isinstance(wanted, SemVer):
+        compare = _ORDER[op]
+        return Texts(
+            lambda text: (version := SemVer.read(text)) is not None and compare(version.order, wanted.order), remembers=True, heard=heard
+        )
+    return None
+
+
+OPERATORS: Final[Mapping[str, str]] = {
+    "==": "equal, and of the same type",
+    "!=": "of the same type, and not equal",
+    "<": "number, semver or date before",
+    "<=": "number, semver or date up to",
+    ">": "number, semver or date after",
+    ">=": "number, semver or date from",
+    "in": "one of a list, or an address in cidr(...)",
+    "not in": "none of a list, or an address outside cidr(...)",
+    "startswith": "text begins with one of",
+    "endswith": "text ends with one of",
+    "contains": "a list has all of, or a text has all of as parts",
+    "overlaps": "a list has any of",
+    "matches": "text fits one of the patterns; * is any run of characters, ? is one",
+    "cidr": "an IP address in one of the networks",
+    "exists": "the attribute is there and not null",
+}
+
+
+def predicate(op: str, wanted: Any, heard: Heard = unheard) -> Predicate:
+    """The compiled comparison of one present attribute value with the literal `wanted` (checked by _conditions.py)."""
+    known = texts(op, wanted, heard)
+    if known is not None:
+        return known.passes
+    if op in ("in", "not in"):
+        return _inside(op, wanted, heard)
+    if op == "contains":
+        return _contains(wanted, heard)
+    if op == "overlaps":
+        return _overlaps(wanted, heard)
+    if op in ("startswith", "endswith"):
+        return _affix(op, wanted, heard)
+    return _compare(op, wanted, heard)

@@ -1,0 +1,363 @@
+"""
+The kinds of values a flag file holds: how each is checked, and how JSON Schema says the same.
+
+One table of fields (_format.py) built of these is both the loader and the published schema, so what an editor accepts and
+what the loader accepts cannot drift apart. Written by hand rather than as pydantic models: the import alone would cost
+60–90 ms at every start, and messages here name the remedy in the file's own words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from math import isfinite
+from typing import Any, Final, TypeGuard
+
+from progflags._clock import seconds
+from progflags.flags._freeze import freeze
+from progflags.flags._problems import Path, Wrong, shown, suggest, word
+from progflags.flags.conditions import expression, moment_of, tree
+
+__all__ = ["Fields", "Kind", "among", "is_table", "listed", "read", "table"]
+
+_DEEPEST: Final = 32
+_LARGEST: Final = 10**308  # a float holds no more
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """`check(value)` gives the value as the house uses it, or raises Wrong. `schema` is its JSON Schema."""
+
+    check: Callable[[Any], Any]
+    schema: Mapping[str, Any]
+    required: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """
+    The keys a table may have. `x-…` keys are the author's own and pass unread.
+
+    `elsewhere`: what to write instead of a word that other systems have, in small letters without `_` and `-`.
+    """
+
+    kinds: Mapping[str, Kind]
+    help: Mapping[str, str] = field(default_factory=dict)
+    elsewhere: Mapping[str, str] = field(default_factory=dict)
+    required: tuple[str, ...] = field(init=False)
+    checks: Mapping[str, Callable[[Any], Any]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "required", tuple(key for key, kind in self.kinds.items() if kind.required))
+        object.__setattr__(self, "checks", {key: kind.check for key, kind in self.kinds.items()})
+
+    def hint(self, key: object) -> str:
+        """What was perhaps meant by a key that the table doesn't have."""
+        return self.elsewhere.get(word(key)[:40].lower().replace("_", "").replace("-", "")) or suggest(key, self.checks)
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        return {
+            "type": "object",
+            "properties": {
+                key: ({"description": self.help[key]} if key in self.help else {}) | dict(kind.schema) for key, kind in self.kinds.items()
+            },
+            "patternProperties": {"^x-": {}},
+            "additionalProperties": False,
+            **({"required": list(self.required)} if self.required else {}),
+        }
+
+
+def is_table(value: object) -> TypeGuard[Mapping[Any, Any]]:
+    """Whether a value is a table: nearly always a dict, which is asked ten times as quickly."""
+    return type(value) is dict or isinstance(value, Mapping)
+
+
+def read(value: Any, fields: Fields, report: Callable[[Path, str, str], object], at: Path = ()) -> dict[str, Any]:
+    """
+    The checked values of a table's known keys. Each mistake is reported and its key left out.
+
+    `report(path, message, hint)`; `at` is put before every path.
+    """
+    if not is_table(value):
+        report(at, f"a table is wanted here, not {shown(value)}", "")
+        return {}
+    checks = fields.checks
+    found: dict[str, Any] = {}
+    for key, item in value.items():
+        check = checks.get(key)
+        if check is None:
+            if not (isinstance(key, str) and key.startswith("x-")):
+                report((*at, word(key)), f"unknown key {word(key)!r}", fields.hint(key))
+            continue
+        try:
+            found[key] = check(item)
+        except Wrong as wrong:
+            report((*at, key, *wrong.path), wrong.message, wrong.hint)
+    for key in fields.required:
+        if key not in value:
+            report(at, f"{key!r} is missing", "")
+    return found
+
+
+# ── kinds ──────────────────────────────────────────────────────────────────
+
+
+def _text(value: Any) -> str:
+    if type(value) is not str or not value:
+        raise Wrong(f"a text is wanted here, not {shown(value)}")
+    if not value.isprintable() and any((ord(c) < 32 and c not in "\n\t") or 0xD800 <= ord(c) <= 0xDFFF for c in value):
+        raise Wrong("a text without control characters is wanted here")
+    return value
+
+
+def _name(value: Any) -> str:
+    if type(value) is str and value and value.isprintable() and len(value) <= 256 and value == value.strip():
+        return value
+    _text(value)
+    raise Wrong("a name has 1 to 256 printable characters, none of them blank at either end")
+
+
+def _prose(value: Any) -> str:
+    return value if value == "" and type(value) is str else _text(value)
+
+
+def _truth(value: Any) -> bool:
+    if type(value) is not bool:
+        raise Wrong(f"true or false is wanted here, not {shown(value)}")
+    return value
+
+
+def _number(value: Any) -> int | float:
+    if type(value) is int:
+        if not -_LARGEST <= value <= _LARGEST:
+            raise Wrong("this number is too large")
+        return value
+    if type(value) is not float or not isfinite(value):
+        raise Wrong(f"a finite number is wanted here, not {shown(value)}")
+    return value
+
+
+def _whole(value: Any) -> int:
+    if type(value) is not int or not 0 <= value <= 10**12:
+        raise Wrong(f"a whole number from 0 is wanted here, not {shown(value)}")
+    return value
+
+
+def ppm(value: Any) -> int:
+    """A written percentage, 0 … 100 with up to 4 decimals, in parts per million."""
+    number = _number(value)
+    if not 0 <= number <= 100:
+        raise Wrong(f"a percentage is 0 to 100, not {shown(value)}")
+    if type(number) is int:
+        return number * 10_000
+    from decimal import Decimal
+
+    exact = Decimal(repr(number)) * 10_000  # as written: 0.1 is a tenth, not the nearest double
+    if exact != exact.to_integral_value():
+        raise Wrong(f"a percentage has at most 4 decimals, not {shown(value)}", "0.0001 is one in a million")
+    return int(exact)
+
+
+def _percent(value: Any) -> int | float:
+    ppm(value)
+    number: int | float = value
+    return number
+
+
+def _percent_or_auto(value: Any) -> int | float | str:
+    return "auto" if value == "auto" else _percent(value)
+
+
+def _weight(value: Any) -> int | float:
+    weight = _number(value)
+    if weight < 0:
+        raise Wrong(f"a weight is 0 or more, not {shown(value)}")
+    return weight
+
+
+def _weights(value: Any) -> tuple[tuple[str, int | float], ...]:
+    if not is_table(value) or not value:
+        raise Wrong(f"a table of variant = weight is wanted here, not {shown(value)}", "write { fast = 1, faster = 1 }")
+    pairs = []
+    for name, weight in value.items():
+        try:
+            pairs.append((word(name), _weight(weight)))
+        except Wrong as wrong:
+            raise Wrong(wrong.message, wrong.hint, (word(name),)) from None
+    if not sum(weight for _, weight in pairs) > 0:
+        raise Wrong("the weights add to nothing", "give at least one variant a weight above 0")
+    return tuple(pairs)
+
+
+def _day(value: Any) -> date:
+    if isinstance(value, datetime):
+        return value.date()
+    if isinstance(value, date):
+        return value
+    if isinstance(value, str):
+        try:
+            return date.fromisoformat(value)
+        except ValueError:
+            pass
+    raise Wrong(f"a date is wanted here, not {shown(value)}", "write 2027-03-01 (in JSON: as a text)")
+
+
+def _moment(value: Any) -> float:
+    at = moment_of(value)
+    if at is None:
+        raise Wrong(f"a date or time is wanted here, not {shown(value)}", "write 2027-03-01T09:00:00Z")
+    return at
+
+
+def _duration(value: Any) -> str:
+    if not isinstance(value, str):
+        raise Wrong(f"a duration is wanted here, not {shown(value)}", 'write a number and a unit, as in "30s", "15m", "4h" or "1d"')
+    try:
+        seconds(value)
+    except ValueError:
+        raise Wrong(f"{value[:40]!r} is no duration", 'write a number and a unit, as in "30s", "15m", "4h" or "1d"') from None
+    return value
+
+
+def value_of_flag(value: Any, depth: int = 0) -> Any:
+    """A variant's value: any JSON, finite and not deeper than 32 levels, frozen."""
+    if depth > _DEEPEST:
+        raise Wrong(f"nested deeper than {_DEEPEST} levels")
+    kind = type(value)
+    if kind is bool:
+        return value
+    if kind is str:
+        return _whole_text(value)
+    if kind is int or kind is float:
+        return _number(value)
+    if is_table(value):
+        for key, item in value.items():
+            _part(item, word(key), depth)
+            _whole_text(word(key))
+        return freeze(value)
+    if isinstance(value, (list, tuple)):
+        for at, item in enumerate(value):
+            _part(item, at, depth)
+        return freeze(value)
+    raise Wrong(f"a variant's value is true, false, a text, a number, a table or a list, not {shown(value)}")
+
+
+def _whole_text(value: str) -> str:
+    """A text that can be written as UTF-8: JSON can say half a character, and no answer could carry it."""
+    if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
+        raise Wrong(f"half a character in {value[:40]!r}", "a \\ud83d wants its second half: write the character itself")
+    return value
+
+
+def _part(value: Any, key: str | int, depth: int) -> None:
+    try:
+        if value is not None:  # null is a JSON value like any other, inside one
+            value_of_flag(value, depth + 1)
+    except Wrong as wrong:
+        raise Wrong(wrong.message, wrong.hint, (key, *wrong.path)) from None
+
+
+def _unit(value: Any) -> tuple[tuple[str, ...], ...]:
+    """One attribute, several that make one unit together, or `{ first = [...] }`: the first that is there."""
+    if isinstance(value, str):
+        return ((_name(value),),)
+    if isinstance(value, Mapping) and set(value) == {"first"} and isinstance(value["first"], list) and value["first"]:
+        return (tuple(_name(item) for item in value["first"]),)
+    if isinstance(value, list) and value:
+        return tuple(group for item in value for group in _unit(item))
+    raise Wrong(
+        f"an attribute's name is wanted here, not {shown(value)}", 'write "account_id", ["org", "user"] or { first = ["user", "device"] }'
+    )
+
+
+def _when(value: Any) -> Any:
+    return expression(value) if type(value) is str else tree(value)
+
+
+def _plain_table(value: Any) -> Any:
+    if not is_table(value):
+        raise Wrong(f"a table is wanted here, not {shown(value)}")
+    return value_of_flag(value)
+
+
+def _table_or_false(value: Any) -> Any:
+    return value if isinstance(value, bool) else _plain_table(value)
+
+
+def _variant(value: Any) -> str | bool:
+    if isinstance(value, bool):
+        return value
+    return _text(value)
+
+
+def _variants(value: Any) -> tuple[str | bool, ...]:
+    if isinstance(value, list) and value:
+        return tuple(_variant(item) for item in value)
+    return (_variant(value),)
+
+
+def among(*words: str) -> Kind:
+    """One of a few words."""
+
+    def check(value: Any) -> str:
+        if not isinstance(value, str) or value not in words:
+            raise Wrong(f"one of {', '.join(words)} is wanted here, not {shown(value)}", suggest(value, words))
+        return value
+
+    return Kind(check, {"enum": list(words)})
+
+
+def listed(kind: Kind, *, least: int = 0) -> Kind:
+    """A list of one kind."""
+
+    def check(value: Any) -> tuple[Any, ...]:
+        if not isinstance(value, list) or len(value) < least:
+            raise Wrong(f"a list is wanted here, not {shown(value)}")
+        found = []
+        for at, item in enumerate(value):
+            try:
+                found.append(kind.check(item))
+            except Wrong as wrong:
+                raise Wrong(wrong.message, wrong.hint, (at, *wrong.path)) from None
+        return tuple(found)
+
+    return Kind(check, {"type": "array", "items": dict(kind.schema), **({"minItems": least} if least else {})})
+
+
+def table(fields: Fields, *, keep: bool = False) -> Kind:
+    """A table of known keys; `keep` gives it back as written and frozen, else as checked."""
+
+    def check(value: Any) -> Any:
+        def stop(path: Path, message: str, hint: str) -> None:
+            raise Wrong(message, hint, path)
+
+        found = read(value, fields, stop)
+        return freeze(value) if keep else found
+
+    return Kind(check, fields.schema)
+
+
+_TIME = {"type": "string", "description": "ISO 8601; a TOML date or time"}
+
+TEXT: Final = Kind(_text, {"type": "string", "minLength": 1})
+PROSE: Final = Kind(_prose, {"type": "string"})
+NAME: Final = Kind(_name, {"type": "string", "minLength": 1, "maxLength": 256})
+TRUTH: Final = Kind(_truth, {"type": "boolean"})
+NUMBER: Final = Kind(_number, {"type": "number"})
+WHOLE: Final = Kind(_whole, {"type": "integer", "minimum": 0})
+SHARE: Final = Kind(ppm, {"type": "number", "minimum": 0, "maximum": 100, "multipleOf": 0.0001})
+PERCENT: Final = Kind(_percent, SHARE.schema)
+PERCENT_OR_AUTO: Final = Kind(_percent_or_auto, {"anyOf": [SHARE.schema, {"const": "auto"}]})
+WEIGHTS: Final = Kind(_weights, {"type": "object", "minProperties": 1, "additionalProperties": {"type": "number", "minimum": 0}})
+DAY: Final = Kind(_day, {"type": "string", "format": "date"})
+MOMENT: Final = Kind(_moment, _TIME)
+DURATION: Final = Kind(_duration, {"type": "string", "pattern": r"^\d+(\.\d+)?(ms|s|m|h|d)$"})
+WHEN: Final = Kind(_when, {"$ref": "#/$defs/condition"})
+UNIT: Final = Kind(_unit, {"$ref": "#/$defs/unit"})
+VALUE: Final = Kind(value_of_flag, {})
+TABLE: Final = Kind(_plain_table, {"type": "object"})
+TABLE_OR_FALSE: Final = Kind(_table_or_false, {"type": ["object", "boolean"]})
+VARIANT: Final = Kind(_variant, {"type": ["string", "boolean"]})
+VARIANTS: Final = Kind(_variants, {"type": ["string", "boolean", "array"]})

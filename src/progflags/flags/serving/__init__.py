@@ -1,0 +1,34 @@
+"""Definitions made ready to answer: compiled, with live state laid over them, counted."""
+
+from progflags.flags.serving._change import kill, set_share, unkill
+from progflags.flags.serving._closures import Fn, KeyMissing, unit_of
+from progflags.flags.serving._compile import Compiled, Workshop
+from progflags.flags.serving._counters import Counters, Outcome, Watch
+from progflags.flags.serving._exposures import Exposures
+from progflags.flags.serving._live import NO_LIVE, Killed, Live
+from progflags.flags.serving._ruleset import CLASSES, EMPTY, Forced, Pin, Ruleset, assemble, forced_by
+
+__all__ = [
+    "CLASSES",
+    "EMPTY",
+    "NO_LIVE",
+    "Compiled",
+    "Counters",
+    "Exposures",
+    "Fn",
+    "Forced",
+    "KeyMissing",
+    "Killed",
+    "Live",
+    "Outcome",
+    "Pin",
+    "Ruleset",
+    "Watch",
+    "Workshop",
+    "assemble",
+    "forced_by",
+    "kill",
+    "set_share",
+    "unit_of",
+    "unkill",
+]

@@ -1,0 +1,264 @@
+"""
+One flag and its live state → closures.
+
+The order of decisions: kill, panic and the brake; prerequisites; holdout; the group's slot; the rules in order; the
+rollout's share. A share change edits one threshold, so it can neither drop somebody who was in nor change a variant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import count
+from typing import Any, Final
+
+from progflags.events import Exposure
+from progflags.flags._bucket import PPM, cuts, seed, threshold
+from progflags.flags._evaluation import Evaluation, Reason
+from progflags.flags._model import FlagModel, Rule
+from progflags.flags.conditions import Compare, Every, Node, Texts, Uncompared
+from progflags.flags.serving import _closures as c
+from progflags.flags.serving._closures import End, Fn
+from progflags.flags.serving._counters import Counters
+from progflags.flags.serving._exposures import Exposures
+from progflags.flags.serving._live import Live
+
+__all__ = ["Answer", "Compiled", "Workshop"]
+
+Answer = Callable[[Evaluation], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """What compiling a flag needs from its client: counters, exposures, the wall clock, the memory of values nobody compares."""
+
+    counters: Counters
+    exposures: Exposures
+    now: Callable[[], float]
+    uncompared: Uncompared = field(default_factory=Uncompared)
+
+
+_UNCOUNTED: Final = count()  # where prerequisites' answers go, which nobody asked for as such
+
+
+@dataclass(slots=True, eq=False)
+class Compiled:
+    """
+    A flag ready to answer.
+
+    `forced` is (variant, reason) where everybody gets the same whatever the rules say: a kill, the brake, an override.
+    `others` holds the compiled prerequisites. `value` answers with the variant's value, `evaluation` with the Evaluation;
+    `decide` too, but nothing is counted or noted: for prerequisites of other flags.
+    """
+
+    flag: FlagModel
+    live: Live
+    workshop: Workshop
+    others: Mapping[str, Compiled]
+    forced: tuple[str, Reason] | None = None
+    _value: Fn | None = field(init=False, default=None)
+    _evaluation: Fn | None = field(init=False, default=None)
+    _decide: Fn | None = field(init=False, default=None)
+    _evaluations: dict[tuple[str, Reason], Evaluation] | None = field(init=False, default=None)
+    _alike: bool | None = field(init=False, default=None)
+
+    @property
+    def value(self) -> Fn:
+        if self._value is None:
+            self._value = self.build(_value)
+        return self._value
+
+    @property
+    def evaluation(self) -> Fn:
+        if self._evaluation is None:
+            self._evaluation = self.build(_itself)
+        return self._evaluation
+
+    @property
+    def decide(self) -> Fn:
+        if self._decide is None:
+            self._decide = _Builder(self, _itself, silent=True).flag_fn()
+        return self._decide
+
+    @property
+    def alike(self) -> bool:
+        """Whether everybody gets the same answer, and nobody is noted for it: then it does not matter who asks."""
+        if self._alike is None:
+            step = _Builder(self, _itself)._flag()
+            self._alike = isinstance(step, End) and step.note is None
+        return self._alike
+
+    def build(self, answer: Answer) -> Fn:
+        """The flag as a function whose answers are `answer(evaluation)`, counted and noted."""
+        return _Builder(self, answer).flag_fn()
+
+    def outcome(self, variant: str, reason: Reason) -> Evaluation:
+        """The one Evaluation for (variant, reason)."""
+        if self._evaluations is None:
+            self._evaluations = {}
+        known = self._evaluations.get((variant, reason))
+        if known is None:
+            flag = self.flag
+            known = Evaluation(flag.key, flag.variants[variant], variant, reason, None, self.live.revision)
+            self._evaluations[variant, reason] = known
+        return known
+
+
+def _value(evaluation: Evaluation) -> Any:
+    return evaluation.value
+
+
+def _itself(evaluation: Evaluation) -> Evaluation:
+    return evaluation
+
+
+class _Builder:
+    """Puts a flag's closures together, from the last step to the first."""
+
+    def __init__(self, compiled: Compiled, answer: Answer, *, silent: bool = False) -> None:
+        self.compiled = compiled
+        self.flag = compiled.flag
+        self.live = compiled.live
+        self.answer = answer
+        self.silent = silent
+        self.now = compiled.workshop.now
+
+    @cached_property
+    def unit(self) -> c.UnitOf | None:
+        return c.unit_of(self.flag.unit)
+
+    @cached_property
+    def share_seed(self) -> int:
+        return seed("r", self.flag.salt)
+
+    @cached_property
+    def variant_seed(self) -> int:
+        return seed("v", self.flag.salt)
+
+    def end(self, variant: str, reason: Reason, arm: str | None = None, *, arms: bool = True) -> End:
+        evaluation = self.compiled.outcome(variant, reason)
+        workshop = self.compiled.workshop
+        if self.silent:
+            return End(_UNCOUNTED, self.answer(evaluation))
+        if arms and arm is None and reason is Reason.SPLIT and self.flag.kind == "experiment" and self.flag.rollout is None:
+            arm = variant
+        note = None
+        if arm is not None:
+            note = workshop.exposures.note(Exposure(self.flag.key, self.live.revision, variant, arm))
+        return End(workshop.counters.of(self.flag.key, variant, str(reason)), self.answer(evaluation), note, self.unit if note else None)
+
+    def flag_fn(self) -> Fn:
+        return c.fn(self._flag())
+
+    def _flag(self) -> c.Next:
+        flag = self.flag
+        if self.compiled.forced is not None:
+            return self.end(*self.compiled.forced)
+        step = self._rules()
+        if flag.slot is not None:
+            low, high = threshold(flag.slot.start), threshold(flag.slot.end)
+            out = self.end(flag.default, Reason.SPLIT, arms=False)
+            step = c.slot(self.unit, seed("g", flag.slot.salt), low, high, inside=step, outside=out)
+        if flag.holdout is not None and flag.holdout.share:
+            limit = threshold(flag.holdout.share)
+            step = c.share(self.unit, seed("h", flag.holdout.name), limit, self.end(flag.safe, Reason.DISABLED), step)
+        if flag.requires:
+            others = [(self.compiled.others.get(require.flag), frozenset(require.variants)) for require in flag.requires]
+            known = [(other.decide, variants) for other, variants in others if other is not None]
+            safe = self.end(flag.safe, Reason.DISABLED)
+            # One that was rejected and never was good: nobody can say that the prerequisite holds.
+            return c.guarded(known, step, safe) if len(known) == len(others) else safe
+        return step
+
+    # ── rules ──────────────────────────────────────────────────────────────
+
+    def _rules(self) -> c.Next:
+        """
+        The rules in order, then the default or the rollout's share.
+
+        One rule is built into a single function; several are walked in a loop, so that a flag may have a thousand of them
+        and no evaluation goes deeper.
+        """
+        begun = self.flag.slot is not None or self.flag.holdout is not None
+        rules = [rule for rule in self.flag.rules if rule.share != 0]
+        if not rules:
+            return self._last(hashed=begun)
+        if len(rules) == 1:
+            return self._rule(rules[0], self._last(hashed=begun), self._last(hashed=True), first=not begun)
+        hashing = begun
+        steps = []
+        for rule in rules:
+            steps.append(c.fn(self._rule(rule, c.missed, c.out, first=rule is rules[0] and not begun, hashing=hashing)))
+            hashing = hashing or _hashes(rule)
+        return c.in_order(steps, self._last(hashed=begun), self._last(hashed=True))
+
+    def _last(self, *, hashed: bool) -> c.Next:
+        flag, live = self.flag, self.live
+        alone = all(rule.share == 0 for rule in flag.rules)
+        otherwise = Reason.SPLIT if hashed else Reason.STATIC if alone else Reason.DEFAULT
+        control, candidate = ("control", "candidate") if self._counts() else (None, None)
+        variant, ppm = live.given(flag)
+        if variant is None or ppm <= 0:
+            return self.end(flag.default, otherwise, control)
+        if ppm >= PPM:
+            return self.end(variant, Reason.STATIC if alone and not hashed else Reason.SPLIT, candidate)
+        inside = self.end(variant, Reason.SPLIT, candidate)
+        outside = self.end(flag.default, Reason.SPLIT, control)
+        return c.share(self.unit, self.share_seed, threshold(ppm), inside, outside)
+
+    def _counts(self) -> bool:
+        """
+        Whether the arms are noted: a rollout is under way, and it is this file's. One that serves nobody yet counts its traffic, for
+        that decides what its first stage can see.
+        """
+        if self.flag.candidate is None:
+            return False
+        return self.live.about(self.flag.candidate) if self.live.counting else self.live.metered and not self.live.share
+
+    def _rule(self, rule: Rule, other: c.Next, out: c.Next, *, first: bool, hashing: bool = False) -> c.Next:
+        """One rule: `other` for those it is not for, `out` for those outside its share. `hashing`: a rule before it hashes."""
+        timed = rule.since is not None or rule.until is not None
+        inside = self._served(rule, first=first and not timed, hashing=hashing)
+        step: c.Next
+        if not _hashes(rule):
+            step = inside
+        elif rule.ramp is not None:
+            step = c.ramped(self.unit, self.share_seed, rule.ramp, self.now, inside=inside, outside=out)
+        else:
+            limit = threshold(rule.share or 0)
+            plain = self.unit is None and not timed and c.plain(inside, out, other)
+            texts = _two_texts(rule.when, self.compiled.workshop.uncompared) if plain else None
+            if texts is not None:
+                return c.texts_share(*texts, self.share_seed, limit, ends=(inside, out, other))  # type: ignore[arg-type]
+            step = c.share(self.unit, self.share_seed, limit, inside, out)
+        if rule.when is not None:
+            step = c.chosen(rule.when.compile(self.compiled.workshop.uncompared), step, other)
+        return c.during(rule.since, rule.until, self.now, step, other) if timed else step
+
+    def _served(self, rule: Rule, *, first: bool, hashing: bool) -> c.Next:
+        if rule.split:
+            edges = cuts([weight for _, weight in rule.split])
+            return c.split(self.unit, self.variant_seed, edges, [self.end(name, Reason.SPLIT) for name, _ in rule.split])
+        if _hashes(rule):
+            reason = Reason.SPLIT
+        elif rule.when is not None:
+            reason = Reason.TARGETING_MATCH
+        elif first:
+            reason = Reason.STATIC
+        else:
+            reason = Reason.SPLIT if hashing else Reason.TARGETING_MATCH
+        return self.end(rule.serve or self.flag.default, reason)
+
+
+def _hashes(rule: Rule) -> bool:
+    """Whether a rule's share is decided by a hash: neither everybody nor nobody."""
+    return rule.ramp is not None or rule.share not in (None, PPM)
+
+
+def _two_texts(when: Node | None, uncompared: Uncompared) -> tuple[tuple[str, Texts], tuple[str, Texts]] | None:
+    """A condition of two comparisons that only texts can pass, else None."""
+    if not isinstance(when, Every) or len(when.parts) != 2:
+        return None
+    first, second = (part.texts(uncompared) if isinstance(part, Compare) else None for part in when.parts)
+    return None if first is None or second is None else (first, second)

@@ -1,0 +1,73 @@
+"""Who met which arm: noted on the request's Scope, and told once per unit and counting window."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from xxhash import xxh3_128_digest
+
+from progflags._process import look
+from progflags.context import scope
+from progflags.events import Bus, Exposed, Exposure
+
+__all__ = ["Exposures", "Met", "Note"]
+
+Note = Callable[..., None]  # of whose request it is, and whom the arm was chosen by, where that is somebody else
+
+_LONGEST = 64  # bytes of a unit; a longer one is remembered by its hash
+_REMEMBERED = 50_000  # units per generation, two generations per flag: about 10 MB for the busiest flag
+
+
+class Met:
+    """The units a flag's arms have met since its revision began: bounded, forgetting the oldest half when full."""
+
+    __slots__ = ("_old", "_young", "revision")
+
+    def __init__(self, revision: int) -> None:
+        self.revision = revision
+        self._young: set[bytes] = set()
+        self._old: set[bytes] = set()
+
+    def first(self, unit: bytes) -> bool:
+        """Whether this is the first meeting (as far as the memory reaches)."""
+        if len(unit) > _LONGEST:
+            unit = xxh3_128_digest(unit)
+        if unit in self._young or unit in self._old:
+            return False
+        if len(self._young) >= _REMEMBERED:
+            self._old, self._young = self._young, set()
+        self._young.add(unit)
+        return True
+
+
+class Exposures:
+    """Makes the notes that compiled flags call. A flag's memory lives as long as its revision, whatever is reloaded."""
+
+    __slots__ = ("_bus", "_met")
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+        self._met: dict[str, Met] = {}
+
+    def note(self, exposure: Exposure) -> Note:
+        """The function to call when this arm has been served, with the key's bytes, and the unit's where arms are chosen by another."""
+        met = self._met.get(exposure.flag)
+        if met is None or met.revision != exposure.revision:
+            met = self._met[exposure.flag] = Met(exposure.revision)
+        key, first, tell = exposure.flag, met.first, self._bus.tell
+
+        def noted(unit: bytes | None, assigned: bytes | None = None) -> None:
+            here = scope()
+            if here is not None:
+                if here.silent:
+                    return
+                here.exposures.setdefault(key, exposure)
+                if here._context is None and here._met is None:
+                    here._met = unit
+                if assigned is not None:
+                    here.units.setdefault(key, assigned)
+            if unit is not None and first(unit):
+                look()  # a program without requests notices here that it was forked; once per unit
+                tell(Exposed(exposure, unit, assigned))
+
+        return noted

@@ -1,0 +1,74 @@
+"""Standing: where a flag's rollout stands just now, and what it waits for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from progflags._trouble import swallow
+from progflags.errors import StoreError
+from progflags.rollout._parts import Parts
+from progflags.rollout._status import Circumstances, RolloutStatus, Transition
+from progflags.rollout._stops import said_by
+from progflags.rollout.run import Intent, Page, act, records
+from progflags.rollout.state import Act, Record, State, blocked
+
+__all__ = ["Standing"]
+
+_RECENT: Final = 50  # steps that a status shows
+_HALTS: Final = frozenset({Act.ROLLBACK, Act.ABORT, Act.PAUSE})
+_WAITING: Final = frozenset({State.SCHEDULED, State.RAMPING, State.BAKING, State.JUDGING, State.AWAITING_APPROVAL, State.HELD})
+
+
+class Standing:
+    """Answers from the store; with the store out of reach, from what was read last."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    def of(self, flag: str) -> RolloutStatus:
+        """Where it stands, as the store has it."""
+        parts = self._parts
+        history: tuple[Transition, ...] = ()
+        try:
+            page = parts.ledger.page(flag)
+            if page.record is not None:
+                history = parts.ledger.history(flag, after=max(0, page.record.number - _RECENT))
+        except StoreError as error:
+            swallow("rollouts: the store", error)
+            page = parts.controller.pages.get(flag) or Page(flag, parts.client.live(flag))
+        record = Record(flag, parts.plans.of(flag)) if page.record is None else page.record
+        return RolloutStatus.of(record, self._circumstances(page, record), history)
+
+    def blocked(self, record: Record, pages: Mapping[str, Page], verb: Act | None = None) -> str:
+        """Why it may not climb just now. Nothing that ends or halts a climb has to wait for somebody's answer to that."""
+        if verb in _HALTS:
+            return ""
+        return blocked(record, records(pages), self._parts.clock.now()) or self._parts.stops.closed(record)
+
+    @property
+    def pending(self) -> tuple[str, ...]:
+        """What was decided here, holds here, and is not in the store yet, as sentences."""
+        intents, wanted = self._parts.brake.intents, self._parts.switches.wanted
+        rollbacks = [f"{flag}: rollback by {one.actor}" + _because(one) for flag, one in intents.items()]
+        turns = [f"{flag or 'all flags'}: {act(flag, one)} by {one.actor}" + _because(one) for flag, one in wanted.items()]
+        return (*rollbacks, *turns)
+
+    def _circumstances(self, page: Page, record: Record) -> Circumstances:
+        parts = self._parts
+        intent, turned = parts.brake.intent(page.flag), page.flag in parts.switches.wanted
+        live = parts.client.live(page.flag) if turned else page.live
+        return Circumstances(
+            wanted=intent.reason if intent is not None and intent.run == record.run else None,
+            waiting=self.blocked(record, parts.controller.pages) if record.state in _WAITING else "",
+            cool_down=parts.controller.cooling(page),
+            changed=parts.plans.changed(record),
+            notes=parts.plans.notes(record),
+            killed=live.killed is not None,
+            killed_by=said_by(live),
+            panic=parts.stops.panic(),
+        )
+
+
+def _because(intent: Intent) -> str:
+    return f" ({intent.reason})" if intent.reason else ""

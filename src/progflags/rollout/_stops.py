@@ -1,0 +1,33 @@
+"""Stops: why nothing may be promoted whatever the evidence, and who wanted it so."""
+
+from __future__ import annotations
+
+from progflags.flags import EVERYTHING, Client, Live
+from progflags.rollout.run import Shadows
+from progflags.rollout.state import Record
+
+__all__ = ["Stops", "said_by"]
+
+
+class Stops:
+    """Everything is stopped, or one flag is, or its shadow is not safe yet."""
+
+    def __init__(self, client: Client, shadows: Shadows) -> None:
+        self._client = client
+        self._shadows = shadows
+
+    def closed(self, record: Record) -> str:
+        """Why this rollout may not climb; empty where none of these keeps it."""
+        panic, killed = self.panic(), said_by(self._client.live(record.flag))
+        if panic or killed:
+            return f"panic by {panic}" if panic else f"killed by {killed}"
+        return self._shadows.closed(record)
+
+    def panic(self) -> str:
+        """Who wants all flags to answer `safe`, and why: somebody, or this process by itself."""
+        return said_by(self._client.live(EVERYTHING)) or ("this process alone: PROGFLAGS_PANIC" if self._client.panicking else "")
+
+
+def said_by(live: Live) -> str:
+    """Who killed it, and why; empty where nobody did."""
+    return "" if live.killed is None else f"{live.killed.by or 'somebody'}: {live.killed.reason or 'no reason given'}"

@@ -1,0 +1,22 @@
+"""What is meant to happen: stages, gates, profiles, the calendar, and the share that fits the traffic."""
+
+from progflags.rollout.plan._fit import Prospect, expected, fitting, prospect
+from progflags.rollout.plan._memory import Memory, remembers
+from progflags.rollout.plan._plan import BrakeRule, Plan, PlanError, Stage
+from progflags.rollout.plan._profiles import PROFILES
+from progflags.rollout.plan._traffic import Traffic
+
+__all__ = [
+    "PROFILES",
+    "BrakeRule",
+    "Memory",
+    "Plan",
+    "PlanError",
+    "Prospect",
+    "Stage",
+    "Traffic",
+    "expected",
+    "fitting",
+    "prospect",
+    "remembers",
+]

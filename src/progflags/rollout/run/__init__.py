@@ -1,0 +1,40 @@
+"""The loop: look, judge, decide, brake, commit, tell."""
+
+from progflags.rollout.run._brake import Brake
+from progflags.rollout.run._controller import Controller
+from progflags.rollout.run._heard import Bars
+from progflags.rollout.run._intent import Intent
+from progflags.rollout.run._kept import Kept
+from progflags.rollout.run._ledger import Ledger, Page, possible, records
+from progflags.rollout.run._looks import Looks
+from progflags.rollout.run._meter import Meter
+from progflags.rollout.run._outbox import LIMIT, Hook, Outbox, Sink, Webhook, signature
+from progflags.rollout.run._saved import Saved
+from progflags.rollout.run._shadows import Shadows
+from progflags.rollout.run._summaries import Summaries
+from progflags.rollout.run._switches import Switches, act
+
+__all__ = [
+    "LIMIT",
+    "Bars",
+    "Brake",
+    "Controller",
+    "Hook",
+    "Intent",
+    "Kept",
+    "Ledger",
+    "Looks",
+    "Meter",
+    "Outbox",
+    "Page",
+    "Saved",
+    "Shadows",
+    "Sink",
+    "Summaries",
+    "Switches",
+    "Webhook",
+    "act",
+    "possible",
+    "records",
+    "signature",
+]

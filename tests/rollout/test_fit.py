@@ -1,0 +1,227 @@
+"""Stages that fit the traffic: the share at which what matters is seen in time, and how long that takes."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+import progflags as pf
+from progflags.canary import Sample, Totals
+from progflags.rollout import Plan, PlanError, State, forecast
+from progflags.rollout.plan._fit import fitting, prospect
+from progflags.rollout.plan._traffic import Traffic
+from progflags.testing import ManualClock
+
+from .conftest import FLAG, House
+
+GATE = {"metric": "error_rate", "max_increase": 0.25, "min_absolute": 0.001}
+
+
+def traffic(rps, errors=0.01, people=None):
+    n = 100_000
+    latencies = {"latency": Sample.of([0.05 + k / 20_000 for k in range(2000)])}
+    return Traffic(rps, Totals(n, n, round(errors * n), samples=latencies), rps if people is None else people)
+
+
+def auto(**stage):
+    return {"percent": "auto", "bake": "15m", "gates": [GATE], **stage}
+
+
+def plan(*stages, **table):
+    return Plan.of({"stages": list(stages) or [auto()], **table})
+
+
+@pytest.mark.parametrize("rps", [10_000, 100, 20, 5, 2])
+def test_the_smallest_rung_at_which_what_matters_is_seen_in_four_bakes(rps):
+    climb = plan(auto(), {"percent": 50}, deadline="24h")
+    share = fitting(climb, 0, traffic(rps))
+    lasts = {rung: prospect(climb, 0, traffic(rps), rung).lasts for rung in climb.stages[0].rungs}
+
+    if min(lasts.values()) <= 4 * 900:
+        assert lasts[share] <= 4 * 900 < min((lasts[rung] for rung in lasts if rung < share), default=math.inf)
+    else:
+        assert lasts[share] == min(lasts.values())
+
+
+def test_the_larger_the_traffic_the_smaller_the_share_and_where_nothing_will_be_seen_the_smallest():
+    climb = plan(auto(), {"percent": 50}, deadline="24h")
+    shares = [fitting(climb, 0, traffic(rps)) for rps in (2, 5, 20, 100, 10_000)]
+
+    assert shares == sorted(shares, reverse=True)
+    assert (shares[0] >= 200_000, shares[-1], fitting(climb, 0, traffic(0.0001))) == (True, 10_000, 10_000)
+
+
+def test_without_traffic_it_begins_with_the_smallest():
+    assert fitting(plan(), 0, None) == 10_000
+    assert fitting(plan(auto(at_least=3)), 0, None) == 30_000
+
+
+def test_a_gate_that_passes_by_time_must_have_seen_it_by_the_end_of_the_bake():
+    seldom = plan(auto(gates=[{**GATE, "policy": "observed"}]))
+    waiting = plan()
+
+    assert fitting(seldom, 0, traffic(10)) > fitting(waiting, 0, traffic(10))
+    assert prospect(seldom, 0, traffic(10), fitting(seldom, 0, traffic(10))).lasts == 900
+
+
+def test_a_budget_of_people_is_never_exceeded():
+    """Ten people a second: a tenth of them for an hour is 3,600."""
+    free, bound = plan(), plan(max_units=200)
+    exposed = [prospect(one, 0, traffic(10), fitting(one, 0, traffic(10))).people for one in (free, bound)]
+
+    assert exposed[0] > 200
+    assert fitting(bound, 0, traffic(10)) < 10_000  # below the smallest rung
+    assert fitting(plan(max_units=2000), 0, traffic(10)) <= fitting(free, 0, traffic(10))
+
+
+def test_no_rung_goes_beyond_a_later_percent_nor_past_an_approval():
+    assert plan(auto(), {"percent": 10}).stages[0].rungs == (10_000, 20_000, 50_000, 100_000)
+    assert plan(auto(), auto(at_least=10), approval={"before": [10]}).stages[0].rungs == (10_000, 20_000, 50_000)
+    assert plan(auto(), auto(at_least=10), approval={"before": [10]}).stages[1].approval
+    assert plan(approval={"before": [20, 100]}).stages[0].rungs == (10_000, 20_000, 50_000, 100_000)
+
+
+@pytest.mark.parametrize(
+    ("stages", "key"),
+    [
+        ([{"percent": 5, "at_least": 3}], "stages.0.at_least"),
+        ([{"percent": 5}, auto(at_least=2)], "stages.1.at_least"),
+        ([{"percent": 50}, auto()], "stages.1.percent"),
+    ],
+)
+def test_what_can_not_fit_is_refused_with_its_place(stages, key):
+    with pytest.raises(PlanError) as refused:
+        plan(*stages)
+    assert refused.value.key == key
+
+
+def test_a_chosen_percent_is_frozen_with_the_plan_and_is_no_edit_of_it():
+    climb = plan(auto(), auto(at_least=10), {"percent": 50})
+    chosen = climb.fit(0, 200_000)
+
+    assert [stage.percent for stage in chosen.stages] == [20, 20, 50]
+    assert Plan.thaw(chosen.to_dict()) == chosen
+    assert (chosen.blank, chosen.digest) == (climb, climb.digest)
+
+
+# -- whole rollouts -----------------------------------------------------------------------------------------------------
+
+
+def minutes(house, count, rps, *, every=0):
+    """So many minutes of traffic, of which every `every`-th call fails."""
+    steps = []
+    for _ in range(count):
+        share = house.client.live(FLAG).share or 0
+        for arm, part in (("control", 1 - share / 1e6), ("candidate", share / 1e6)):
+            n = round(60 * rps * part)
+            bad = n // every if every else 0
+            for failed, k in ((False, n - bad), (True, bad)):
+                if k:
+                    house.recorder.record(FLAG, arm=arm, seconds=0.1, error=failed, n=k)
+        house.clock.advance(60)
+        steps += house.rollouts.tick()
+    return steps
+
+
+def test_traffic_is_counted_before_the_start():
+    house = House(tables={FLAG: {}})
+    minutes(house, 20, 5, every=100)
+    status = house.rollouts.start(FLAG)
+
+    assert status.percent == 5
+    assert status.eta == pytest.approx(house.rollouts.forecast(FLAG).expected, rel=0.01)
+    assert [step.percent for step in status.history] == [0, 5]
+
+
+def test_what_other_processes_serve_counts_too(houses):
+    serving, starting = houses(2, tables={FLAG: {}})
+    minutes(serving, 20, 5, every=100)
+    starting.rollouts.tick()
+
+    assert starting.rollouts.forecast(FLAG).rps == pytest.approx(5, rel=0.1)
+    assert starting.rollouts.start(FLAG).percent == 5
+
+
+def test_a_function_behind_a_rollout_that_is_not_started_is_counted():
+    with pf.connect({"flags": {FLAG: {"rollout": {}}}}, clock=ManualClock()) as flags:
+
+        @pf.progressive(FLAG, candidate=lambda user: "new", flags=flags, key=lambda user: user)
+        def serve(user):
+            return "old"
+
+        assert {serve(f"user-{n}") for n in range(100)} == {"old"}
+        control = flags.metrics.read(FLAG)["control"]
+        assert (control["requests"], control["units"]) == (100, 100)
+
+
+def test_who_starts_without_traffic_climbs_to_the_rung_that_fits_once_it_is_known():
+    """Two requests a second: 1 % of them would take days."""
+    house = House(tables={FLAG: {}})
+    assert house.rollouts.start(FLAG).percent == 1
+    steps = minutes(house, 60, 2, every=100)
+    fitted = [step for step in steps if "see sooner what matters" in step.reason]
+
+    assert fitted
+    assert fitted[-1].percent >= 10
+    assert house.status().percent >= fitted[-1].percent
+    assert fitted[0].source in (State.JUDGING, State.HELD)
+
+
+def test_two_stages_at_the_same_share_count_every_call_once():
+    stages = [auto(at_least=20, bake="5m", gates=[{**GATE, "policy": "no_alarm"}]), {"percent": 20, "bake": "5m", "gates": [GATE]}]
+    house = House(tables={FLAG: {"stages": stages}})
+    house.rollouts.start(FLAG)
+    minutes(house, 9, 50, every=100)
+
+    assert house.status().stage == 1
+    assert house.status().samples["candidate"] <= 9 * 60 * 10 - 5 * 60 * 10
+    evidence = house.rollouts._parts.ledger.page(FLAG).record.evidence
+    assert evidence.totals.candidate.requests == house.status().samples["candidate"]
+
+
+def test_the_time_left_is_told_and_shrinks():
+    house = House(tables={FLAG: {}})
+    minutes(house, 20, 100, every=100)
+    told = [house.rollouts.start(FLAG).eta]
+    for _ in range(12):
+        minutes(house, 20, 100, every=100)
+        told.append(house.status().eta)
+
+    assert told == sorted(told, reverse=True)
+    assert told[0] - told[-1] == pytest.approx(4 * 3600, rel=0.1)
+    house.rollouts.pause(FLAG)
+    assert house.status().eta is None
+    assert house.status().to_dict()["eta"] is None
+
+
+def test_nobody_knows_how_long_it_takes_without_traffic():
+    house = House(tables={FLAG: {}})
+
+    assert house.rollouts.start(FLAG).eta is None
+
+
+def test_a_start_says_what_each_stage_will_see_and_what_is_hopeless():
+    house = House(tables={FLAG: {}})
+    minutes(house, 20, 100, every=100)
+    notes = house.rollouts.start(FLAG).notes
+
+    assert [note.partition(":")[0] for note in notes] == ["1 %", "10 %", "50 %", "after 100 %"]
+    assert all("error_rate: a rise to ×2 is seen after" in note for note in notes[:3])
+    assert notes[3] == "after 100 %: error_rate by a control, p99_latency by a control, * by a control"
+
+    slow = House(tables={FLAG: {}})
+    minutes(slow, 60, 0.05, every=100)
+    hopeless = [note for note in slow.rollouts.start(FLAG).notes if note.startswith("hopeless")]
+    assert hopeless
+    assert all(word in hopeless[0] for word in ("min_absolute", "deadline = ", "larger percent"))
+
+
+def test_a_forecast_of_a_service_without_errors_asks_for_points():
+    said = forecast(Plan.of({}), rps=1000, error_rate=0.0)
+
+    assert "error_rate: a rise of 0.1 points is seen after" in str(said)
+    assert said.expected == pytest.approx(said.to_full)
+    assert forecast(Plan.of({}), rps=0.001).expected is None
+    assert "never gets to everybody" in str(forecast(Plan.of({}), rps=0.001))
+    assert all(stage["lasts"] is None or math.isfinite(stage["lasts"]) for stage in forecast(Plan.of({}), rps=0.001).to_dict()["stages"])

@@ -1,0 +1,150 @@
+"""Servers of a test's own, to be ended and started again: on a free port, in a folder that outlives them."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from support import servers
+
+__all__ = ["OwnPostgres", "OwnRedis", "copied"]
+
+
+class Own:
+    """A server that `start` begins and `stop` ends; its data lie in `folder`, which is made, directly below a temporary one."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = int(free.getsockname()[1])
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def command(self) -> list[str]:
+        raise NotImplementedError
+
+    def answers(self) -> bool:
+        raise NotImplementedError
+
+    def start(self) -> None:
+        with self.folder.with_name(f"{self.folder.name}.log").open("ab") as log:
+            self._process = subprocess.Popen(self.command, stdout=log, stderr=log)
+        until = time.monotonic() + 30
+        while not self.answers():
+            assert self._process.poll() is None, "the server ended"
+            assert time.monotonic() < until, "the server does not answer"
+            time.sleep(0.02)
+
+    def stop(self) -> None:
+        """End it, and all who are connected to it."""
+        if self._process is not None:
+            self._process.send_signal(self.ending)
+            self._process.wait(30)
+            self._process = None
+
+    ending = signal.SIGTERM
+
+
+def copied(source: Path, target: Path) -> None:
+    """A folder as it is, with whom it belongs to."""
+    subprocess.run(["cp", "-a", str(source), str(target)], check=True)
+
+
+@cache
+def _cluster(initdb: str, as_: tuple[str, ...]) -> Path:
+    """An empty cluster, to be copied: to make one takes seconds."""
+    place = Path(tempfile.mkdtemp(prefix="progflags-cluster-"))
+    atexit.register(shutil.rmtree, place, ignore_errors=True)
+    place.chmod(0o755)
+    folder = place / "data"
+    folder.mkdir()
+    if as_:
+        shutil.chown(folder, "postgres")
+    made = [*as_, initdb, "-D", str(folder), "-U", "postgres", "-A", "trust", "-N"]
+    subprocess.run(made, check=True, capture_output=True, cwd="/")
+    return folder
+
+
+class OwnRedis(Own):
+    """Keeps what it acknowledged."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self._program = shutil.which("redis-server") or shutil.which("valkey-server")
+        if self._program is None:
+            servers._missing("Redis server's program", "PATH")
+        folder.mkdir()
+
+    @property
+    def address(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    @property
+    def command(self) -> list[str]:
+        options = ["--appendonly", "yes", "--appendfsync", "always", "--save", "", "--dir", str(self.folder)]
+        return [str(self._program), "--port", str(self.port), "--bind", "127.0.0.1", *options]
+
+    def answers(self) -> bool:
+        client = pytest.importorskip("redis")
+        with client.Redis(port=self.port) as one:
+            try:
+                return bool(one.ping())
+            except client.RedisError:
+                return False
+
+
+class OwnPostgres(Own):
+    """Does not run as root: there it is the user `postgres`'s, where there is one."""
+
+    ending = signal.SIGINT  # it ends its sessions rather than wait for them
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        binaries = sorted(
+            Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name) if path.parent.name.isdecimal() else 0
+        )
+        where = os.pathsep.join([os.environ.get("PATH", ""), *map(str, reversed(binaries))])
+        initdb, self._program = shutil.which("initdb", path=where), shutil.which("postgres", path=where)
+        self._as = self._user()
+        if initdb is None or self._program is None or self._as is None:
+            servers._missing("PostgreSQL server's program, or a user other than root to run it", "PATH")
+        folder.parent.chmod(0o755)
+        copied(_cluster(initdb, tuple(self._as or ())), folder)
+
+    @staticmethod
+    def _user() -> list[str] | None:
+        if getattr(os, "geteuid", lambda: 1)() != 0:
+            return []
+        try:
+            __import__("pwd").getpwnam("postgres")  # not on Windows
+        except KeyError:
+            return None
+        return ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] if shutil.which("setpriv") else None
+
+    @property
+    def address(self) -> str:
+        return f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
+
+    @property
+    def command(self) -> list[str]:
+        assert self._as is not None
+        return [*self._as, str(self._program), "-D", str(self.folder), "-p", str(self.port), "-k", "", "-h", "127.0.0.1", "-F"]
+
+    def answers(self) -> bool:
+        psycopg = pytest.importorskip("psycopg")
+        try:
+            psycopg.connect(self.address, connect_timeout=2).close()
+        except psycopg.Error:
+            return False
+        return True
