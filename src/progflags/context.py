@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from enum import Enum
+from functools import partial
+from time import monotonic
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 from uuid import UUID
@@ -22,7 +24,21 @@ from progflags._process import look
 if TYPE_CHECKING:
     from progflags.events import Exposure
 
-__all__ = ["NOBODY", "Context", "Scope", "as_context", "begin", "bind", "current", "latest", "on_begin", "scope", "unit_bytes"]
+__all__ = [
+    "NOBODY",
+    "Context",
+    "Scope",
+    "as_context",
+    "begin",
+    "begin_here",
+    "bind",
+    "current",
+    "keep_with",
+    "latest",
+    "on_begin",
+    "scope",
+    "unit_bytes",
+]
 
 _NO_ATTRIBUTES: Final[Mapping[str, Any]] = MappingProxyType({})
 
@@ -177,16 +193,15 @@ class Scope:
 
     __slots__ = ("_context", "_met", "_outer", "_take", "client", "exposures", "extras", "over", "silent", "units")
 
-    def __init__(
-        self, context: Context | None, parent: Scope | None = None, *, silent: bool = False, take: Callable[[], Context] | None = None
-    ) -> None:
+    # One is made for every request, so its parameters are positional: by keyword they would cost a third more.
+    def __init__(self, context: Context | None, take: Callable[[], Context] | None = None) -> None:
         self._context = context  # None: not taken yet
         self._take = take
         self._met: bytes | None = None  # whom the first exposure was noted for, while who is asking has not been taken
         self._outer: Scope | None = None
         #: The request has ended. What an outer layer measures of it afterwards is still this request's.
         self.over = False
-        self.silent: bool = silent
+        self.silent = False
         self.exposures: dict[str, Exposure] = {}
         #: By flag: whom its arm is chosen by, where that is not the targeting key (a tenant, an account).
         self.units: dict[str, bytes] = {}
@@ -194,9 +209,14 @@ class Scope:
         self.extras: dict[str, Any] = {}
         #: The client that a door serves with, for what a framework injects.
         self.client: Any = None
-        if parent is not None:
-            self.silent = silent or parent.silent
-            self.exposures, self.units, self.extras, self.client = parent.exposures, parent.units, parent.extras, parent.client
+
+    @classmethod
+    def within(cls, parent: Scope, context: Context) -> Scope:
+        """A nested one: another context, the same request."""
+        inner = cls(context)
+        inner.silent = parent.silent
+        inner.exposures, inner.units, inner.extras, inner.client = parent.exposures, parent.units, parent.extras, parent.client
+        return inner
 
     @property
     def context(self) -> Context:
@@ -276,7 +296,7 @@ def current() -> Context | None:
     return None if here is None else here._context or here._taken()
 
 
-def begin(context: object, *, take: Callable[[], Context] | None = None) -> Scope:
+def begin(context: object, take: Callable[[], Context] | None = None) -> Scope:
     """
     A request of its own begins here: set its Scope, and leave it set.
 
@@ -285,20 +305,47 @@ def begin(context: object, *, take: Callable[[], Context] | None = None) -> Scop
     With `take`, who is asking is found out when something needs to know; see Scope.
     """
     look()
+    return begin_here(context, take)
+
+
+def begin_here(context: object, take: Callable[[], Context] | None = None) -> Scope:
+    """`begin` for a door that knows it is in the process it was in at the last request: a system call is saved."""
     outer = _current.get()
     while outer is not None and outer.over:
         outer = outer._outer
-    inner = Scope(None if take is not None else as_context(context) or NOBODY, take=take)
+    inner = Scope(None if take is not None else as_context(context) or NOBODY, take)
     if outer is not None:
         inner._outer = outer
         inner.silent = outer.silent  # inside a shadow a request is the shadow's: the application, run once more, counts for nothing either
     _current.set(inner)
-    for hear in _begun:
+    for hear in _BEGUN.told:
         hear(inner)
+    if _KEEPERS.told and monotonic() >= _due:
+        _keep()
     return inner
 
 
-_begun: tuple[Callable[[Scope], object], ...] = ()
+class _Audience:
+    """Who is called when a request begins: a tuple, swapped whole."""
+
+    def __init__(self) -> None:
+        self.told: tuple[Callable[..., object], ...] = ()
+
+    def join(self, hear: Callable[..., object]) -> Callable[[], None]:
+        one = partial(hear)  # one of its own: the same `hear` may be told twice, and each ends by itself
+        self.told = (*self.told, one)
+
+        def leave() -> None:
+            self.told = tuple(other for other in self.told if other is not one)
+
+        return leave
+
+
+_BEGUN: Final = _Audience()
+_KEEPERS: Final = _Audience()
+_due = 0.0
+_EVERY: Final = 0.05
+"""Seconds between two calls of the keepers. A process without threads does its background work in them, and none of it is more urgent."""
 
 
 def on_begin(hear: Callable[[Scope], object]) -> Callable[[], None]:
@@ -307,18 +354,23 @@ def on_begin(hear: Callable[[Scope], object]) -> Callable[[], None]:
 
     For telemetry, which remembers whose span a request runs in. `hear` runs on the request's path and must not raise.
     """
-    global _begun  # noqa: PLW0603 - one tuple, swapped whole
+    return _BEGUN.join(hear)
 
-    def heard(here: Scope) -> None:  # one of its own: the same `hear` may be told twice, and each ends by itself
-        hear(here)
 
-    _begun = (*_begun, heard)
+def keep_with(keep: Callable[[], object]) -> Callable[[], None]:
+    """
+    Call `keep` when a request begins, but not at every one: some 20 times a second. The returned function ends that.
 
-    def unhear() -> None:
-        global _begun  # noqa: PLW0603
-        _begun = tuple(other for other in _begun if other is not heard)
+    For whoever has threads to look after. It runs on the request's path and must not raise.
+    """
+    return _KEEPERS.join(keep)
 
-    return unhear
+
+def _keep() -> None:
+    global _due  # noqa: PLW0603 - two threads at once keep twice, which keepers are used to
+    _due = monotonic() + _EVERY
+    for keep in _KEEPERS.told:
+        keep()
 
 
 @contextmanager
@@ -333,7 +385,10 @@ def bind(context: object, *, fresh: bool = False, silent: bool = False) -> Itera
         TypeError: `context` is none of those.
     """
     look()
-    inner = Scope(as_context(context) or NOBODY, None if fresh else scope(), silent=silent)
+    outer, who = None if fresh else scope(), as_context(context) or NOBODY
+    inner = Scope(who) if outer is None else Scope.within(outer, who)
+    if silent:
+        inner.silent = True
     token = _current.set(inner)
     try:
         yield inner

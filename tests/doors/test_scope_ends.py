@@ -1,7 +1,8 @@
 """Between two requests a thread belongs to nobody."""
 
 import progflags as pf
-from progflags.context import begin, bind, current, latest, scope
+from progflags import context
+from progflags.context import begin, bind, current, keep_with, latest, scope
 from progflags.events import Exposed
 from progflags.wsgi import FlagsMiddleware
 
@@ -42,3 +43,23 @@ def test_a_body_nobody_closes_ends_its_request_all_the_same():
     assert current().key == "ann"
     del dropped
     assert scope() is None
+
+
+def test_keepers_are_called_at_requests_but_not_at_every_one(monkeypatch):
+    """Looking after threads at each of 10,000 requests a second would be most of what a request pays."""
+    now = context._due + 1000.0
+    monkeypatch.setattr(context, "monotonic", lambda: now)
+    kept = []
+    leave = keep_with(lambda: kept.append(now))
+    try:
+        for _ in range(100):
+            begin("ann").end()
+        assert len(kept) == 1
+        now += 1.0
+        begin("ann").end()
+        assert len(kept) == 2
+    finally:
+        leave()
+    now += 1.0
+    begin("ann").end()
+    assert len(kept) == 2

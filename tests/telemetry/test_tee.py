@@ -478,9 +478,9 @@ def test_a_tee_thrown_away_hears_no_more_requests(telling, rolling):
     from progflags import context
 
     gc.collect()
-    before = context._begun
+    before = context._BEGUN.told
     for _ in range(10):
         tee(telling.meters, rolling).get_meter("m").create_counter("c")
     gc.collect()
 
-    assert context._begun == before
+    assert context._BEGUN.told == before

@@ -27,7 +27,7 @@ from progflags._deadline import within
 from progflags._printed import quoted
 from progflags._process import Thread, look
 from progflags._trouble import say, swallow
-from progflags.context import Scope, on_begin
+from progflags.context import keep_with
 from progflags.errors import ClosedError, DefinitionError, Problem, StoreError
 from progflags.events import Bus, Change, Moved, SourceFailed
 from progflags.flags import EVERYTHING, Client, declared, mismatches
@@ -117,7 +117,7 @@ class Flags(Client):
             stored.every(min(poll, _STORE_POLL), self._look_when_due, name="store", slowest=1.0)
             stored.every(_TICK, self._step, name="rollouts", slowest=2.0)
             self._start(source, stored)
-            self._unhear = on_begin(self._look_after_threads)
+            self._unhear = keep_with(self._look_after_threads)
 
     # -- what serves, and how well --------------------------------------------------------------------------------------
 
@@ -343,7 +343,7 @@ class Flags(Client):
         for thread in self._threads:
             thread.ensure()
 
-    def _look_after_threads(self, _: Scope | None = None) -> None:
+    def _look_after_threads(self) -> None:
         """And where none can be started, whoever is here looks: one at a time, when it is due."""
         for thread in self._threads:
             if not thread.alive:

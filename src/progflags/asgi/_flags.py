@@ -10,9 +10,10 @@ from typing import Any, Final
 from progflags._anonymous import AnonymousId
 from progflags._connect import Flags
 from progflags._identity import Asking, Identity, head, is_async
+from progflags._process import look
 from progflags._trouble import swallow
 from progflags.asgi._lag import LoopLag
-from progflags.context import Scope, as_context, begin
+from progflags.context import Scope, as_context, begin_here
 from progflags.events import Served
 from progflags.flags import Client, given
 
@@ -64,21 +65,21 @@ class FlagsMiddleware:
         if kind not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
-        asking = self._asking
-        identity = Identity(asking, scope) if asking.known else None
-        if self._awaited is not None and identity is not None:
+        asking, client = self._asking, self._flags if self._flags is not None else given(None)
+        self._watch.look(client)
+        request = _Request(asking, scope, client, receive, send)
+        if self._awaited is not None:
             who = await self._who(scope)
-            identity.ask_with(lambda _: who, asking.where)
-        here = begin(None, take=identity)
-        client = here.client = self._flags if self._flags is not None else given(None)  # whom a framework's dependency asks
-        if client is not None and (client.serving is not self._watch.serving or _get_running_loop() is not self._watch.loop):
-            self._watch.look(client)
+            request.ask_with(lambda _: who, asking.where)
+        here = request.here = begin_here(None, request if asking.known else None)
+        here.client = client  # whom a framework's dependency asks
         try:
             if kind == "websocket":
-                await self.app(scope, receive, send if identity is None else _shaking_hands(here, identity, send))
+                await self.app(scope, receive, _shaking_hands(here, request, send) if asking.known else send)
                 return
-            waiting = None if asking.anonymous is None or identity is None else _Head(identity, send)
-            request = _Request(here, client, receive, send if waiting is None else waiting.send)
+            head = None if asking.anonymous is None else _Head(request, send)
+            if head is not None:
+                request.pass_on = head.send
             try:
                 await self.app(scope, request.receive, request.send)
             except Exception:
@@ -86,8 +87,8 @@ class FlagsMiddleware:
                 raise
             if not request.told:  # an application that returns without answering made the server answer 500; a cancelled one is not judged
                 request.tell(failed=True)
-            if waiting is not None:
-                await waiting.let_go()
+            if head is not None:
+                await head.let_go()
         finally:
             here.end()
 
@@ -101,20 +102,30 @@ class FlagsMiddleware:
 
 class _Watch:
     """
-    Where somebody counts at all, the loop's lateness is a metric, too.
+    What need not be looked at for every request: whether this is still the same process, and what the loop's lateness counts for.
 
-    Looked at where a loop is new or another ruleset serves (a rollout that begins makes it another one), not at every request.
+    A fork's child runs a loop of its own, so within one loop the process is one. Where somebody counts at all, the loop's
+    lateness is a metric, too: looked at where a loop is new or another ruleset serves (a rollout that begins makes it another one).
     """
 
-    __slots__ = ("_lag", "loop", "serving")
+    __slots__ = ("_lag", "_loop", "_serving")
 
     def __init__(self) -> None:
         self._lag: LoopLag | None = None
-        self.loop: object = None
-        self.serving: object = None
+        self._loop: object = None
+        self._serving: object = None
 
-    def look(self, client: Client) -> None:
-        self.loop, self.serving = _get_running_loop(), client.serving
+    def look(self, client: Client | None) -> None:
+        loop = _get_running_loop()
+        if loop is None or loop is not self._loop:  # without one of asyncio's (trio) nothing says that it is the same process
+            look()
+            if loop is not self._loop:
+                self._loop, self._serving = loop, None
+        if client is not None and client.serving is not self._serving:
+            self._serving = client.serving
+            self._meet(client)
+
+    def _meet(self, client: Client) -> None:
         if self._lag is None and isinstance(client, Flags) and client.delivers:
             self._lag = LoopLag()
             client.metrics.source("event_loop_lag", self._lag.read)
@@ -177,19 +188,24 @@ def _shaking_hands(here: Scope, identity: Identity, send: Send) -> Send:
     return sending
 
 
-class _Request:
-    """One HTTP request on its way through: watches status and end, changes nothing. (Defaults lie on the class: most keep them.)"""
+class _Request(Identity):
+    """
+    One request on its way through: who asks it, its status and its end. Changes nothing.
 
+    One object, and what most requests leave as it is lies on the class: it is made for each of them.
+    """
+
+    here: Scope
+    told = False
     _status = 0
     _trailers = False
     _gone = False
-    told = False
 
-    def __init__(self, here: Scope, client: Client | None, receive: Receive, send: Send) -> None:
-        self._here = here
+    def __init__(self, asking: Asking, scope: MutableMapping[str, Any], client: Client | None, receive: Receive, send: Send) -> None:
+        Identity.__init__(self, asking, scope)  # by name: `super()` would cost as much again
+        self.pass_on = send
         self._client = client
         self._receive = receive
-        self._send = send
         self._started = perf_counter()
 
     async def receive(self) -> Message:
@@ -202,10 +218,10 @@ class _Request:
         kind = message["type"]
         piece = kind in _BODY
         last = kind == "http.response.pathsend" or (piece and not message.get("more_body", False))
-        if last and "closing" in self._here.extras:
-            self._here.closing()
+        if last and "closing" in self.here.extras:
+            self.here.closing()
         try:
-            await self._send(message)
+            await self.pass_on(message)
         except OSError:  # how a server says, since ASGI 2.4, that the client has left
             self._gone = True
             raise
@@ -213,7 +229,7 @@ class _Request:
             self._status = message["status"]
             self._trailers = message.get("trailers", False)
         elif (last and not (piece and self._trailers)) or (kind == "http.response.trailers" and not message.get("more_trailers", False)):
-            if self._here.exposures:
+            if self.here.exposures:
                 self.tell(failed=self._status >= 500)
             self.told = True
 
@@ -222,6 +238,6 @@ class _Request:
         if self.told:
             return
         self.told = True
-        here = self._here
+        here = self.here
         if here.exposures and not (self._client is None or self._gone or here.silent):
             self._client.bus.tell(Served.of(here, perf_counter() - self._started, failed=failed))

@@ -170,9 +170,13 @@ def _route(
     if context is None:
         return False, None, None
     # By hand what `bind(context, fresh=True)` does: a generator context manager would be a third of the whole cost here.
-    inner = Scope(context, silent=outer is not None and outer.silent)
+    inner = Scope(context)
     if outer is not None:
-        inner.extras, inner.client = outer.extras, outer.client  # a request that sees one snapshot sees it here too
+        inner.silent, inner.extras, inner.client = (
+            outer.silent,
+            outer.extras,
+            outer.client,
+        )  # a request that sees one snapshot sees it here too
     token = _current.set(inner)
     try:
         evaluation = client.evaluate(flag, None, context)

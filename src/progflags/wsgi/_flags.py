@@ -55,7 +55,7 @@ class FlagsMiddleware:
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         asking = self._asking
         identity = Identity(asking, environ) if asking.known else None
-        request = _Request(begin(None, take=identity), self._flags if self._flags is not None else given(None))
+        request = _Request(begin(None, identity), self._flags if self._flags is not None else given(None))
         if identity is not None and asking.anonymous is not None:
             request.waiting = _Head(identity, start_response)
             start_response = request.waiting.start

@@ -102,7 +102,7 @@ class FlagsMiddleware:
 
     def _begin(self, request: Any, identity: Identity) -> tuple[Scope, Any]:
         request.flags = self._client
-        return begin(None, take=identity), getattr(request, "_cache_update_cache", None)
+        return begin(None, identity), getattr(request, "_cache_update_cache", None)
 
     def _finish(self, response: Any, request: _Request, identity: Identity, kept: tuple[Any, Any]) -> Any:
         if kept[1] is not None:
