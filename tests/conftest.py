@@ -6,10 +6,12 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from progflags import _trouble, context
+from support.patience import unhurried_stores
 
 # A machine that stands still for seconds has found no fault in what is tested.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")
+unhurried_stores()
 
 
 @pytest.fixture(autouse=True)

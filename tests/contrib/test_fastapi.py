@@ -16,7 +16,8 @@ from progflags.context import current, scope
 from progflags.contrib.fastapi import flag, identify, lifespan
 from progflags.events import Served
 from progflags.flags import given, set_default
-from support.web import uvicorn_server, wait_for
+from support.patience import until
+from support.web import uvicorn_server
 
 DOCUMENT = {
     "flags": {
@@ -218,7 +219,7 @@ def test_requests_count_for_the_user_of_the_dependency():
         flags.bus.listen(Served, told.append)
         with uvicorn_server(with_sign_in(flags)) as address:
             httpx.get(f"{address}/sync", headers={"x-user": "ann"})
-            wait_for(lambda: told)
+            until(lambda: told)
 
     assert [event.unit for event in told] == [b"ann"]
 

@@ -12,7 +12,8 @@ import progflags as pf
 from progflags import _trouble
 from progflags.contrib.prometheus import Query
 from progflags.testing import ManualClock
-from support.web import free_port, wait_for, wsgi_server
+from support.patience import until
+from support.web import free_port, wsgi_server
 
 AT = 1_435_781_451.781
 
@@ -108,7 +109,7 @@ def test_a_reading_is_none_once_it_is_old_and_while_the_server_is_away(server):
     gone = Query(f"http://127.0.0.1:{free_port()}", "away", every=3600)
     try:
         assert gone() is None
-        assert wait_for(lambda: _trouble.counts().get("prometheus query 'away'") == 1)
+        until(lambda: _trouble.counts().get("prometheus query 'away'") == 1)
         assert gone() is None
     finally:
         gone.close()
@@ -121,10 +122,10 @@ def test_reading_never_waits_for_a_server_that_hangs(server):
     query = Query(server.url, "q", every=0.01, timeout=60)
     try:
         assert query() is None
-        assert wait_for(lambda: server.asked)
+        until(lambda: server.asked)
         assert query() is None
         let.set()
-        assert wait_for(lambda: query() == 7.0)
+        until(lambda: query() == 7.0)
     finally:
         let.set()
         query.close()

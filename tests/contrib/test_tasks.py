@@ -105,7 +105,7 @@ WORKERS = {"celery": celery_worker, "dramatiq": dramatiq_worker}
 @pytest.mark.parametrize("worker", WORKERS.values(), ids=WORKERS)
 def test_a_task_is_the_users_and_so_are_the_tasks_it_queues(flags, candidate, worker):
     """Two queued in a request, one queued by a task of it, one queued by nobody: three are the user's, with what the page served."""
-    from support.web import wait_for
+    from support.patience import until
 
     with worker(flags) as (send, seen):
         with bind(candidate, fresh=True):
@@ -113,7 +113,7 @@ def test_a_task_is_the_users_and_so_are_the_tasks_it_queues(flags, candidate, wo
             send["order"]()
             send["pay"]()
         send["pay"]()
-        assert wait_for(lambda: len(seen) >= 4, seconds=20)
+        until(lambda: len(seen) >= 4)
 
     users = [fact for fact in seen if fact["key"] == candidate]
     assert users == [{"key": candidate, "on": True, "reason": "PINNED"}] * 3

@@ -13,7 +13,7 @@ from progflags.context import bind, current
 from progflags.contrib import _carry
 from progflags.contrib._carry import begin_task, end_task, pack, unpack
 from progflags.testing import ManualClock
-from support.web import wait_for
+from support.patience import until
 
 FLAG = "new-checkout"
 STAGES = {"rollout": {"stages": [{"percent": 50, "bake": "1m"}]}}
@@ -108,7 +108,7 @@ def test_a_context_no_broker_can_write_down_never_fails_the_sending(flags, worke
         for key in keys:
             with bind(pf.Context(key, {"plan": object()}), fresh=True):
                 send()
-        assert wait_for(lambda: len(seen) >= len(keys), seconds=60)
+        until(lambda: len(seen) >= len(keys))
 
     assert seen == [(None, False)] * len(keys)
 
@@ -137,11 +137,11 @@ def test_installed_twice_no_user_stays_behind(flags, worker):
         with bind(user, fresh=True):
             flags.is_enabled(FLAG)
             send()
-        assert wait_for(lambda: seen, seconds=60)  # one after the other: a broker promises no order
+        until(lambda: seen)  # one after the other: a broker promises no order
         send()
-        assert wait_for(lambda: len(seen) >= 2, seconds=60)
+        until(lambda: len(seen) >= 2)
 
-        assert wait_for(lambda: not _carry._running and flags._overriding.active == 0, seconds=60)
+        until(lambda: not _carry._running and flags._overriding.active == 0)
 
     assert seen == [(user, True), (None, False)]
 
@@ -221,9 +221,9 @@ def test_every_step_of_a_pipeline_is_the_users(flags):
     try:
         with bind("ann", fresh=True):
             library.pipeline([actor.message(), actor.message(), actor.message()], broker=broker).run()
-        assert wait_for(lambda: len(seen) >= 3, seconds=60)
+        until(lambda: len(seen) >= 3)
         actor.send()
-        assert wait_for(lambda: len(seen) >= 4, seconds=60)
+        until(lambda: len(seen) >= 4)
     finally:
         worker.stop()
         broker.close()

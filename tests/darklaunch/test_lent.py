@@ -16,7 +16,7 @@ import pytest
 from progflags.darklaunch import dark_launch, shadow
 from progflags.darklaunch.lanes._lent import MOST, lent
 from progflags.darklaunch.lanes._workers import STUCK
-from support.web import wait_for
+from support.patience import until
 
 asgiref = pytest.importorskip("asgiref.sync")
 
@@ -49,7 +49,7 @@ def hang(release):
     """A function that hangs until the test ends; then all that hung is over before the next test begins."""
     yield release.wait
     release.set()
-    assert wait_for(lambda: not any(lent._at.values()))
+    until(lambda: not any(lent._at.values()))
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -85,7 +85,7 @@ def test_candidates_that_hang_in_threads_take_none_of_the_controls(way, flags, e
     assert stats.calls == sum(stats.outcomes.values()) == 64
     assert stats.outcomes["timeout"] > 0
     assert len(lent._at) <= MOST
-    assert wait_for(lambda: all(thread.daemon for thread in {*threading.enumerate()} - before)), "a library's own thread hangs"
+    until(lambda: all(thread.daemon for thread in {*threading.enumerate()} - before), said=lambda: "a library's own thread hangs")
 
 
 def test_while_too_many_are_stuck_no_coroutine_is_shadowed_and_then_they_are_again(flags, engine, release):
@@ -99,13 +99,13 @@ def test_while_too_many_are_stuck_no_coroutine_is_shadowed_and_then_they_are_aga
     async def main():
         for _ in range(STUCK + 1):
             await control()
-        assert await asyncio.to_thread(wait_for, lambda: lent.stuck == STUCK + 1)
+        assert await asyncio.to_thread(until, lambda: lent.stuck == STUCK + 1)
         control.dark_launch._limits()  # a breaker that has seen nothing
         await control()
         assert control.dark_launch.stats().shed == {"stuck": 1}
 
         release.set()
-        assert await asyncio.to_thread(wait_for, lambda: lent.stuck == 0)
+        assert await asyncio.to_thread(until, lambda: lent.stuck == 0)
         control.dark_launch.deadline = 600.0
         await control()
         assert await control.dark_launch.adrain()

@@ -15,8 +15,8 @@ import pytest
 
 from progflags.darklaunch import Engine, dark_launch
 from progflags.darklaunch import shadow as shadows
+from support.patience import until
 from support.sizes import size
-from support.web import wait_for
 
 
 def outcomes(function):
@@ -44,7 +44,7 @@ def test_a_hanging_candidate_is_a_timeout_its_thread_is_left_behind_and_replaced
     assert outcomes(hanging) == {"abandoned": 1}
     assert outcomes(control) == {"match": 5}
     release.set()
-    assert wait_for(lambda: engine.workers.stuck == 0, seconds=60)
+    until(lambda: engine.workers.stuck == 0)
     assert outcomes(hanging) == {"abandoned": 1}
 
 

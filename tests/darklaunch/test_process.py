@@ -11,7 +11,7 @@ import pytest
 
 from progflags.darklaunch import dark_launch, guards, shadow
 from progflags.darklaunch.lanes import _process as processes
-from support.web import wait_for
+from support.patience import until
 
 
 def posts(path):
@@ -108,4 +108,4 @@ def test_a_child_that_will_not_end_keeps_no_process_alive_and_prints_nothing(how
     assert "progflags-shadow" not in done.stderr
     assert done.stderr.count("Traceback") == (how == "interrupt")  # our own main thread's
     child = int((tmp_path / "pid").read_text())
-    assert wait_for(lambda: ended(child))
+    until(lambda: ended(child))

@@ -10,7 +10,7 @@ import threading
 import pytest
 
 from progflags.darklaunch import JsonLines, Outcome, dark_launch
-from support.web import wait_for
+from support.patience import until
 
 
 def adds_up(function):
@@ -57,15 +57,15 @@ def test_a_sink_that_hangs_on_a_call_given_up_stops_neither_the_watch_nor_the_wo
         return 1
 
     control(True)
-    assert wait_for(lambda: told == ["abandoned"])
+    until(lambda: told == ["abandoned"])
     control.dark_launch.deadline = 600.0
     for _ in range(20):
         control(False)
-    assert wait_for(lambda: control.dark_launch.stats().outcomes["match"] == 20), control.dark_launch.stats()
+    until(lambda: control.dark_launch.stats().outcomes["match"] == 20, said=control.dark_launch.stats)
 
     control.dark_launch.deadline = 0.05
     control(True)
-    assert wait_for(lambda: control.dark_launch.stats().outcomes[Outcome.ABANDONED] == 2), control.dark_launch.stats()
+    until(lambda: control.dark_launch.stats().outcomes[Outcome.ABANDONED] == 2, said=control.dark_launch.stats)
     adds_up(control)
 
 
@@ -122,11 +122,14 @@ def test_a_child_forked_while_a_record_was_being_written_writes_its_own(tmp_path
             sink({"from": "child"})
         finally:
             os._exit(0)
-    ended = wait_for(lambda: os.waitpid(child, os.WNOHANG)[0] == child)
-    go.set()
-    if not ended:
+    try:
+        until(lambda: os.waitpid(child, os.WNOHANG)[0] == child)
+    except AssertionError:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
+        raise
+    finally:
+        go.set()
 
     assert (tmp_path / "log.jsonl").read_text() == '{"from":"child"}\n'
 

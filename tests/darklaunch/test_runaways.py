@@ -16,13 +16,7 @@ from progflags.darklaunch.lanes import _scale, _workers
 from progflags.darklaunch.lanes._fair import Fair
 from progflags.darklaunch.lanes._limits import Breaker
 from progflags.testing import ManualClock
-
-
-def until(true, seconds=60.0):
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.005)
+from support.patience import until
 
 
 def alone(function, own):

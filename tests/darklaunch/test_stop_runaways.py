@@ -15,14 +15,8 @@ from progflags.darklaunch import Engine, dark_launch
 from progflags.darklaunch.lanes import _runaway
 from progflags.darklaunch.lanes._runaway import Runaway, Stopped
 from progflags.wsgi import DarkLaunchMiddleware
+from support.patience import until
 from support.sizes import size
-
-
-def until(true, seconds=60.0):
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.005)
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,8 @@ import httpx
 import pytest
 
 from progflags.wsgi import DarkLaunchMiddleware
-from support.web import gunicorn, wait_for
+from support.patience import until
+from support.web import gunicorn
 
 from .test_remote import server as server  # noqa: PLC0414 - a fixture
 from .test_wsgi import ask, environ, json_app
@@ -40,7 +41,7 @@ def test_gunicorns_requests_are_compared_with_a_body_and_without(tmp_path):
         assert browser.get("/").json() == {"body": ""}
         assert browser.post("/", content=b"abc").json() == {"body": "abc"}
         assert browser.post("/", content=iter([b"chunk", b"ed"])).json() == {"body": "chunked"}
-        assert wait_for(lambda: browser.get("/seen").json()["match"] == 3), browser.get("/seen").json()
+        until(lambda: browser.get("/seen").json()["match"] == 3, said=lambda: browser.get("/seen").json())
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,8 @@ from progflags.asgi import FlagsMiddleware
 from progflags.context import scope
 from progflags.events import Served
 from support.clients import heard, rolling
-from support.web import uvicorn_server, wait_for
+from support.patience import until
+from support.web import uvicorn_server
 
 FLAG = "new-checkout"
 
@@ -146,7 +147,7 @@ def test_a_stream_arrives_as_it_is_produced_and_counts_to_its_end():
         assert told == []
         go_on.set()
         assert b"".join(chunks) == b"data: two\n\n"
-        assert wait_for(lambda: told)
+        until(lambda: told)
 
     assert len(told) == 1
 
@@ -195,10 +196,10 @@ def test_background_tasks_run_and_are_not_the_users_wait():
 
     with uvicorn_server(an_app(client, Route("/", view))) as address:
         assert httpx.get(address, headers={"x-user": "u1"}).text == "done"
-        assert wait_for(lambda: told)
+        until(lambda: told)
         assert keys == []
         let_go.set()
-        assert wait_for(lambda: keys)
+        until(lambda: keys)
 
     assert keys == ["u1"]
     assert len(told) == 1
@@ -223,7 +224,7 @@ def test_a_task_left_behind_asks_as_nobody_once_the_request_is_over():
 
     with uvicorn_server(an_app(client, Route("/", view))) as address:
         httpx.get(address, headers={"x-user": "u1"})
-        assert wait_for(lambda: left)
+        until(lambda: left)
 
     assert left == [(None, {})]
 

@@ -14,7 +14,8 @@ import pytest
 from progflags.asgi import FlagsMiddleware
 from progflags.events import Served
 from support.clients import heard, rolling
-from support.web import uvicorn_server, wait_for
+from support.patience import until
+from support.web import uvicorn_server
 
 FLAG = "new-checkout"
 MIB = 1 << 20
@@ -106,8 +107,8 @@ def test_clients_that_leave_at_any_point_leave_nothing_behind():
                     left -= len(got)
                     if got.endswith(b"0\r\n\r\n"):
                         break
-        assert wait_for(lambda: len(ended) == 200, seconds=60)
-        assert wait_for(lambda: threading.active_count() <= threads + 1)
+        until(lambda: len(ended) == 200)
+        until(lambda: threading.active_count() <= threads + 1)
 
     assert len(told) <= len(complete)
     gc.collect()

@@ -14,7 +14,8 @@ from progflags.context import scope
 from progflags.events import Served
 from progflags.wsgi import FlagsMiddleware
 from support.clients import heard, rolling
-from support.web import gunicorn, wait_for, wsgi_server
+from support.patience import until
+from support.web import gunicorn, wsgi_server
 
 FLAG = "new-checkout"
 
@@ -261,7 +262,7 @@ def test_gunicorn_workers_each_count_their_own(arguments, tmp_path):
             seen[reply["pid"]] = reply
             return set(seen) >= set(served)
 
-        assert wait_for(ask)
+        assert until(ask)
 
     # A worker's answer to /seen was given after all of its other requests had ended.
     assert {pid: reply["told"] for pid, reply in seen.items() if pid in served} == dict(served)

@@ -349,7 +349,12 @@ def way(kind, address, *, mode="refuse"):
         if mode == "refuse":
             proxy.drop()
 
-    return down, lambda: setattr(proxy, "mode", "pass"), behind, proxy.close
+    def up():
+        proxy.mode = "pass"
+        if mode == "silent":
+            proxy.drop()  # nobody answers what was asked meanwhile
+
+    return down, up, behind, proxy.close
 
 
 SHARING = """

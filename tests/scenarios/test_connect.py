@@ -13,6 +13,7 @@ from progflags.errors import ClosedError
 from progflags.events import Reloaded
 from progflags.store import Commit, MemoryStore
 from progflags.testing import ManualClock
+from support.patience import until
 
 GOOD = '[flags.new-search]\npercent = 25\n\n[flags.banner]\nvariants = { a = "a", b = "b" }\ndefault = "b"\n'
 
@@ -290,14 +291,6 @@ with pf.connect(path, store="sqlite:///{file.parent / "g.db"}", poll=0.05) as fl
 def test_the_status_is_plain_json(file):
     with connect(file) as flags:
         assert json.loads(json.dumps(flags.status().to_dict()))["state"] == "READY"
-
-
-def until(true, seconds=60.0):
-    """Wait for something another thread does."""
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it never happened"
-        time.sleep(0.01)
 
 
 def test_what_a_short_program_counted_is_put_up_when_it_closes(tmp_path):

@@ -21,15 +21,9 @@ from progflags.errors import StoreError
 from progflags.store import MemoryStore, open_store
 from rollout.struck import possible
 from support import servers
+from support.patience import until
 
 SOURCE = {"flags": {"x": {"percent": 100}}}
-
-
-def until(what, seconds=30.0):
-    end = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 class Full(MemoryStore):

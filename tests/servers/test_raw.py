@@ -14,7 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from support.web import free_port, wait_for
+from support.patience import until
+from support.web import free_port
 
 from .test_servers import APP, BIN, needed
 
@@ -126,7 +127,7 @@ def serving(name, which, folder):
     with (folder / f"{name}-{which}").open("wb") as log:
         process = subprocess.Popen([str(BIN / program), *home, *rest], cwd=APP, env=environ, stdout=log, stderr=log, start_new_session=True)
     try:
-        assert wait_for(lambda: said(port, REQUESTS["get"]) or process.poll() is not None, 60)
+        until(lambda: said(port, REQUESTS["get"]) or process.poll() is not None, 60)
         assert process.poll() is None, (folder / f"{name}-{which}").read_text()[-2000:]
         yield port
     finally:
@@ -175,5 +176,5 @@ def test_every_request_has_the_answer_it_would_have_without_us(name, tmp_path):
             ended.update(json.loads(said(around, [request(path="/told")]).partition(b"\r\n\r\n")[2]))
             return ended.get("match", 0) >= 20
 
-        assert wait_for(compared, 30), ended
+        until(compared, said=lambda: ended)
         assert ended["mismatch"] == ended["candidate_error"] == 0, ended

@@ -16,10 +16,11 @@ from progflags.store import Commit, SQLiteStore, open_store
 from progflags.store._aside import aside
 from rollout.places import place
 from support import servers
+from support.patience import PATIENCE, until
 from support.proxy import Proxy
 
-SOON = 1.2
-"""Seconds in which a call that had 0.4 is back, on a machine that is busy; without a deadline each of these takes 2 to 60."""
+SOON = 20.0
+"""Seconds in which a call that had 0.4 is back, on a machine that stands still meanwhile; without a deadline each takes a minute or more."""
 
 
 @pytest.fixture(params=["redis", "postgres"])
@@ -74,16 +75,15 @@ def test_a_writer_that_is_frozen_holds_nobody_up(far):
     store, proxy, address = far
     store.commit(Commit({"a": {}}))
     proxy.mode = "hold"
-    frozen = threading.Thread(target=lambda: took(lambda: store.commit(Commit({"a": {"n": 2}}, id="frozen")), 1.5))
+    frozen = threading.Thread(target=lambda: took(lambda: store.commit(Commit({"a": {"n": 2}}, id="frozen")), 600))
     frozen.start()
     with contextlib.closing(open_store(address)) as other:
-        began = time.monotonic()
-        while other.revision() == 1 and time.monotonic() < began + 1.0:
-            time.sleep(0.01)
-        with within(0.7):
-            assert other.commit(Commit({"b": {}})) == 3
+        until(lambda: other.revision() == 2)
+        assert other.commit(Commit({"b": {}})) == 3
         assert frozen.is_alive()
-        frozen.join()
+        proxy.mode = "refuse"
+        proxy.drop()
+        frozen.join(PATIENCE)
         assert other.read()[1]["a"].body == {"n": 2}
 
 
@@ -114,7 +114,7 @@ def test_a_row_that_somebody_else_holds_is_waited_for_no_longer_than_there_is_ti
 
 @pytest.mark.parametrize("act", ["commit", "revision", "publish"])
 def test_a_locked_file_is_waited_for_no_longer_than_there_is_time(tmp_path, act):
-    with contextlib.closing(SQLiteStore(tmp_path / "x.db")) as store:
+    with contextlib.closing(SQLiteStore(tmp_path / "x.db", busy=PATIENCE)) as store:
         acts = {
             "commit": lambda: store.commit(Commit({})),
             "revision": store.revision,
@@ -129,11 +129,11 @@ def test_a_locked_file_is_waited_for_no_longer_than_there_is_time(tmp_path, act)
 
 def test_a_call_of_another_thread_that_hangs_is_waited_for_no_longer(tmp_path):
     """And closing does not wait for it either."""
-    store = SQLiteStore(tmp_path / "x.db")
+    store = SQLiteStore(tmp_path / "x.db", busy=PATIENCE)
     go, inside = threading.Event(), threading.Event()
-    hung = threading.Thread(target=lambda: store._file.run(lambda _: (inside.set(), go.wait(30))))
+    hung = threading.Thread(target=lambda: store._file.run(lambda _: (inside.set(), go.wait(600))))
     hung.start()
-    assert inside.wait(30)
+    assert inside.wait(PATIENCE)
     try:
         assert took(store.revision) < SOON
         began = time.monotonic()
@@ -149,13 +149,13 @@ def test_a_call_of_another_thread_that_hangs_is_waited_for_no_longer(tmp_path):
 def test_deadlines_nest_and_the_sooner_one_counts():
     assert not limited()
     assert left(5.0) == 5.0
-    with within(10):
+    with within(1000):
         with within(0.001):
             time.sleep(0.002)
             assert spent()
             assert left(5.0) == 0
-        with within(60):
-            assert 9 < left(100.0) <= 10
+        with within(6000):
+            assert 900 < left(10_000.0) <= 1000
         assert not spent()
     assert not limited()
 
@@ -169,10 +169,10 @@ def test_a_timeout_is_a_positive_number_of_seconds(seconds):
 def test_what_comes_too_late_is_handed_to_whoever_closes_it():
     go, closed = threading.Event(), threading.Event()
     with pytest.raises(TimeoutError):
-        aside(lambda: go.wait(30), 0.01, late=lambda found: closed.set())
+        aside(lambda: go.wait(PATIENCE), 0.01, late=lambda found: closed.set())
     go.set()
 
-    assert closed.wait(30)
-    assert aside(lambda: 7, 30) == 7
+    assert closed.wait(PATIENCE)
+    assert aside(lambda: 7, PATIENCE) == 7
     with pytest.raises(KeyError):
-        aside(lambda: {}["x"], 30)
+        aside(lambda: {}["x"], PATIENCE)

@@ -1,10 +1,32 @@
-"""A machine may stand still for seconds: what a test of a dark launch doesn't ask about must not decide it."""
+"""A machine may stand still for seconds: what a test doesn't ask about must not decide it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from itertools import chain
 
 import pytest
 
+from progflags import Flags
 from progflags.darklaunch._experiment import Experiment
+from progflags.rollout import Rollouts
+from progflags.store import SQLiteStore
 
-__all__ = ["unhurried"]
+__all__ = ["PATIENCE", "unhurried", "unhurried_stores", "until"]
+
+PATIENCE = 60.0
+"""Seconds for what must come; only a failing test waits so long."""
+
+
+def until(true: Callable[[], object], seconds: float = PATIENCE, *, said: Callable[[], object] = lambda: "it never happened") -> bool:
+    """Wait for what another thread, process or server does; fails, with what is to be `said` then, where it never comes."""
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, said()
+        time.sleep(0.005)
+    return True
 
 
 @pytest.fixture
@@ -14,3 +36,18 @@ def unhurried(monkeypatch):
     monkeypatch.setattr("progflags.darklaunch._call.STALE", 600.0)
     for wait in (Experiment.drain, Experiment.adrain):
         monkeypatch.setattr(wait, "__defaults__", (60.0,))
+
+
+def unhurried_stores():
+    """Verbs and stores have a minute where a test says nothing else: their usual two seconds are soon over on a machine that stands still."""
+    asked = [vars(owner).values() for owner in (Flags, Rollouts, SQLiteStore)]
+    with suppress(ImportError):
+        from progflags.contrib.redis import RedisStore
+
+        asked.append([RedisStore.__init__])
+    with suppress(ImportError):
+        from progflags.contrib.postgres import PostgresStore
+
+        asked.append([PostgresStore.__init__])
+    for usual in (getattr(each, "__kwdefaults__", None) or {} for each in chain.from_iterable(asked)):
+        usual.update((name, PATIENCE) for name in ("timeout", "busy") if name in usual)

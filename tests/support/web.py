@@ -6,10 +6,19 @@ import socket
 import subprocess
 import sys
 import threading
-import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from wsgiref.simple_server import WSGIRequestHandler, make_server
+
+from support.patience import PATIENCE, until
+
+with suppress(ImportError):
+    import httpx
+
+    for _asks in (httpx.Client.__init__, httpx.AsyncClient.__init__, httpx.get, httpx.post):
+        _asks.__kwdefaults__["timeout"] = (
+            PATIENCE  # five seconds, unless a test says otherwise, are soon over on a machine that stands still
+        )
 
 
 @contextmanager
@@ -21,14 +30,14 @@ def uvicorn_server(app, **options):
     server = uvicorn.Server(config)
     thread = threading.Thread(target=lambda: asyncio.run(server.serve()), daemon=True)
     thread.start()
-    wait_for(lambda: server.started or not thread.is_alive(), seconds=60)
+    until(lambda: server.started or not thread.is_alive())
     assert server.started, "uvicorn did not start"
     port = server.servers[0].sockets[0].getsockname()[1]
     try:
         yield f"http://127.0.0.1:{port}"
     finally:
         server.should_exit = True
-        thread.join(10)
+        thread.join(PATIENCE)
 
 
 class _Quiet(WSGIRequestHandler):
@@ -47,7 +56,7 @@ def wsgi_server(app):
     finally:
         server.shutdown()
         server.server_close()
-        thread.join(10)
+        thread.join(PATIENCE)
 
 
 @contextmanager
@@ -62,14 +71,14 @@ def process(*arguments, cwd, port, env=None):
         text=True,
     )
     try:
-        wait_for(lambda: listens(port) or child.poll() is not None, seconds=60)
+        until(lambda: listens(port) or child.poll() is not None)
         if child.poll() is not None:
             raise AssertionError(f"the server ended by itself:\n{child.stdout.read()}")
         yield f"http://127.0.0.1:{port}"
     finally:
         child.terminate()
         try:
-            child.wait(10)
+            child.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             child.kill()
             child.wait()
@@ -90,15 +99,5 @@ def free_port():
 
 def listens(port):
     with socket.socket() as one:
-        one.settimeout(0.2)
+        one.settimeout(2)
         return one.connect_ex(("127.0.0.1", port)) == 0
-
-
-def wait_for(condition, seconds=30.0):
-    """Until it is true, or `seconds` have passed; says which."""
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        if condition():
-            return True
-        time.sleep(0.005)
-    return bool(condition())

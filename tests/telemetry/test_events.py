@@ -14,7 +14,7 @@ from progflags._trouble import counts
 from progflags.events import Compared
 from progflags.telemetry import _names as names
 from progflags.telemetry import instrument
-from support.web import wait_for
+from support.patience import until
 
 # Their names since 1.39; the oldest SDK we declare has the others.
 LogRecordExporter = getattr(export, "LogRecordExporter", None) or export.LogExporter
@@ -237,7 +237,7 @@ def test_an_exporter_that_uses_a_flag_does_not_feed_itself(flags):
 
     with instrument(flags, logger_provider=providing(Curious()), events="all"):
         ask(flags, users=3)
-        assert wait_for(lambda: len(seen) >= 3)
+        until(lambda: len(seen) >= 3)
         time.sleep(0.05)
 
     assert len(seen) == 3
@@ -287,7 +287,7 @@ def test_a_forked_child_sends_its_own_events(flags, telling):
 
     handle = instrument(flags, logger_provider=telling.loggers, events="all")
     ask(flags, users=2)
-    assert wait_for(lambda: len(telling.events(EVALUATED)) == 2)
+    until(lambda: len(telling.events(EVALUATED)) == 2)
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:

@@ -195,7 +195,7 @@ class Refresher:
         except BaseException as error:
             if ends(error):  # in a request's thread, which may be told to end
                 raise
-            if not isinstance(error, Exception):  # the next run may well succeed: told of for as long as if it had ended the thread
+            if not isinstance(_behind(error), Exception):  # the next run may well succeed: told of as if it had ended the thread
                 self._struck(error)
             job.failures += 1
             job.error = said(error)
@@ -207,7 +207,7 @@ class Refresher:
             job.due = time.monotonic() + _spread(min(job.every * 2 ** min(job.failures, 10), max(job.every, job.slowest)))
 
     def _struck(self, error: BaseException) -> None:
-        self._end = (f"{type(error).__name__} was raised in it", time.monotonic())
+        self._end = (f"{type(_behind(error)).__name__} was raised in it", time.monotonic())
 
     def _round(self, wake: threading.Event) -> None:
         self.run_due()
@@ -219,6 +219,14 @@ class Refresher:
 
 
 _PAUSE = 0.05  # seconds after something that ought to have ended the loop
+
+
+def _behind(error: BaseException) -> BaseException:
+    """What was meant to end the thread, where a lock that it struck in says something of its own about that; else `error` itself."""
+    first: BaseException | None = error
+    while isinstance(first, Exception):
+        first = first.__context__
+    return first or error
 
 
 def _spread(seconds: float) -> float:
