@@ -8,14 +8,15 @@ from hypothesis import HealthCheck, settings
 from progflags import _trouble, context
 from support.patience import unhurried_stores
 
+__all__ = ["unhurried_stores"]
+
 # A machine that stands still for seconds has found no fault in what is tested.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")
-unhurried_stores()
 
 
 @pytest.fixture(autouse=True)
-def fresh_process():
+def fresh_process(unhurried_stores):
     """
     Three things live as long as the process: the last request's scope, which lines were logged this minute, and the root
     logger's level, which a Celery worker raises and never lowers.

@@ -259,7 +259,7 @@ def test_it_is_stopped_inside_the_call_that_records_the_failure_and_nobody_is_as
 
     assert house.exposed() == 0
     assert asked == []
-    assert threading.active_count() == threads
+    assert threading.active_count() <= threads
 
 
 def test_a_brake_that_loses_against_the_end_of_the_watch_rolls_back_all_the_same():

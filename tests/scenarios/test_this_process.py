@@ -51,7 +51,7 @@ def at_rest():
     except OSError:  # one has ended meanwhile
         return False
 
-def until(condition, seconds=30):
+def until(condition, seconds=60):
     end = time.monotonic() + seconds
     while not condition() and time.monotonic() < end:
         time.sleep(0.005)
@@ -68,7 +68,7 @@ def run(tmp_path, script, *arguments):
     """What a program printed; it must end by itself, with nothing on stderr but our own log."""
     program = tmp_path / "program.py"
     program.write_text(BEGIN + textwrap.dedent(script))
-    done = subprocess.run([sys.executable, *CALM, program, *arguments], capture_output=True, text=True, timeout=120, cwd=tmp_path)
+    done = subprocess.run([sys.executable, *CALM, program, *arguments], capture_output=True, text=True, timeout=600, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr, done.stderr
     return done.stdout.split()
@@ -96,7 +96,7 @@ def test_children_of_an_unannounced_fork_and_their_parent_see_a_kill_and_a_file_
             ours = [thread for thread in flags._threads if thread.alive]
             seen = until(lambda: flags.is_enabled("b", "u") and not flags.is_enabled("a", "u"))
             status = flags.status()
-            return seen and len(ours) == 2 and not status.store_problem and status.age < 5
+            return seen and len(ours) == 2 and not status.store_problem and status.age < 30
 
         children = []
         for _ in range(2):
@@ -242,7 +242,7 @@ def test_locks_that_a_thread_of_the_parent_held_are_free_in_the_child(tmp_path):
         child = fork()
         if not child:
             import signal
-            signal.alarm(30)
+            signal.alarm(60)
             flags.refresh()
             flags.install()
             flags.rollouts.publish()
@@ -394,7 +394,7 @@ def test_a_fork_waits_until_a_candidate_has_imported_what_it_needs(tmp_path):
             return 42
 
         control()
-        begun.wait(30)
+        begun.wait(60)
         child = os.fork()
         if not child:
             import needed

@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 
 import pytest
 
@@ -12,6 +11,7 @@ import progflags as pf
 from progflags.sources import EnvSource, StoreSource, push, source_of
 from progflags.store import MemoryStore
 from progflags.testing import ManualClock
+from support.patience import until
 
 
 @pytest.fixture
@@ -75,14 +75,8 @@ def test_a_change_is_served_by_the_background_reader(path):
     before = threading.active_count()
     with pf.connect(path, poll=0.02) as flags:
         path.write_text("[flags.a]\npercent = 0\n[flags.b]\n")
-        until = time.monotonic() + 60
-        while flags.is_enabled("a", "u") and time.monotonic() < until:
-            time.sleep(0.005)
-        assert not flags.is_enabled("a", "u")
-    until = time.monotonic() + 60
-    while threading.active_count() > before and time.monotonic() < until:  # `close` waits for 2 s at most
-        time.sleep(0.005)
-    assert threading.active_count() <= before
+        until(lambda: not flags.is_enabled("a", "u"))
+    until(lambda: threading.active_count() <= before)  # `close` waits for 2 s at most
 
 
 def test_a_failed_construction_leaves_nothing_behind(path):

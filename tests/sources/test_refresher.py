@@ -101,7 +101,7 @@ def test_backing_off_has_an_end(refresher, monkeypatch):
 def test_a_late_job_runs_once(refresher):
     """After a sleep of a day there is no burst."""
     turns = Turns()
-    refresher.every(0.01, turns, name="x")
+    refresher.every(3600, turns, name="x")
     for job in refresher._jobs:
         job.due = time.monotonic() - 86_400
     assert refresher.run_due() == 1
@@ -244,7 +244,7 @@ def test_parent_children_and_grandchildren_keep_looking():
 
 @needs_fork
 def test_a_fork_at_any_moment_never_leaves_a_child_stuck():
-    """200 forks under four busy refreshers; every child looks again within ten seconds."""
+    """200 forks under four busy refreshers; every child looks again."""
     out = run("""
         import os, signal, threading, time
         from progflags.sources import Refresher
@@ -273,7 +273,7 @@ def test_a_fork_at_any_moment_never_leaves_a_child_stuck():
     assert out == ["0"]
 
 
-@pytest.mark.parametrize("job", ["time.sleep(60)", "threading.Event().wait()", "1/0", "None"])
+@pytest.mark.parametrize("job", ["time.sleep(600)", "threading.Event().wait()", "1/0", "None"])
 def test_exit_is_never_blocked(job):
     """Not by a job that sleeps, waits for ever, fails, or is just at work: 2 s after main ends at most, quietly."""
     before = time.monotonic()
@@ -286,7 +286,7 @@ def test_exit_is_never_blocked(job):
         refresher.start()
         time.sleep(0.05)
     """)
-    assert time.monotonic() - before < 50  # Python's own start on a busy machine included; the job would sleep for 60
+    assert time.monotonic() - before < 60  # Python's own start on a busy machine included; the job would sleep for ten minutes
 
 
 def test_a_subprocess_leaves_the_parents_thread_alone():

@@ -12,8 +12,8 @@ import pytest
 import progflags as pf
 from progflags._disk import sweep
 from progflags.sources import FileSource, Generations, Loader
-from progflags.sources._loader import SETTLED
 from progflags.testing import ManualClock
+from support.patience import until
 
 BOTH = "[flags.a]\npercent = 100\n[flags.b]\npercent = 100\n[flags.c]\npercent = 100\n"
 
@@ -25,8 +25,9 @@ def path(tmp_path):
     return path
 
 
-def test_a_writer_that_pauses_loses_nothing(path):
+def test_a_writer_that_pauses_loses_nothing(path, monkeypatch):
     """Saved in place in two halves, with another value in the first, and a pause far longer than two looks: never READY without `c`."""
+    monkeypatch.setattr("progflags.sources._loader.SETTLED", 600.0)  # whatever a busy machine makes of the pause
     served = []
     with pf.connect(path, poll=0.02) as flags:
         watching = threading.Event()
@@ -43,31 +44,25 @@ def test_a_writer_that_pauses_loses_nothing(path):
             file.flush()
             time.sleep(0.4)  # the writer's pause; the reader looks twenty times meanwhile
             file.write("[flags.c]\npercent = 100\n")
-        until = time.monotonic() + 20
-        while flags.is_enabled("a", "u") and time.monotonic() < until:
-            time.sleep(0.01)
-        assert not flags.is_enabled("a", "u")
+        until(lambda: not flags.is_enabled("a", "u"))
         watching.set()
         watcher.join()
 
     assert all(keys == ["a", "b", "c"] for keys in served)
 
 
-def test_a_flag_that_was_taken_out_is_gone_once_the_file_is_left_alone(path):
+def test_a_flag_that_was_taken_out_is_gone_once_the_file_is_left_alone(path, monkeypatch):
     """`refresh` waits for that by itself; in the background it takes as many looks as it takes. A retired one goes at once."""
     with pf.connect(path, poll=None) as flags:
         path.write_text("[flags.a]\npercent = 100\n[flags.b]\npercent = 0\n")
-        began = time.monotonic()
         flags.refresh()
         assert sorted(flags.evaluate_all("u")) == ["a", "b"]
-        assert time.monotonic() - began < 2 * SETTLED
         assert flags.status().state == "READY"
 
         path.write_text('retired = ["b"]\n[flags.a]\npercent = 100\n')
-        began = time.monotonic()
-        flags.refresh()
+        monkeypatch.setattr("progflags.sources._loader.SETTLED", 600.0)
+        flags.refresh()  # waits for nothing
         assert sorted(flags.evaluate_all("u")) == ["a"]
-        assert time.monotonic() - began < SETTLED
 
 
 def test_a_file_that_has_been_lying_there_is_believed_at_once(path):

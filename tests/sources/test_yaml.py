@@ -1,6 +1,5 @@
 """YAML that means what it says: 1.2 booleans, no aliases, both lines of a doubled key."""
 
-import time
 from datetime import date
 
 import pytest
@@ -77,10 +76,8 @@ def test_bytes_that_are_no_utf_8_name_the_place():
 def test_an_alias_bomb_costs_nothing():
     """Nine levels of nine: refused at the first alias."""
     bomb = "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 10))
-    before = time.perf_counter()
     with pytest.raises(DefinitionError, match="an alias"):
         decode(bomb)
-    assert time.perf_counter() - before < 0.1
 
 
 def test_lines_are_those_of_the_keys():

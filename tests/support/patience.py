@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import chain
+from typing import Any
 
 import pytest
 
@@ -38,8 +39,8 @@ def unhurried(monkeypatch):
         monkeypatch.setattr(wait, "__defaults__", (60.0,))
 
 
-def unhurried_stores():
-    """Verbs and stores have a minute where a test says nothing else: their usual two seconds are soon over on a machine that stands still."""
+def _with_a_timeout() -> Iterator[dict[str, Any]]:
+    """The defaults of every verb and store that has a timeout."""
     asked = [vars(owner).values() for owner in (Flags, Rollouts, SQLiteStore)]
     with suppress(ImportError):
         from progflags.contrib.redis import RedisStore
@@ -49,5 +50,17 @@ def unhurried_stores():
         from progflags.contrib.postgres import PostgresStore
 
         asked.append([PostgresStore.__init__])
-    for usual in (getattr(each, "__kwdefaults__", None) or {} for each in chain.from_iterable(asked)):
-        usual.update((name, PATIENCE) for name in ("timeout", "busy") if name in usual)
+    for function in chain.from_iterable(asked):
+        defaults = getattr(function, "__kwdefaults__", None) or {}
+        if defaults.keys() & {"timeout", "busy"}:
+            yield defaults
+
+
+_DEFAULTS = tuple(_with_a_timeout())
+
+
+@pytest.fixture
+def unhurried_stores(monkeypatch):
+    """Verbs and stores have a minute where a test says nothing else: their usual two seconds are soon over on a machine that stands still."""
+    for defaults in _DEFAULTS:
+        monkeypatch.setitem(defaults, "timeout" if "timeout" in defaults else "busy", PATIENCE)

@@ -10,7 +10,9 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 import progflags as pf
+from progflags.telemetry import Instrumentation, _outbox
 from progflags.testing import ManualClock
+from support.patience import PATIENCE
 
 DOCUMENT = {
     "flags": {
@@ -71,6 +73,14 @@ class Telling:
         self.meters.shutdown()
         self.tracers.shutdown()
         self.loggers.shutdown()
+
+
+@pytest.fixture(autouse=True)
+def unhurried_exports(monkeypatch):
+    """What is on its way to an exporter has a minute, unless a test's exporter hangs: its usual second is soon over on a busy machine."""
+    monkeypatch.setattr(_outbox, "_WAIT", PATIENCE)
+    for wait in (_outbox.Outbox.flush, _outbox.Outbox.close, Instrumentation.flush):
+        monkeypatch.setattr(wait, "__defaults__", (PATIENCE,))
 
 
 @pytest.fixture

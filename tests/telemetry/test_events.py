@@ -14,7 +14,8 @@ from progflags._trouble import counts
 from progflags.events import Compared
 from progflags.telemetry import _names as names
 from progflags.telemetry import instrument
-from support.patience import until
+from progflags.telemetry._outbox import Outbox
+from support.patience import PATIENCE, until
 
 # Their names since 1.39; the oldest SDK we declare has the others.
 LogRecordExporter = getattr(export, "LogRecordExporter", None) or export.LogExporter
@@ -151,7 +152,7 @@ class Hanging(Exporter):
 
     def export(self, batch):
         self.entered.set()
-        self.release.wait(30)
+        self.release.wait(600)
 
 
 def providing(exporter):
@@ -176,12 +177,13 @@ def test_the_providers_own_flush_includes_what_is_on_its_way(flags):
         provider.shutdown()
 
 
-def test_an_exporter_that_hangs_holds_up_no_evaluation_and_no_close(flags):
+def test_an_exporter_that_hangs_holds_up_no_evaluation_and_no_close(flags, monkeypatch):
     """Ten thousand evaluations pass while the first event is stuck; what does not fit is dropped and counted."""
+    monkeypatch.setattr(Outbox.close, "__defaults__", (1.0,))  # as usual
     exporter = Hanging()
     handle = instrument(flags, logger_provider=providing(exporter), events="all")
     flags.is_enabled("new-search", "u1")
-    assert exporter.entered.wait(5)
+    assert exporter.entered.wait(PATIENCE)
 
     ask(flags, users=10_000)
     began = time.monotonic()
@@ -190,7 +192,7 @@ def test_an_exporter_that_hangs_holds_up_no_evaluation_and_no_close(flags):
 
     assert flags.counts()["new-search", "on", "SPLIT"] > 2_000
     assert handle._outbox.dropped > 5_000
-    assert took < 20  # the exporter hangs for 30 s
+    assert took < 30  # the exporter hangs for ten minutes
     exporter.release.set()
 
 
@@ -238,7 +240,6 @@ def test_an_exporter_that_uses_a_flag_does_not_feed_itself(flags):
     with instrument(flags, logger_provider=providing(Curious()), events="all"):
         ask(flags, users=3)
         until(lambda: len(seen) >= 3)
-        time.sleep(0.05)
 
     assert len(seen) == 3
 
@@ -256,7 +257,7 @@ def test_a_hung_exporter_does_not_hold_the_interpreter(tmp_path):
 
         class Hanging(getattr(export, "LogRecordExporter", None) or export.LogExporter):  # the name before 1.39
             def export(self, batch):
-                time.sleep(60)
+                time.sleep(600)
             def shutdown(self):
                 pass
             def force_flush(self, timeout_millis=30_000):
@@ -273,9 +274,9 @@ def test_a_hung_exporter_does_not_hold_the_interpreter(tmp_path):
     assert child.stdout.readline() == "True\n"
     began = time.monotonic()
 
-    child.wait(40)
+    child.wait(120)
 
-    assert time.monotonic() - began < 30  # the exporter hangs for 60 s
+    assert time.monotonic() - began < 60  # the exporter hangs for ten minutes
     assert child.returncode == 0
     child.stdout.close()
 

@@ -17,6 +17,7 @@ from progflags.telemetry import _names as names
 
 __all__ = ["Outbox"]
 
+_WAIT: Final = 1.0  # seconds for what is on its way to an exporter
 _ROOM: Final = 4096  # events waiting; beyond it new ones are dropped and counted
 _STOP: Final = object()
 #: What OpenTelemetry's exporters set in the context they export in.
@@ -65,7 +66,7 @@ class Outbox:
         if not here(self._thread):
             self._start()
 
-    def flush(self, timeout: float = 1.0) -> bool:
+    def flush(self, timeout: float = _WAIT) -> bool:
         """Wait until everything put up to now has been emitted, for at most `timeout` seconds; whether it has."""
         look()
         thread = self._thread
@@ -78,7 +79,7 @@ class Outbox:
             return False
         return reached.wait(timeout)
 
-    def close(self, timeout: float = 1.0) -> None:
+    def close(self, timeout: float = _WAIT) -> None:
         """Emit what waits, for at most `timeout` seconds, and stop. Idempotent."""
         if self._closed:
             return
@@ -146,7 +147,7 @@ class _Flushing:
             return True
         self._again.now = True
         try:
-            return self._outbox.flush(min(timeout_millis / 1000, 1.0)) and self._provider.force_flush(timeout_millis) is not False
+            return self._outbox.flush(min(timeout_millis / 1000, _WAIT)) and self._provider.force_flush(timeout_millis) is not False
         finally:
             self._again.now = False
 

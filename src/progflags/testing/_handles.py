@@ -12,7 +12,7 @@ from progflags.store import Store
 
 __all__ = ["PATIENCE", "Handles"]
 
-PATIENCE: Final = 20.0
+PATIENCE: Final = 60.0
 """Seconds for what must happen soon; only a failing test waits so long."""
 
 
