@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from statistics import NormalDist
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from progflags.canary import CanaryAnalyzer, Evidence, Rate, judge, parse_gate
+from progflags.canary import CanaryAnalyzer, CanaryConfig, Evidence, Gate, Kind, Rate, judge, parse_gate
+from support.sizes import size
 from support.windows import arm, window
 
 PAGE = Path(__file__).parents[2] / "docs/reference/verdict-sentences.md"
@@ -106,3 +110,68 @@ def test_a_sentence_is_for_an_engineer(situation):
 
     assert not any(word in reason.lower() for word in ("evidence", "p =", "alpha", "wealth", "null", "inf", "nan", "e+", "e-0"))
     assert len(reason) < 200
+
+
+# -- no sentence contradicts its numbers ----------------------------------------------------------------------------------------
+
+GATES = st.sampled_from([
+    {"metric": "error_rate", "max_increase": 0.1},
+    {"metric": "error_rate", "max_increase": 0.0, "min_absolute": 0.001},
+    {"metric": "conversion", "max_decrease": 0.05},
+    {"metric": "conversion", "max_decrease": 0.05, "max_increase": 0.5, "policy": "observed"},
+    {"metric": "error_rate", "max": 0.02, "policy": "proven"},
+    {"metric": "conversion", "min": 0.05},
+    {"metric": "mean_margin", "max_decrease": 0.1},
+    {"metric": "mean_margin", "max_increase": 0.1, "severity": "warning"},
+    {"metric": "mean_margin", "min": -2.0},
+    {"metric": "p90_latency", "max_increase": 0.1, "policy": "no_alarm"},
+    {"metric": "p90_latency", "max": 0.2},
+])  # fmt: skip
+COUNTS = st.tuples(st.sampled_from([0, 1, 3, 40, 700]), st.sampled_from([800, 5_000]))
+SPREAD = st.tuples(st.sampled_from([-3.0, -0.4, 0.0, 0.1, 2.0]), st.sampled_from([0.0, 0.3]), st.sampled_from([120, 400]))
+
+
+def side(gate, counts, spread):
+    if gate.kind == Kind.RATE:
+        return {gate.metric: Rate(*counts)}
+    middle, width, n = spread
+    values = [middle + width * NormalDist().inv_cdf((i + 0.5) / n) for i in range(n)]
+    return {gate.sample: values if gate.kind == Kind.MEAN else [abs(value) for value in values]}
+
+
+@settings(max_examples=size(60, full=3000), deadline=None)
+@given(GATES, COUNTS, COUNTS, SPREAD, SPREAD, st.sampled_from(["sequential", "fixed", "kayenta"]))
+def test_no_sentence_contradicts_its_numbers(gate, few, many, one, other, method):
+    """Whatever happened: a rise is called a rise, a fall a fall, a limit is written as it is, and no number is infinite or missing."""
+    gate = Gate(**gate)
+    report = CanaryAnalyzer(CanaryConfig([gate], method=method)).analyze(side(gate, few, one), side(gate, many, other))
+
+    for finding in report.findings:
+        agrees(finding, gate, method)
+    page = f"{report}\n{report.to_html().split('The numbers as JSON')[0]}"
+    assert not re.search(r"[+-](inf|nan)|\b(inf|nan) ", page)
+    assert not re.search(r"[+] ?-|-[+]|--\d", page.split("</style>")[-1])
+
+
+def agrees(finding, gate, method):
+    base, canary, effect, reason = finding.baseline, finding.canary, finding.effect, finding.reason
+    if effect is not None:
+        assert (effect > 0, effect < 0) == (canary > base, canary < base)
+        said = re.search(r"against .*? \((.*?)[;)]", reason)
+        if said and "less than" not in reason:
+            how = said[1]
+            assert how.startswith("-" if effect < 0 else ("+", "×", "from nothing", "0 %")) or how == "below nothing", reason
+            if how[0] in "+-":
+                assert float(how[:-2]) == pytest.approx(100 * effect, rel=0.006, abs=0.51 if abs(effect) > 0.1 else 0.001), reason
+            if how[0] == "×":
+                assert base > 0, reason
+                assert float(how[1:]) == pytest.approx(canary / base, rel=0.006), reason
+    for word, inside in (("at most", gate.max), ("at least", gate.min)):
+        if inside is not None and f"where {word}" in reason and method == "sequential":
+            within = canary <= inside if word == "at most" else canary >= inside
+            assert within or "would have been caught" not in reason, reason
+    rises = gate.max_decrease is None and gate.min is None
+    if gate.max_increase is None or gate.max_decrease is None:
+        assert f"a {'fall' if rises else 'rise'} of" not in reason, reason
+    if "worse than that" in reason and effect is not None and (gate.max_increase is None or gate.max_decrease is None):
+        assert (effect > 0) == rises, reason

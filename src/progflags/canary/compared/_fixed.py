@@ -19,7 +19,7 @@ from progflags.canary._config import CanaryConfig
 from progflags.canary._gate import Gate
 from progflags.canary._verdict import MetricResult, Verdict
 from progflags.canary._words import Decision, Kind, Policy, Severity
-from progflags.canary.judging import moved, odds, quantity
+from progflags.canary.judging import change, moved, odds, quantity
 from progflags.canary.report import CanaryReport
 from progflags.canary.samples import Series, dropped_of, outcomes, series_for
 from progflags.canary.sequential import Claim, at_least, at_most, claims, conditional_p
@@ -44,11 +44,26 @@ def mann_whitney(canary: Sequence[float], baseline: Sequence[float], alternative
 
 
 def welch(canary: Sequence[float], baseline: Sequence[float], alternative: str = "two-sided") -> float:
-    """The p-value of Welch's unequal-variance t-test. Source: scipy.stats.ttest_ind."""
-    from scipy.stats import ttest_ind
+    """The p-value of Welch's unequal-variance t-test; NaN where nothing varies or differs. Source: Welch (1947); checked against scipy."""
+    (n_c, c, v_c), (n_b, b, v_b) = ((len(side), fmean(side), variance(side) / len(side)) for side in (canary, baseline))
+    return _t_test(c - b, v_c + v_b, _freedom((n_c, v_c), (n_b, v_b)), alternative)
 
-    found: Any = ttest_ind(canary, baseline, equal_var=False, alternative=alternative)
-    return float(found.pvalue)
+
+def _freedom(canary: tuple[int, float], baseline: tuple[int, float]) -> float:
+    """Welch's degrees of freedom, of each side's size and the variance of its mean; by its part, whose square can't vanish."""
+    (n_c, v_c), (n_b, v_b) = canary, baseline
+    part = v_c / (v_c + v_b) if v_c + v_b else 0.5
+    return 1 / (part**2 / (n_c - 1) + (1 - part) ** 2 / (n_b - 1))
+
+
+def _t_test(difference: float, variance: float, freedom: float, alternative: str) -> float:
+    from scipy.stats import t
+
+    if not variance:
+        return _certain(difference > 0, alternative) if difference else math.nan
+    z = difference / math.sqrt(variance)
+    tail = {"greater": t.sf(z, freedom), "less": t.cdf(z, freedom), "two-sided": 2 * t.sf(abs(z), freedom)}
+    return float(tail[alternative])
 
 
 def hodges_lehmann(canary: Sequence[float], baseline: Sequence[float], confidence: float = 0.95) -> tuple[float, float, float]:
@@ -105,7 +120,7 @@ def _finding(config: CanaryConfig, claim: Claim, alpha: float, b: Series | None,
     values = [None if series is None or not series.n or wrong else _value(claim, series) for series in (b, c)]
     p = _p_value(claim, b, c, config.alternative) if values[1] is not None and (values[0] is not None or not claim.relative) else None
     decision, reason = (Decision.HOLD, wrong) if wrong else _decide(config, claim, alpha, (b, c), (values[0], values[1]), p)
-    effect = _effect(values[0], values[1])
+    effect = change(values[0], values[1])
     n_b, n_c = (0 if series is None else int(series.n) for series in (b, c))
     return MetricResult(
         metric=claim.gate.metric,
@@ -148,16 +163,6 @@ def _value(claim: Claim, series: Series) -> float:
     return math.fsum(values) / len(values)
 
 
-def _effect(baseline: float | None, canary: float | None) -> float | None:
-    if baseline is None or canary is None:
-        return None
-    if baseline == 0:
-        return 0.0 if canary == 0 else math.inf
-    if baseline < 0:
-        return (canary - baseline) / -baseline
-    return canary / baseline - 1
-
-
 def _p_value(claim: Claim, b: Series | None, c: Series | None, alternative: str) -> float:
     """The p-value of "within the bound"; two-sided where any difference counts."""
     assert c is not None
@@ -178,10 +183,10 @@ def _p_value(claim: Claim, b: Series | None, c: Series | None, alternative: str)
         beyond, tail = sum(value > claim.limit for value in values), 1 - (claim.gate.quantile or 0.5)
         return at_least(beyond, len(values), tail) if claim.up else at_most(beyond, len(values), tail)
     if not claim.relative:
-        from scipy.stats import ttest_1samp
-
-        found: Any = ttest_1samp(values, claim.limit, alternative=way) if len(values) > 1 else None
-        return 1.0 if found is None or math.isnan(found.pvalue) else float(found.pvalue)
+        if len(values) < 2:
+            return 1.0
+        p = _t_test(fmean(values) - claim.limit, variance(values) / len(values), len(values) - 1, way)
+        return 1.0 if math.isnan(p) else p
     assert b is not None
     if claim.kind == Kind.QUANTILE:
         return exceedance(values, b.flat, claim.gate.quantile or 0.5, claim.null, way)
@@ -282,7 +287,7 @@ def lift_interval(canary: Sequence[float], baseline: Sequence[float], confidence
     (n_c, c, v_c), (n_b, b, v_b) = ((len(side), fmean(side), variance(side) / len(side)) for side in (canary, baseline))
     if not v_c + v_b:
         return c / b - 1, c / b - 1
-    freedom = (v_c + v_b) ** 2 / (v_c**2 / (n_c - 1) + v_b**2 / (n_b - 1))
+    freedom = _freedom((n_c, v_c), (n_b, v_b))
     half = float(t.ppf((1 + confidence) / 2, freedom)) * math.sqrt(v_c + v_b * (c / b) ** 2) / abs(b)
     return c / b - 1 - half, c / b - 1 + half
 
@@ -303,8 +308,8 @@ def _decide(  # noqa: PLR0917 - one row of the table
             return Decision.HOLD, f"{metric}: no data in the {name}"
     assert p is not None
     assert values[1] is not None
-    effect = _effect(values[0], values[1])
-    size = "" if effect is None else f" ({moved(effect)})"
+    effect = change(values[0], values[1])
+    size = f" ({how})" if (how := moved(effect, values[0])) else ""
     canary, baseline = (quantity(claim.kind, value, claim.gate.sample) for value in (values[1], values[0]))
     what = f"{metric} is {canary}" + ("" if values[0] is None else f" against {baseline}{size}")
     chance = f"{odds(1 / max(p, 1e-300))} by chance"

@@ -20,6 +20,7 @@ from typing import Any, Final
 from progflags.canary._gate import Gate
 from progflags.canary._verdict import MetricResult, Verdict
 from progflags.canary._words import Decision, Kind, Severity
+from progflags.canary.judging import change, moved, quantity
 from progflags.canary.report import CanaryReport
 from progflags.canary.samples import Series, series_for
 
@@ -311,8 +312,7 @@ def _finding(row: _Row) -> MetricResult:
     gate, labelled = row.gate, row.labelled
     decision = _DECIDED[labelled.label](gate)
     n_b, n_c = (0 if series is None else int(series.n) for series in (row.b, row.c))
-    ratio = None if math.isnan(labelled.ratio) else labelled.ratio - 1
-    base = row.values[0]
+    base, mean = row.values
     bounds = None if not base or math.isnan(labelled.interval[0]) else (labelled.interval[0] / abs(base), labelled.interval[1] / abs(base))
     return MetricResult(
         metric=gate.metric,
@@ -322,16 +322,24 @@ def _finding(row: _Row) -> MetricResult:
         severity=Severity(gate.severity),
         baseline=row.values[0],
         canary=row.values[1],
-        effect=ratio,
+        effect=change(base, mean),
         p_value=None,
         evidence=None,
         evidence_max=None,
         threshold=None,
         n=n_b + n_c,
         batches=1,
-        reason=f"{gate.metric} is {labelled.label}" + ("" if ratio is None else f" ({ratio:+.1%} in the mean)"),
+        reason=f"{gate.metric} {_averages(gate, base, mean)}{labelled.label}",
         gate=str(gate),
         n_baseline=n_b,
         n_canary=n_c,
         _interval=lambda: bounds,
     )
+
+
+def _averages(gate: Gate, base: float | None, mean: float | None) -> str:
+    if base is None or mean is None:
+        return "is "
+    how = moved(change(base, mean), base)
+    control, candidate = (quantity(Kind(gate.kind or Kind.RATE), value, gate.sample) for value in (base, mean))
+    return f"averages {candidate} against {control}{f' ({how})' if how else ''}: "

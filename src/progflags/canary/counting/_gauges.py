@@ -32,8 +32,9 @@ class Gauges:
     the machine's memory, 0…1) are built in; `source` replaces them by name. A `counter` is read as its growth per second.
     """
 
-    def __init__(self, wait: Callable[[], float]) -> None:
+    def __init__(self, wait: Callable[[], float], now: Callable[[], float] = time.monotonic) -> None:
         self._wait = wait  # seconds that whoever reads has for a source
+        self._now = now  # the program's clock, by which a counter grows; a source that hangs hangs by the machine's
         self._sources: dict[str, Source | _Named] = {"cpu": _Cpu(), "memory": _memory}
 
     def source(self, name: str, fn: Source, kind: str = "gauge", max_age: float = LIMIT) -> None:
@@ -51,7 +52,10 @@ class Gauges:
             raise ValueError(f"a source is a 'gauge' or a 'counter', not {quoted(kind)}")
         if not callable(fn):
             raise ValueError(f"the source of {quoted(name)} is a function without arguments, not {quoted(fn)}")  # noqa: TRY004 - one kind of error for a wrong source
-        self._sources = {**self._sources, str.__str__(name): _Named(str.__str__(name), fn, kind, max_age)}
+        self._sources = {
+            **self._sources,
+            str.__str__(name): _Named(str.__str__(name), fn if kind == "gauge" else _Growth(fn, self._now), max_age),
+        }
 
     def read(self) -> dict[str, float | None]:
         """Every source's reading now; None for one that has none, for a gate on it must not take it for an event that never happened."""
@@ -89,9 +93,9 @@ class Gauges:
 class _Named:
     """A source of the application's, and where it runs."""
 
-    def __init__(self, name: str, fn: Source, kind: str, max_age: float) -> None:
+    def __init__(self, name: str, fn: Source, max_age: float) -> None:
         self._fn = fn
-        self.asked = Asked(f"metrics source {name!r}", fn if kind == "gauge" else _Growth(fn), limit=max_age)
+        self.asked = Asked(f"metrics source {name!r}", fn, limit=max_age)
 
     def health(self) -> str:
         """Its own word first, where it runs a thread itself."""
@@ -129,15 +133,17 @@ def _memory() -> float | None:
 class _Growth:
     """A counter as its growth per second; a reset (it went down) starts over instead of counting backwards."""
 
-    def __init__(self, fn: Source) -> None:
+    def __init__(self, fn: Source, now: Callable[[], float]) -> None:
         self._fn = fn
+        self._now = now
+        self.health = getattr(fn, "health", None)
         self._before: tuple[float, float] | None = None
 
     def __call__(self) -> float | None:
         value = self._fn()
         if value is None:
             return None
-        now, before = time.monotonic(), self._before
+        now, before = self._now(), self._before
         self._before = (now, value)
         if before is None or value < before[1] or now <= before[0]:
             return None

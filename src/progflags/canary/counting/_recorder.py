@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from math import inf
+from math import nan
 from typing import Any
 
 from progflags._clock import Clock, SystemClock
@@ -52,7 +52,7 @@ class Recorder:
         # Bound once, and past its method where it is the machine's: it is read for every observation.
         self._monotonic = time.monotonic if type(clock) is SystemClock else clock.monotonic
         self._alarms: tuple[Callable[[str, int], object], ...] = ()
-        self._gauges = Gauges(lambda: bus.patience)
+        self._gauges = Gauges(lambda: bus.patience, self._monotonic)
         bus.listen(Called, self._on_called)
         bus.listen(Served, self._on_served)
         bus.listen(Exposed, self._on_exposed)
@@ -129,7 +129,7 @@ class Recorder:
             return
         who = unit if isinstance(unit, bytes) else unit_bytes(unit)
         failed = None if error is None else bool(error)
-        duration = seconds if seconds is None or (isinstance(seconds, (int, float)) and not isinstance(seconds, bool)) else inf
+        duration = seconds if seconds is None or (isinstance(seconds, (int, float)) and not isinstance(seconds, bool)) else nan
         if n == 1:
             count.note(arm, duration, failed, who, self._monotonic())
         else:

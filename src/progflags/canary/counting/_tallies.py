@@ -6,6 +6,7 @@ import threading
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from math import inf
 from typing import Final, TypeVar
 
 from progflags._names import sentence
@@ -165,12 +166,12 @@ def _sound(durations: Sequence[float | None]) -> tuple[Sequence[float], int]:
     with suppress(TypeError, OverflowError):
         if min(durations) >= 0.0 and sum(durations) <= LARGEST:  # type: ignore[type-var, arg-type, operator] # None is suppressed
             return durations, 0  # type: ignore[return-value] # a NaN makes the sum one, wherever it stands
-    values = [value for value in durations if _good(value)]
+    values = [LARGEST if value == inf else value for value in durations if _good(value)]  # what never returned is the slowest
     return values, len(durations) - len(values) - durations.count(None)  # type: ignore[return-value] # None is no good one
 
 
 def _good(value: float | None) -> bool:
-    return isinstance(value, (int, float)) and 0.0 <= value <= LARGEST
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and (0.0 <= value <= LARGEST or value == inf)
 
 
 class _Latest(dict[K, V]):

@@ -1,16 +1,18 @@
 """From evidence to a verdict: estimates, integrity, what can still be seen, and the sentence that says so."""
 
-from progflags.canary.judging._estimates import estimate
+from progflags.canary.judging._estimates import change, estimate
 from progflags.canary.judging._foresight import Foreseen, foresee
 from progflags.canary.judging._judge import judge, whole
 from progflags.canary.judging._planning import Prospect, prospects, requests_to_detect, requests_to_prove, smallest_detectable
 from progflags.canary.judging._policy import asked, next_asked
-from progflags.canary.judging._sentences import duration, moved, odds, quantity
+from progflags.canary.judging._sentences import between, duration, moved, odds, quantity
 
 __all__ = [
     "Foreseen",
     "Prospect",
     "asked",
+    "between",
+    "change",
     "duration",
     "estimate",
     "foresee",

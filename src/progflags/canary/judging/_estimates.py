@@ -36,7 +36,7 @@ from progflags.canary.sequential import (
     tuning,
 )
 
-__all__ = ["Estimate", "caught", "estimate", "interval", "scale_to_catch", "smallest_caught"]
+__all__ = ["Estimate", "caught", "change", "estimate", "interval", "scale_to_catch", "smallest_caught"]
 
 _POWER: Final = 0.8416212335729143  # standard normal quantile of 80 %
 _LARGEST: Final = 49.0  # ×50: what such a regression does, nobody needs statistics for
@@ -57,11 +57,18 @@ class Estimate:
 
     @property
     def effect(self) -> float | None:
-        if self.baseline is None or self.canary is None:
-            return None
-        if self.baseline == 0:
-            return 0.0 if self.canary == 0 else math.inf
-        return (self.canary - self.baseline) / abs(self.baseline) if self.baseline < 0 else self.canary / self.baseline - 1
+        return change(self.baseline, self.canary)
+
+
+def change(baseline: float | None, canary: float | None) -> float | None:
+    """How much more the candidate has, as a part of the control's size: below 0 for a fall, whatever the sign of both. None: no data."""
+    if baseline is None or canary is None:
+        return None
+    if baseline == canary:
+        return 0.0
+    if baseline == 0:
+        return math.copysign(math.inf, canary)
+    return (canary - baseline) / -baseline if baseline < 0 else canary / baseline - 1
 
 
 def estimate(evidence: Evidence, claim: Claim) -> Estimate:

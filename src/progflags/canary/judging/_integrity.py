@@ -52,7 +52,7 @@ def negative_control(control: Totals) -> float | None:
 
 def advice(evidence: Evidence, checks: Mapping[str, Any]) -> tuple[str, ...]:
     """What the checks say about the tests that were used, and what to do about it; in sentences."""
-    said = [*_worth(evidence)]
+    said = [*_dropped(evidence), *_worth(evidence)]
     if checks.get("clustered"):
         scatter = f"the control's errors come in clusters (they scatter {checks['dispersion']:.2g} times as much as chance would have it)"
         mine = [claim for claim in evidence.claims if claim.gate.metric == "error_rate"]
@@ -61,6 +61,13 @@ def advice(evidence: Evidence, checks: Mapping[str, Any]) -> tuple[str, ...]:
     if checks.get("negative_control", 0.0) >= _SELF:
         said.append("the control looks worse than itself: the service is noisier than assumed; tolerate more, or use longer batches")
     return tuple(said)
+
+
+def _dropped(evidence: Evidence) -> Iterator[str]:
+    """What was recorded and is in no number here."""
+    for arm, side in (("control", evidence.totals.control), ("candidate", evidence.totals.candidate)):
+        if side.rejected:
+            yield f"{side.rejected} of the {arm}'s values were dropped: none is a number it can have"
 
 
 def _worth(evidence: Evidence) -> Iterator[str]:

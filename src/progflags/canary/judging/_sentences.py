@@ -8,7 +8,7 @@ from progflags.canary._words import Kind
 from progflags.canary.judging._estimates import Estimate
 from progflags.canary.sequential import Claim
 
-__all__ = ["difference", "duration", "many", "moved", "movement", "odds", "percent", "quantity", "regression"]
+__all__ = ["between", "difference", "duration", "many", "moved", "movement", "odds", "percent", "quantity", "regression"]
 
 
 def odds(wealth: float) -> str:
@@ -41,6 +41,8 @@ def quantity(kind: Kind, value: float | None, name: str = "latency") -> str:
     """A metric's value with its unit."""
     if value is None:
         return "nothing"
+    if math.isinf(value):
+        return "without end"  # requests that never returned
     if kind == Kind.RATE:
         return f"{value:.3g}" if value > 1 else f"{100 * value:.3g} %"
     if kind == Kind.QUANTILE and name == "latency":
@@ -68,14 +70,28 @@ def movement(claim: Claim, seen: Estimate) -> str:
         return f"{metric} is {canary}"
     if effect == 0:
         return f"{metric} is {canary} on both sides"
-    return f"{metric} is {canary} against {quantity(claim.kind, seen.baseline, sample)} ({moved(effect)}; {_allowed(claim)})"
+    how = moved(effect, seen.baseline)
+    return f"{metric} is {canary} against {quantity(claim.kind, seen.baseline, sample)} ({f'{how}; ' if how else ''}{_allowed(claim)})"
 
 
-def moved(effect: float) -> str:
-    """An effect, as a fraction of the control's value: "+44 %", "×5.08", "from nothing"."""
-    if math.isinf(effect) or not effect:
-        return "from nothing" if effect else "0 %"
-    return f"×{1 + effect:.3g}" if effect >= 1 else f"{'+' if effect > 0 else '-'}{percent(abs(effect))}"
+def moved(effect: float | None, baseline: float | None) -> str:
+    """An effect, as a part of the control's size: "+44 %", "-12 %", "×5.08", "from nothing"; empty where no number says it."""
+    if effect is None:
+        return ""
+    if math.isinf(effect):
+        return "" if baseline else "from nothing" if effect > 0 else "below nothing"
+    if not effect:
+        return "0 %"
+    # Of a control below zero no factor says it: from -2 to 3 is a rise of five, which is no ×3.5.
+    return f"×{1 + effect:.3g}" if effect >= 1 and not (baseline or 0) < 0 else f"{'+' if effect > 0 else '-'}{percent(abs(effect))}"
+
+
+def between(low: float, high: float, baseline: float | None) -> str:
+    """An interval of an effect: "-12 % to +40 %", "-20 % and more"."""
+    ends = [moved(end, baseline or math.nan) if math.isfinite(end) else "" for end in (low, high)]
+    if not ends[0] and not ends[1]:
+        return "anything"
+    return f"{ends[0]} and more" if not ends[1] else f"{ends[1]} and less" if not ends[0] else f"{ends[0]} to {ends[1]}"
 
 
 def _allowed(claim: Claim) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from progflags._printed import printable
 from progflags.canary._verdict import MetricResult, Verdict
 from progflags.canary._words import Decision
-from progflags.canary.judging import odds, quantity
+from progflags.canary.judging import moved, odds, quantity
 
 if TYPE_CHECKING:
     from progflags.canary.sequential import Evidence
@@ -98,7 +98,6 @@ class CanaryReport:
 
 def _row(finding: MetricResult) -> tuple[str, str, str, str, str]:
     sample = "latency" if "latency" in finding.metric else finding.metric
-    effect = "" if finding.effect is None else "from nothing" if finding.effect == float("inf") else f"{finding.effect:+.1%}"
     if finding.evidence_max is not None and finding.threshold is not None:
         weight = f"{odds(finding.evidence_max)} ({odds(finding.threshold)} decides)"
     else:
@@ -106,7 +105,7 @@ def _row(finding: MetricResult) -> tuple[str, str, str, str, str]:
     return (
         "" if finding.baseline is None else quantity(finding.kind, finding.baseline, sample),
         "" if finding.canary is None else quantity(finding.kind, finding.canary, sample),
-        effect,
+        moved(finding.effect, finding.baseline),
         weight,
         str(finding.decision),
     )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from progflags._printed import json_text, markup
 from progflags.canary._verdict import MetricResult
 from progflags.canary._words import Decision, Kind
-from progflags.canary.judging import estimate, odds, quantity
+from progflags.canary.judging import between, estimate, moved, odds, quantity
 from progflags.canary.report import _plots
 from progflags.canary.sequential import BAD, Claim
 
@@ -115,10 +115,10 @@ def _table(report: Reported) -> str:
 
 def _row(name: str, finding: MetricResult) -> str:
     sides = (quantity(finding.kind, value, _sample(finding.metric)) for value in (finding.baseline, finding.canary))
-    effect = "" if finding.effect is None else "from nothing" if finding.effect == float("inf") else f"{finding.effect:+.1%}"
+    effect = moved(finding.effect, finding.baseline)
     bounds = finding.interval
     if bounds is not None:
-        effect += f'<br><span class="soft">{bounds[0]:+.1%} … {bounds[1]:+.1%}</span>'
+        effect += f'<br><span class="soft">{markup(between(*bounds, finding.baseline))}</span>'
     weight = "" if finding.p_value is None else f"p = {finding.p_value:.3g}"
     if finding.evidence_max is not None and finding.threshold is not None:
         weight = f"{odds(finding.evidence_max)} ({odds(finding.threshold)} decides)"
