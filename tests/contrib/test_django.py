@@ -249,7 +249,7 @@ def project(tmp_path, monkeypatch):
 def test_every_kind_of_view_under_every_server(project, server):
     """Sync and async views, streams, files, failures: the user's own answers, each request told once with its arm."""
     project.migrate()
-    with project.serve(server) as address, httpx.Client(base_url=address, timeout=20) as browser:
+    with project.serve(server) as address, httpx.Client(base_url=address, timeout=60) as browser:
         browser.get("/start/")
         answers = {
             path: browser.get(f"/{path}/", headers={"x-user": "u1"})

@@ -368,7 +368,7 @@ def test_djangos_request_thread_is_not_the_shadows(flags, engine):
     go_on, ended = threading.Event(), []
 
     async def candidate():
-        await asgiref.sync_to_async(lambda: ended.append(go_on.wait(20)))()
+        await asgiref.sync_to_async(lambda: ended.append(go_on.wait(120)))()
 
     @dark_launch("on", candidate=candidate, flags=flags)
     async def control():

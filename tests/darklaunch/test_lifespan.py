@@ -94,7 +94,8 @@ class Server:
 
 
 @pytest.fixture
-def serve(unhurried):
+def serve(unhurried, monkeypatch):
+    monkeypatch.setattr("progflags.asgi._lifespan._STOP", 60.0)
     servers = []
 
     def made(candidate, control):

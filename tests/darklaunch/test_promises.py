@@ -320,17 +320,22 @@ def test_a_result_edited_by_its_caller_is_no_mismatch(flags, engine):
 
 def test_cancelling_the_caller_cancels_the_control_and_nothing_swallows_it(flags, engine):
     """At every point of the call: before, while and after the candidate runs."""
+    begun = {}
 
     async def candidate():
-        await asyncio.sleep(0.05)
+        begun["either"].set()
+        begun["candidate"].set()
+        await begun["over"].wait()
 
     @dark_launch("on", candidate=candidate, flags=flags, executor="inline")
     async def control():
+        begun["either"].set()
         await asyncio.sleep(0.01)
 
-    async def cancelled(after):
+    async def cancelled(when):
+        begun.update({name: asyncio.Event() for name in ("either", "candidate")})
         task = asyncio.create_task(control())
-        await asyncio.sleep(after)
+        await (begun[when].wait() if when else asyncio.sleep(0))
         task.cancel()
         try:
             await task
@@ -339,7 +344,10 @@ def test_cancelling_the_caller_cancels_the_control_and_nothing_swallows_it(flags
         return False
 
     async def main():
-        return [await cancelled(after) for after in (0.0, 0.002, 0.03)], await control.dark_launch.adrain()
+        begun["over"] = asyncio.Event()
+        swallowed = [await cancelled(when) for when in ("", "either", "candidate")]
+        begun["over"].set()
+        return swallowed, await control.dark_launch.adrain()
 
     swallowed, drained = asyncio.run(main())
     assert swallowed == [True, True, True]

@@ -297,10 +297,12 @@ async def test_the_work_of_an_exchange_is_charged_to_the_shadows_share(flags, ra
             await remote.ask("GET", b"/", b"", [], b"")
     except TimeoutError:
         pass
-    await asyncio.sleep(0.05)  # what was given up ends in its own task
+    async with asyncio.timeout(60):  # what was given up ends in its own task
+        while not charged:
+            await asyncio.sleep(0.005)
     await remote.aclose()
     assert len(charged) == 1
-    assert 0.001 < charged[0] <= time.thread_time() - began
+    assert (0 if given_up else 0.001) < charged[0] <= time.thread_time() - began
 
 
 async def test_a_middlewares_remote_charges_its_engine(flags, engine, server, monkeypatch):

@@ -165,7 +165,7 @@ def test_a_candidate_that_exits_at_its_start_leaves_the_server_running():
     async def main():
         life = Lifespan(app, {"type": "lifespan"}, "new-app")
         life.begin()
-        await asyncio.wait(life._tasks, timeout=20)
+        await asyncio.wait(life._tasks, timeout=60)
         started = life.ready
         await life.stop()
         return started

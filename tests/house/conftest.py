@@ -4,5 +4,5 @@ import pytest
 
 
 @pytest.fixture
-def unhurried_stores():
+def unhurried_defaults():
     """Defaults stay as they are."""

@@ -102,7 +102,7 @@ class Heard:
 
     def reach(self, count):
         with self.changed:
-            return self.changed.wait_for(lambda: len(self.events) >= count, 10)
+            return self.changed.wait_for(lambda: len(self.events) >= count, 60)
 
 
 def of(key="user-1", **attributes):
@@ -394,7 +394,7 @@ def test_resolving_from_many_threads_while_it_reloads(client, flags, path):
         flags.refresh()
     stop.set()
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
     assert wrong == []
 
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import time
 
 import pytest
 from hypothesis import given
@@ -17,6 +16,7 @@ from progflags.rollout import Hook, State
 from progflags.store import Commit, MemoryStore, open_store
 from progflags.testing import ManualClock
 from rollout.places import KINDS, another, place
+from support.patience import until
 
 STAGES = [{"percent": 10, "bake": "60s"}, {"percent": 50, "bake": "60s"}]
 DOCUMENT = {"flags": {"new": {"rollout": {"stages": STAGES}}, "plain": {"percent": 100}}}
@@ -222,12 +222,9 @@ def test_a_file_that_changes_is_written_down_in_the_background(address, tmp_path
     """With threads, nobody has to ask."""
     path = file(tmp_path / "flags.json")
     with pf.connect(path, store=address, poll=0.05) as flags:
-        end = time.monotonic() + 10
-        while len(flags.changes()) < 1 and time.monotonic() < end:
-            time.sleep(0.02)
+        until(lambda: len(flags.changes()) >= 1)
         file(path, percent=50)
-        while len(flags.changes()) < 2 and time.monotonic() < end:
-            time.sleep(0.02)
+        until(lambda: len(flags.changes()) >= 2)
         assert kinds(flags.changes()) == ["definition", "definition"]
 
 

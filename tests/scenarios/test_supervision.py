@@ -8,13 +8,14 @@ import logging
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import progflags as pf
-from progflags import _beside, _trouble
+from progflags import _beside, _trouble, events
 from progflags.context import begin
 from progflags.errors import StoreError
 from progflags.events import Judged, Moved, Reloaded
@@ -63,7 +64,8 @@ def fleet(tmp_path: Path) -> Iterator[Fleet]:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What hangs is said to hang after half a second."""
+    """What hangs is said to hang after half a second, and is waited for as long as usual."""
+    monkeypatch.setattr(_trouble, "beside", partial(_beside.LOGGING.do, wait=0.05))
     for place in ("_beside.LIMIT", "sources._refresher._LATE", "rollout.run._outbox.LIMIT", "rollout._parts.LIMIT"):
         monkeypatch.setattr(f"progflags.{place}", 0.5)
     for function in (_beside.Beside.__init__, _beside.Asked.__init__):
@@ -411,7 +413,7 @@ def test_a_rollout_that_cannot_be_looked_at_is_said(monkeypatch: pytest.MonkeyPa
 # -- what is old --------------------------------------------------------------------------------------------------------------
 
 
-def test_a_reading_that_is_too_old_is_no_data_and_no_good_news() -> None:
+def test_a_reading_that_is_too_old_is_no_data_and_no_good_news(monkeypatch: pytest.MonkeyPatch) -> None:
     """Good for a while, then it hangs: its last good reading passes no gate."""
     clock, gate, quick = ManualClock(), threading.Event(), [True]
     plan = {"stages": [{"percent": 50, "bake": "60s", "gates": [{"metric": "depth", "kind": "gauge", "max": 500.0}]}], "batch": "1s"}
@@ -435,6 +437,7 @@ def test_a_reading_that_is_too_old_is_no_data_and_no_good_news() -> None:
         on(30)
         assert flags.rollouts.status("checkout").percent == 50
         quick.clear()
+        monkeypatch.setattr(events, "_PATIENCE", 2.0)
         on(5)  # this look waits for it in vain
         until(lambda: "has not come back" in flags.status().threads.get("metric depth", ""))
         on(600)

@@ -9,13 +9,13 @@ import signal
 import socket
 import subprocess
 import tempfile
-import time
 from functools import cache
 from pathlib import Path
 
 import pytest
 
 from support import servers
+from support.patience import PATIENCE, until
 
 __all__ = ["OwnPostgres", "OwnRedis", "copied"]
 
@@ -40,17 +40,14 @@ class Own:
     def start(self) -> None:
         with self.folder.with_name(f"{self.folder.name}.log").open("ab") as log:
             self._process = subprocess.Popen(self.command, stdout=log, stderr=log)
-        until = time.monotonic() + 30
-        while not self.answers():
-            assert self._process.poll() is None, "the server ended"
-            assert time.monotonic() < until, "the server does not answer"
-            time.sleep(0.02)
+        until(lambda: self._process.poll() is not None or self.answers())
+        assert self._process.poll() is None, "the server ended"
 
     def stop(self) -> None:
         """End it, and all who are connected to it."""
         if self._process is not None:
             self._process.send_signal(self.ending)
-            self._process.wait(30)
+            self._process.wait(PATIENCE)
             self._process = None
 
     ending = signal.SIGTERM
@@ -144,7 +141,7 @@ class OwnPostgres(Own):
     def answers(self) -> bool:
         psycopg = pytest.importorskip("psycopg")
         try:
-            psycopg.connect(self.address, connect_timeout=2).close()
+            psycopg.connect(self.address, connect_timeout=10).close()
         except psycopg.Error:
             return False
         return True

@@ -5,17 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from itertools import chain
 from typing import Any
 
 import pytest
 
-from progflags import Flags
+from progflags import Flags, _beside, _trouble, events
 from progflags.darklaunch._experiment import Experiment
 from progflags.rollout import Rollouts
 from progflags.store import SQLiteStore
 
-__all__ = ["PATIENCE", "unhurried", "unhurried_stores", "until"]
+__all__ = ["PATIENCE", "unhurried", "unhurried_defaults", "until"]
 
 PATIENCE = 60.0
 """Seconds for what must come; only a failing test waits so long."""
@@ -60,7 +61,12 @@ _DEFAULTS = tuple(_with_a_timeout())
 
 
 @pytest.fixture
-def unhurried_stores(monkeypatch):
-    """Verbs and stores have a minute where a test says nothing else: their usual two seconds are soon over on a machine that stands still."""
+def unhurried_defaults(monkeypatch):
+    """
+    Verbs and stores have a minute where a test says nothing else, and so has what is asked or told beside: their usual two
+    seconds, or twentieth of one, are soon over on a machine that stands still.
+    """
     for defaults in _DEFAULTS:
         monkeypatch.setitem(defaults, "timeout" if "timeout" in defaults else "busy", PATIENCE)
+    monkeypatch.setattr(events, "_PATIENCE", PATIENCE)
+    monkeypatch.setattr(_trouble, "beside", partial(_beside.LOGGING.do, wait=PATIENCE))

@@ -46,7 +46,7 @@ def _postgres() -> str:
 
     def answers(url: str) -> bool:
         try:
-            psycopg.connect(url, connect_timeout=2).close()
+            psycopg.connect(url, connect_timeout=20).close()
         except psycopg.Error:
             return False
         return True
@@ -73,7 +73,7 @@ def _redis() -> str:
 
     def answers(url: str) -> bool:
         try:
-            return bool(client.Redis.from_url(url, socket_connect_timeout=2).ping())
+            return bool(client.Redis.from_url(url, socket_connect_timeout=200).ping())
         except client.RedisError:
             return False
 
@@ -106,7 +106,7 @@ def _started(command: list[str], folder: str, url: str, answers: Callable[[str],
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     atexit.register(server.wait, 20)
     atexit.register(server.terminate)
-    until = time.monotonic() + 20
+    until = time.monotonic() + 60
     while time.monotonic() < until and server.poll() is None:
         if answers(url):
             return url
