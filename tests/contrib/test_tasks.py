@@ -62,7 +62,7 @@ def celery_worker(flags):
 
     handle = install(flags)
     try:
-        with start_worker(app, pool="threads", concurrency=2, perform_ping_check=False, loglevel="CRITICAL"):
+        with start_worker(app, pool="threads", concurrency=2, perform_ping_check=False, loglevel="CRITICAL", shutdown_timeout=60):
             yield {"pay": pay.delay, "order": order.delay}, seen
     finally:
         handle.close()

@@ -60,7 +60,7 @@ def celery(flags, *, installs=1):
 
     handles = [install(flags, attributes=("plan",)) for _ in range(installs)]
     try:
-        with start_worker(app, pool="threads", concurrency=1, perform_ping_check=False, loglevel="CRITICAL"):
+        with start_worker(app, pool="threads", concurrency=1, perform_ping_check=False, loglevel="CRITICAL", shutdown_timeout=60):
             yield note.delay, seen
     finally:
         for handle in handles:

@@ -23,6 +23,7 @@ from progflags.store import open_store
 from progflags.testing import ManualClock
 from rollout.conftest import FLAG, House, rollout_table
 from rollout.faults import violations
+from support.patience import unhurried_calls
 
 BAKES = {0: 60.0, 1: 60.0, 2: 60.0}
 TABLE = rollout_table(
@@ -110,4 +111,5 @@ def main(address: str, cycles: int) -> int:
 
 
 if __name__ == "__main__":
+    unhurried_calls()
     sys.exit(main(sys.argv[1], int(sys.argv[2])))

@@ -33,6 +33,7 @@ from progflags.testing import ManualClock
 from rollout.conftest import FLAG, House, rollout_table
 from rollout.faults import violations
 from rollout.places import another
+from support.patience import unhurried_calls
 
 BAKES = {0: 40.0, 1: 40.0}
 GATES = [{"metric": "error_rate", "max": 0.2, "policy": "no_alarm"}]
@@ -223,4 +224,5 @@ def possible() -> bool:
 
 
 if __name__ == "__main__":
+    unhurried_calls()
     sys.exit(main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])))

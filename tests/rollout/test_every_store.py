@@ -35,7 +35,7 @@ def address(request, tmp_path):
 def run(script, *arguments):
     """A script in a process of its own; what it said, which ends with the number of violations."""
     command = [sys.executable, str(HERE / script), *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=size(300, full=7200), check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=size(900, full=7200), check=False)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert ", 0 violations" in done.stdout
     print(script, done.stdout)

@@ -123,7 +123,7 @@ def test_a_webhook_is_signed_and_answered(house):
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
-        house.rollouts.notify(Webhook(f"http://127.0.0.1:{server.server_port}/hook", secret="s3cret"))
+        house.rollouts.notify(Webhook(f"http://127.0.0.1:{server.server_port}/hook", secret="s3cret", timeout=60))
         house.rollouts.deliver()
         house.rollouts.start(FLAG)
         assert house.rollouts.deliver() == 0  # a redirect is no receipt

@@ -96,7 +96,7 @@ def test_a_kill_and_a_file_are_in_every_child_within_a_second(named, method):
         within_a_second(flags, folder, every_worker, kill=lambda told: told[0] == "1", file=lambda told: told[1] == "1")
     finally:
         os.killpg(program.pid, signal.SIGKILL)
-        program.wait(10)
+        program.wait(PATIENCE)
         program.stdout.close()
 
 
@@ -166,7 +166,7 @@ def prefork(named, monkeypatch):
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(worker.pid, signal.SIGKILL)
-        worker.wait(10)
+        worker.wait(PATIENCE)
         jobs.flags.close()
         jobs.celery.close()
         log.close()

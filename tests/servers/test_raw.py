@@ -133,7 +133,7 @@ def serving(name, which, folder):
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        process.wait(5)
+        process.wait(60)
 
 
 def said(port, steps):

@@ -42,7 +42,7 @@ percent = 50
 bake = "1h"
 gates = [{{ metric = "error_rate", max = 0.5 }}]
 """
-PATIENCE = 60.0  # seconds for a server to start, or for news to be everywhere, on a machine that has much else to do
+PATIENCE = 120.0  # seconds for a server to start, or for news to be everywhere, on a machine that has much else to do
 
 
 ASKERS = 4  # requests at a time: one that comes alone may go to the same of two workers for seconds
@@ -164,12 +164,12 @@ class Running:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGTERM)
         try:
-            self.process.wait(5)
+            self.process.wait(5)  # it may have begun to end its workers by then, or not
         except subprocess.TimeoutExpired:
             pass
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait(5)
+        self.process.wait(PATIENCE)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from progflags.darklaunch._experiment import Experiment
 from progflags.rollout import Rollouts
 from progflags.store import SQLiteStore
 
-__all__ = ["PATIENCE", "unhurried", "unhurried_defaults", "until"]
+__all__ = ["PATIENCE", "unhurried", "unhurried_calls", "unhurried_defaults", "until"]
 
 PATIENCE = 60.0
 """Seconds for what must come; only a failing test waits so long."""
@@ -60,13 +60,18 @@ def _with_a_timeout() -> Iterator[dict[str, Any]]:
 _DEFAULTS = tuple(_with_a_timeout())
 
 
+def unhurried_calls(set_: Callable[[dict[str, Any], str, float], None] = dict.__setitem__) -> None:
+    """What verbs and calls of a store have where nothing else is said, a minute; for as long as the process lives unless `set_` takes it back."""
+    for defaults in _DEFAULTS:
+        set_(defaults, "timeout" if "timeout" in defaults else "busy", PATIENCE)
+
+
 @pytest.fixture
 def unhurried_defaults(monkeypatch):
     """
     Verbs and stores have a minute where a test says nothing else, and so has what is asked or told beside: their usual two
     seconds, or twentieth of one, are soon over on a machine that stands still.
     """
-    for defaults in _DEFAULTS:
-        monkeypatch.setitem(defaults, "timeout" if "timeout" in defaults else "busy", PATIENCE)
+    unhurried_calls(monkeypatch.setitem)
     monkeypatch.setattr(events, "_PATIENCE", PATIENCE)
     monkeypatch.setattr(_trouble, "beside", partial(_beside.LOGGING.do, wait=PATIENCE))
