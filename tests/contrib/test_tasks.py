@@ -51,11 +51,11 @@ def celery_worker(flags):
     app = Celery("shop", broker="memory://", backend="cache+memory://")
     seen = []
 
-    @app.task(name="shop.pay")
+    @app.task(name="shop.pay", shared=False)
     def pay():
         seen.append(facts(flags))
 
-    @app.task(name="shop.order")
+    @app.task(name="shop.order", shared=False)
     def order():
         seen.append(facts(flags))
         pay.delay()

@@ -88,7 +88,7 @@ def test_celery_tasks_are_not_queued_by_a_shadow(flags, engine):
     celery = pytest.importorskip("celery", reason="Celery is in the tests group")
     app = celery.Celery("shop", broker="memory://")
 
-    @app.task(name="shop.mail")
+    @app.task(name="shop.mail", shared=False)
     def mail():
         return None
 
@@ -139,7 +139,7 @@ def test_celery_tasks_sent_by_name_or_by_a_canvas_are_not_queued_either(flags, e
     app = celery.Celery("shop", broker="memory://")
     published = []
 
-    @app.task(name="shop.letter")
+    @app.task(name="shop.letter", shared=False)
     def mail(*_):
         return None
 
@@ -197,7 +197,7 @@ def test_huey_tasks_are_not_queued_or_scheduled_by_a_shadow(kind, flags, engine,
     options = {"filename": str(tmp_path / "huey.db")} if kind == "SqliteHuey" else {}
     app = getattr(huey, kind)("shop", **options)
 
-    @app.task()
+    @app.task(shared=False)
     def mail(*_):
         return None
 

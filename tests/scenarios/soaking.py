@@ -150,6 +150,12 @@ class Application:
         except ProgflagsError:
             return
 
+    def settled(self) -> bool:
+        """Whether everything of its own runs, and no rollout is in trouble: what a machine that stood still kept waiting has come."""
+        threads = self.flags.status().threads
+        ours = all(threads[name] == "running" for name in ("source", "store", "rollouts", "notifications"))
+        return ours and not any(name.startswith("rollout of") for name in threads)
+
     def size(self) -> dict[str, float]:
         gc.collect()
         pages = int(Path("/proc/self/statm").read_text().split()[1])
@@ -173,13 +179,13 @@ def main(seconds: float, every: float, store: str, folder: Path) -> None:
     print("begun", flush=True)
     samples = [application.size()]
     end = time.monotonic() + seconds
-    while time.monotonic() < end:
+    while time.monotonic() < end or len(samples) < 16:
         application.live()
         time.sleep(0.05)
         if time.monotonic() - samples[-1]["at"] >= every:
             samples.append(application.size())
-    settled = time.monotonic() + 30
-    while time.monotonic() < settled and application.flags.status().state not in ("READY", "DEGRADED"):
+    settled = time.monotonic() + 60
+    while time.monotonic() < settled and not application.settled():
         time.sleep(0.1)
     application.over.set()
     threads = application.flags.status().threads

@@ -21,7 +21,7 @@ def inc(n):
 inc(1)
 
 
-@celery.task
+@celery.task(shared=False)  # else every application of the process has it, once for each time this is imported
 def look(unit):
     told = {"pid": os.getpid(), "answer": inc(1), "kill": not flags.is_enabled("killed", "u"), "file": flags.is_enabled("changed", "u")}
     return told | {"climbing": flags.is_enabled("climbing", unit), "shadows": inc.dark_launch.stats().outcomes["match"]}

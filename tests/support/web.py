@@ -15,10 +15,9 @@ from support.patience import PATIENCE, until
 with suppress(ImportError):
     import httpx
 
-    for _asks in (httpx.Client.__init__, httpx.AsyncClient.__init__, httpx.get, httpx.post, httpx.stream):
-        _asks.__kwdefaults__["timeout"] = (
-            PATIENCE  # five seconds, unless a test says otherwise, are soon over on a machine that stands still
-        )
+    # Five seconds are soon over on a machine that stands still.
+    for _asks in (httpx.Client.__init__, httpx.AsyncClient.__init__, httpx.get, httpx.post, httpx.stream.__wrapped__):
+        _asks.__kwdefaults__["timeout"] = PATIENCE
 
 
 @contextmanager
