@@ -6,9 +6,9 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from progflags import _trouble, context
-from support.patience import unhurried_defaults
+from support.patience import unhurried, unhurried_defaults
 
-__all__ = ["unhurried_defaults"]
+__all__ = ["unhurried", "unhurried_defaults"]
 
 # A machine that stands still for seconds has found no fault in what is tested.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -16,7 +16,7 @@ settings.load_profile("unhurried")
 
 
 @pytest.fixture(autouse=True)
-def fresh_process(unhurried_defaults):
+def fresh_process(unhurried, unhurried_defaults):
     """
     Three things live as long as the process: the last request's scope, which lines were logged this minute, and the root
     logger's level, which a Celery worker raises and never lowers.

@@ -9,9 +9,6 @@ from progflags._clock import SYSTEM
 from progflags.darklaunch import Engine
 from progflags.events import Bus
 from progflags.flags import Client, parse
-from support.patience import unhurried
-
-__all__ = ["unhurried"]
 
 FLAGS = {
     "on": {"percent": 100},
@@ -50,6 +47,6 @@ def release():
 
 
 @pytest.fixture(autouse=True)
-def _no_leftovers(unhurried):
+def _no_leftovers():
     yield
     gc.collect()

@@ -94,7 +94,7 @@ class Server:
 
 
 @pytest.fixture
-def serve(unhurried, monkeypatch):
+def serve(monkeypatch):
     monkeypatch.setattr("progflags.asgi._lifespan._STOP", 60.0)
     servers = []
 

@@ -75,7 +75,7 @@ def titled(session, title):
 
 
 def stats(function):
-    assert function.dark_launch.drain(30)
+    assert function.dark_launch.drain(60)
     return function.dark_launch.stats()
 
 
@@ -200,7 +200,7 @@ async def test_coroutines_and_async_sessions_likewise(flags, engine, path):
     async with sessions() as session:
         for title in ("one", "two", "write"):
             await control(session, title)
-        assert await control.dark_launch.adrain(30)
+        assert await control.dark_launch.adrain(60)
     outcomes = control.dark_launch.stats().outcomes
     await database.dispose()
     assert outcomes["match"] == 2
@@ -300,19 +300,19 @@ else:
 flags = pf.connect({"flags": {"on": {"percent": 100}}}, poll=None)
 
 @pf.dark_launch("on", candidate=lambda title: list(Book.objects.filter(title=title)), reduce=rows, flags=flags,
-                executor="thread", guards=[guards.django_readonly()])
+                executor="thread", guards=[guards.django_readonly()], deadline=600)
 def titled(title):
     return [book for book in Book.objects.all() if book.title == title]
 
-@pf.dark_launch("on", candidate=lambda: Book.objects.all(), reduce=rows, flags=flags, executor="thread")
+@pf.dark_launch("on", candidate=lambda: Book.objects.all(), reduce=rows, flags=flags, executor="thread", deadline=600)
 def unread():
     return Book.objects.all()
 
 for title in ("one", "two", "three"):
     assert [book.title for book in titled(title)] == [title][: title != "three"]
-assert titled.dark_launch.drain(30) and titled.dark_launch.stats().outcomes["match"] == 3
+assert titled.dark_launch.drain(60) and titled.dark_launch.stats().outcomes["match"] == 3
 assert len(unread()) == 2
-assert unread.dark_launch.drain(30) and unread.dark_launch.stats().shed == {"hook": 1}, unread.dark_launch.stats()
+assert unread.dark_launch.drain(60) and unread.dark_launch.stats().shed == {"hook": 1}, unread.dark_launch.stats()
 flags.close()
 print("good")
 """

@@ -293,8 +293,3 @@ def test_slow_candidates_of_one_experiment_do_not_starve_anothers(flags):
     for _ in range(200):
         gate.release()
     assert greedy.dark_launch.drain(60)
-
-
-@pytest.fixture(autouse=True)
-def _patient(unhurried):
-    """A machine that stands still makes no shadow too old."""

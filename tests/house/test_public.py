@@ -5,9 +5,19 @@ import inspect
 import os
 from pathlib import Path
 
+import pytest
+
 from support.public import members, named, signature
 
 KEPT = Path(__file__).parent / "public.txt"
+
+
+@pytest.fixture
+def unhurried():
+    """What is looked at here is what users meet."""
+
+
+unhurried_defaults = unhurried
 
 
 def lines():

@@ -172,21 +172,23 @@ def test_a_shadow_runs_in_a_child_that_nobody_announced(tmp_path):
     out = run(
         tmp_path,
         """
+        from progflags.darklaunch import _call
+        _call.STALE = 600.0
         flags = pf.connect({"flags": {"shadow": {"percent": 100}}})
         pf.set_default(flags)
 
-        @pf.dark_launch("shadow", candidate=abs)
+        @pf.dark_launch("shadow", candidate=abs, deadline=600)
         def in_thread(x):
             return x
 
         async def later(x):
             return x
 
-        @pf.dark_launch("shadow", candidate=later)
+        @pf.dark_launch("shadow", candidate=later, deadline=600)
         def in_loop(x):
             return x
 
-        @pf.dark_launch("shadow", candidate=abs, executor="process", deadline=30)
+        @pf.dark_launch("shadow", candidate=abs, executor="process", deadline=600)
         def in_process(x):
             return x
 

@@ -10,11 +10,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
 import progflags as pf
 from progflags.telemetry import instrument
-from support.patience import unhurried
 
-__all__ = ["unhurried"]
-
-pytestmark = pytest.mark.usefixtures("unhurried")
 DOCUMENT = {"flags": {"recs-v2": {"percent": 100}}}
 
 
