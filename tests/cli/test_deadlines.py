@@ -18,13 +18,18 @@ from progflags.store import MemoryStore
 from support import servers
 from support.proxy import Proxy
 
-FILE = '[flags.x.rollout]\nstages = [{ percent = 10, bake = "1h", gates = [{ metric = "error_rate", max = 0.5 }] }]\n'
+FILE = (
+    '[flags.x]\ntags = ["t"]\n[flags.x.rollout]\nstages = [{ percent = 10, bake = "1h", gates = [{ metric = "error_rate", max = 0.5 }] }]\n'
+)
 COMMANDS = {
     "kill": ["kill", "x"],
     "unkill": ["unkill", "x"],
     "panic": ["panic"],
     "unpanic": ["unpanic"],
     "log": ["log"],
+    "status": ["status"],
+    "watch": ["watch"],
+    "rollback": ["rollback", "--tag", "t"],
     "report": ["report", "x"],
     "evaluate": ["evaluate", "x", "--key", "u"],
     "explain": ["explain", "x", "--key", "u"],

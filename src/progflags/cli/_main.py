@@ -10,10 +10,11 @@ from importlib import import_module
 from typing import Any, NoReturn
 
 from progflags._printed import printable
+from progflags.cli._completion import complete
 from progflags.cli._say import tell, tell_json
 from progflags.errors import DefinitionError, ProgflagsError
 
-__all__ = ["main"]
+__all__ = ["defaults", "main"]
 
 #: Every module with a noun's commands, in the order of the help page.
 _NOUNS = (
@@ -24,7 +25,9 @@ _NOUNS = (
     "_flagtests",
     "_codegen",
     "_diff",
+    "_status",
     "_kill",
+    "_rollback",
     "_rollout",
     "_log",
     "_shadow",
@@ -33,6 +36,7 @@ _NOUNS = (
     "_report",
     "_push",
     "_doctor",
+    "_completion",
 )
 
 _EPILOG = """\
@@ -43,8 +47,9 @@ exit codes: 0 good · 1 a gate failed · 2 usage or a bad file · 3 undecided
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code. Never raises for what a person typed or a file held."""
     parser = _parser()
+    complete(parser)
     try:
-        arguments = parser.parse_args(argv, _defaults())
+        arguments = parser.parse_args(argv, defaults())
     except SystemExit as stop:  # argparse has printed its say
         return stop.code if isinstance(stop.code, int) else 2
     try:
@@ -94,7 +99,8 @@ _COMMON: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
 )
 
 
-def _defaults() -> argparse.Namespace:
+def defaults() -> argparse.Namespace:
+    """What the environment says where the command line does not."""
     return argparse.Namespace(json=False, flags=os.environ.get("PROGFLAGS_FILE"), store=os.environ.get("PROGFLAGS_STORE"))
 
 

@@ -15,7 +15,7 @@ from progflags.errors import ProgflagsError
 if TYPE_CHECKING:
     from progflags.darklaunch import DarkLaunchVerdict, Latency, ShadowSummary
 
-__all__ = ["add_parser", "run"]
+__all__ = ["add_parser", "headline", "run"]
 
 _COUNTS: Final = ("outcomes", "shed", "failures", "mismatches", "not_isolated", "breaker", "runaways")
 _FEW: Final = 3  # causes of each kind that `status` names
@@ -88,11 +88,16 @@ def _code(states: list[str]) -> int:
     return 3 if not states or "UNDECIDED" in states else 0
 
 
-def _say(one: ShadowSummary, verdict: DarkLaunchVerdict, *, whole: bool) -> None:
+def headline(one: ShadowSummary, verdict: DarkLaunchVerdict) -> str:
+    """Which launch, and what became of its calls."""
     named = one.flag + (f" · {one.function}" if one.function else "") + (f" · {one.candidate}" if one.candidate else "")
     differ = "failed" if one.scores else "differ"
     rate = "nothing was compared yet" if verdict.rate is None else f"{verdict.rate:.3%} of {counted(verdict.n, 'compared call')} {differ}"
-    tell(f"{verdict.state}  {named}: {rate}, in {one.processes} process{'' if one.processes == 1 else 'es'}")
+    return f"{verdict.state}  {named}: {rate}, in {one.processes} process{'' if one.processes == 1 else 'es'}"
+
+
+def _say(one: ShadowSummary, verdict: DarkLaunchVerdict, *, whole: bool) -> None:
+    tell(headline(one, verdict))
     for line in _why(one, verdict, None if whole else _FEW):
         tell(f"    {line}")
     if whole:

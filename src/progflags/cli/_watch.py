@@ -1,26 +1,24 @@
 """
 One live screen of a rollout: where it is, what both arms do, what the judge says, what happened last.
 
-With rich and a terminal it is redrawn in place and fits 80×24; without either it is one plain line per change, so that a
-log or a pipe reads well too. State is never told by colour alone.
+It fits 80×24. State is never told by colour alone.
 """
 
 from __future__ import annotations
 
-import sys
 import textwrap
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from progflags._printed import printable
-from progflags.cli._say import tell, tell_json
+from progflags.cli._follow import News, fit, follow
 
 if TYPE_CHECKING:
     from progflags.rollout import RolloutStatus, Transition
 
-__all__ = ["line", "screen", "watch"]
+__all__ = ["line", "news", "screen", "watch"]
 
 _MARKS: Final = {"PASS": "✓", "HOLD": "…", "ROLLBACK": "✗"}
 _EVENTS = 5
@@ -32,45 +30,26 @@ def watch(
     look: Callable[[], RolloutStatus], *, over: Callable[[RolloutStatus], bool], every: float = 1.0, as_json: bool = False
 ) -> RolloutStatus:
     """Follow what `look` returns until `over` says so; the last status."""
-    if sys.stdout.isatty() and not as_json:
-        try:
-            import rich.live  # noqa: F401 - only the package itself: what `look` raises is another matter
-        except ModuleNotFoundError:  # lines do
-            return _lines(look, over, every, as_json=as_json)
-        return _live(look, over, every)
-    return _lines(look, over, every, as_json=as_json)
+    return follow(lambda: _One(status := look(), over(status)), every=every, as_json=as_json).status
 
 
-def _live(look: Callable[[], RolloutStatus], over: Callable[[RolloutStatus], bool], every: float) -> RolloutStatus:
-    from rich.live import Live
-    from rich.text import Text
+@dataclass(frozen=True, slots=True)
+class _One:
+    status: RolloutStatus
+    over: bool
 
-    status = look()
-    with Live(Text(screen(status)), auto_refresh=False, transient=False) as live:
-        while True:
-            size = live.console.size
-            live.update(Text(screen(status, width=size.width, height=size.height), no_wrap=True, overflow="crop"), refresh=True)
-            if over(status):
-                return status
-            time.sleep(every)
-            status = look()
+    def screen(self, *, width: int, height: int) -> str:
+        return screen(self.status, width=width, height=height)
+
+    def news(self) -> Iterable[News]:
+        yield news(self.status)
 
 
-def _lines(look: Callable[[], RolloutStatus], over: Callable[[RolloutStatus], bool], every: float, *, as_json: bool) -> RolloutStatus:
-    said = ""
-    while True:
-        status = look()
-        key = f"{status.standing} {status.stage} {status.percent} {status.verdict} {status.why if status.verdict == 'ROLLBACK' else ''}"
-        key += f" {status.stopped} {status.pending} {status.waiting}"
-        if key != said:
-            if as_json:
-                tell_json(status.to_dict(), default=str, flush=True)
-            else:
-                tell(f"{datetime.now(UTC):%H:%M:%S} {status}", flush=True)
-            said = key
-        if over(status):
-            return status
-        time.sleep(every)
+def news(status: RolloutStatus) -> News:
+    """A rollout's line, and what of it is worth another one: not the seconds that its bake has left."""
+    found = (status.standing, status.stage, status.percent, status.verdict, status.why if status.verdict == "ROLLBACK" else "")
+    key = " ".join(map(str, (*found, status.stopped, status.pending, status.waiting)))
+    return News(f"rollout {status.flag}", key, str(status), status.to_dict())
 
 
 def screen(status: RolloutStatus, *, width: int = 80, height: int = 24) -> str:
@@ -78,7 +57,7 @@ def screen(status: RolloutStatus, *, width: int = 80, height: int = 24) -> str:
     head, notes, events = _head(status, width), _notes(status, width), _events(status)
     room = height - 1 - len(head) - len(notes) - len(events) - 2  # what the metrics may take: the last events stay in sight
     rows = [*head, "", *_metrics(status, max(room, 3)), *notes, "", *events]
-    return "\n".join(_fit(row, width) for row in rows[: height - 1])
+    return "\n".join(fit(row, width) for row in rows[: height - 1])
 
 
 def _head(status: RolloutStatus, width: int) -> list[str]:
@@ -146,8 +125,3 @@ def _span(seconds: float) -> str:
         if whole >= size:
             return f"{whole // size}{unit}{whole % size * 60 // size:02d}" if unit != "d" else f"{whole / size:.1f}d"
     return f"{whole}s"
-
-
-def _fit(row: str, width: int) -> str:
-    clean = "".join(c if c.isprintable() else " " for c in row)
-    return clean if len(clean) <= width else clean[: width - 1] + "…"

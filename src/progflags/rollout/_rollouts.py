@@ -306,6 +306,14 @@ class Rollouts:
         """Where it stands, by the store; with the store out of reach, what was read last."""
         return self._standing.of(flag)
 
+    def every(self) -> tuple[RolloutStatus, ...]:
+        """
+        Every rollout that was ever started, its flag's last run, by flag; `history` is left out, ask `status` for it.
+
+        As of one moment; with the store out of reach, what was read last. A rollout that can't be read stands in `health()`.
+        """
+        return self._standing.every()
+
     def history(self, flag: str) -> tuple[Transition, ...]:
         """Every step of the flag's rollouts, oldest first. Raises TransitionRefused where there is no such flag."""
         steps = self._parts.ledger.history(flag)

@@ -40,6 +40,17 @@ class Standing:
         record = Record(flag, parts.plans.of(flag)) if page.record is None else page.record
         return RolloutStatus.of(record, self._circumstances(page, record), history)
 
+    def every(self) -> tuple[RolloutStatus, ...]:
+        """Every rollout that was started, by flag, as of one moment; without their steps."""
+        parts = self._parts
+        try:
+            pages: Mapping[str, Page] = parts.ledger.pages()
+        except StoreError as error:
+            swallow("rollouts: the store", error)
+            pages = parts.controller.pages
+        found = ((page, page.record) for _, page in sorted(pages.items()))
+        return tuple(RolloutStatus.of(record, self._circumstances(page, record), ()) for page, record in found if record is not None)
+
     def blocked(self, record: Record, pages: Mapping[str, Page], verb: Act | None = None) -> str:
         """Why it may not climb just now. Nothing that ends or halts a climb has to wait for somebody's answer to that."""
         if verb in _HALTS:
