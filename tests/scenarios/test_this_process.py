@@ -24,15 +24,22 @@ from progflags import _process
 def fork():
     sys.stdout.flush()
     for refresher in tuple(_process._starters):
-        refresher._peers, resting, refresher._wake = bool, refresher._wake, threading.Event()
-        resting.set()
-        until(lambda: not refresher.alive)
+        refresher._peers = bool  # all of them before the first one ends, or the others would start it again
+    until(all_ended_here)
     until(at_rest)
     child = ctypes.PyDLL(None).fork()
     if not child:
         faulthandler.register(signal.SIGALRM, all_threads=False, chain=True)  # says where it hangs, if it does
         signal.alarm(60)
     return child
+
+def all_ended_here():
+    """Whether no thread of a client is left; those that are get another event to wait for, which ends them."""
+    alive = [refresher for refresher in tuple(_process._starters) if refresher.alive]
+    for refresher in alive:
+        resting, refresher._wake = refresher._wake, threading.Event()
+        resting.set()
+    return not alive
 
 def at_rest():
     """Whether every other thread waits for something, and for the same thing a moment later."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import math
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,10 +17,15 @@ from progflags.errors import DefinitionError, Problem, ProgflagsError, StoreErro
 if TYPE_CHECKING:
     from progflags._connect import Flags
 
-__all__ = ["anything", "attributes", "connect", "context", "counted", "deadline", "inspect", "positive", "share", "timed"]
+__all__ = ["anything", "attributes", "connect", "context", "counted", "deadline", "defaults", "inspect", "positive", "share", "timed"]
 
 _STORE: Final = "live state is kept in a store that the application shares: say --store URL, or set PROGFLAGS_STORE"
 _WHICH: Final = "which flag file? say --flags FILE, or set PROGFLAGS_FILE"
+
+
+def defaults() -> argparse.Namespace:
+    """What the environment says where the command line does not."""
+    return argparse.Namespace(json=False, flags=os.environ.get("PROGFLAGS_FILE"), store=os.environ.get("PROGFLAGS_STORE"))
 
 
 def connect(arguments: argparse.Namespace, *, needs_store: bool = False) -> Flags:

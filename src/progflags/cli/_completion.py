@@ -52,8 +52,7 @@ def _names(prefix: str, action: argparse.Action, parsed_args: argparse.Namespace
     """The flags there are, where one is wanted."""
     if action.dest != "flag":
         return []
-    from progflags.cli._client import connect
-    from progflags.cli._main import defaults
+    from progflags.cli._client import connect, defaults
 
     given = argparse.Namespace(**{**vars(defaults()), **{name: value for name, value in vars(parsed_args).items() if value is not None}})
     try:

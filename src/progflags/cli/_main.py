@@ -10,11 +10,12 @@ from importlib import import_module
 from typing import Any, NoReturn
 
 from progflags._printed import printable
+from progflags.cli._client import defaults
 from progflags.cli._completion import complete
 from progflags.cli._say import tell, tell_json
 from progflags.errors import DefinitionError, ProgflagsError
 
-__all__ = ["defaults", "main"]
+__all__ = ["main"]
 
 #: Every module with a noun's commands, in the order of the help page.
 _NOUNS = (
@@ -97,11 +98,6 @@ _COMMON: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
     (("--store",), {"metavar": "URL", "help": "where live state is kept, as in sqlite:///progflags.db"}),
     (("--json",), {"action": "store_true", "help": "answer in JSON"}),
 )
-
-
-def defaults() -> argparse.Namespace:
-    """What the environment says where the command line does not."""
-    return argparse.Namespace(json=False, flags=os.environ.get("PROGFLAGS_FILE"), store=os.environ.get("PROGFLAGS_STORE"))
 
 
 class _Parser(argparse.ArgumentParser):
