@@ -160,6 +160,7 @@ def unsaid(text, told):
     found = list(leaves(told))
     words = "\n".join(str(one) for one in found)
     numbers = [float(one) for one in found if isinstance(one, (int, float))]
+    numbers += [1 + effect for effect in map(float, re.findall(r'"effect": (-?[\d.]+)', json.dumps(told)))]  # "×2.3" is an effect of 1.3
 
     def known(number):
         value = float(number.replace(",", ""))
