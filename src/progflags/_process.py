@@ -35,7 +35,7 @@ from typing import Any, Final, Protocol
 from progflags import _trouble, _uwsgi
 from progflags._trouble import say, swallow
 
-__all__ = ["Forked", "Lock", "Thread", "here", "in_child", "look", "preparing"]
+__all__ = ["Forked", "Lock", "Thread", "here", "in_child", "look", "outdated", "preparing"]
 
 
 class Forked(Protocol):
@@ -95,6 +95,16 @@ class Thread(threading.Thread):
     def _delete(self) -> None:  # by which `threading` forgets a thread that ends, under a name that gevent may have changed meanwhile
         with suppress(KeyError):
             super()._delete()  # type: ignore[misc]
+
+
+def outdated() -> bool:
+    """
+    Whether this is a thread of the system's that runs on beside greenlets: gevent has come since it began.
+
+    What it uses of `threading` is a greenlet's by now and fails in its hands. Another one does its work; it ends, and what it met says
+    nothing of anybody.
+    """
+    return threading.get_ident is not get_ident and get_ident() in _real
 
 
 def here(thread: threading.Thread | None) -> bool:

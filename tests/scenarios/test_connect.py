@@ -283,6 +283,34 @@ with pf.connect(path, store="sqlite:///{file.parent / "g.db"}", poll=0.05) as fl
     assert (done.returncode, done.stdout.strip()) == (0, "DISABLED"), done.stderr
 
 
+def test_threads_that_gevent_came_after_end_and_nothing_is_said_of_it(file):
+    """As in a worker that was forked from a master with the application: the thread that began before meets greenlets' locks."""
+    pytest.importorskip("gevent", reason="gevent is in the tests group; without it there is nothing to show")
+    program = f"""
+import time
+import progflags as pf
+clients = [pf.connect({str(file)!r}, poll=0.001) for _ in range(10)]
+before = [refresher for flags in clients for refresher in flags._threads]
+threads = [refresher._thread for refresher in before]
+import gevent.monkey; gevent.monkey.patch_all()
+import gevent
+for _ in range(200):  # nobody has looked yet, and the old threads wait for events whose waiters are greenlets' locks
+    for refresher in before:
+        refresher._wake.set()
+    gevent.sleep(0.002)
+for _ in range(100):
+    health = [flags.status().threads for flags in clients]
+    gevent.sleep(0.01)
+print(health, any(refresher._thread in threads for refresher in before))
+"""
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", program], capture_output=True, text=True, timeout=2 * PATIENCE)
+
+    assert done.returncode == 0, done.stderr
+    assert "again" not in done.stdout + done.stderr
+    assert "refresher" not in done.stderr
+    assert done.stdout.endswith("False\n")
+
+
 def test_the_status_is_plain_json(file):
     with connect(file) as flags:
         assert json.loads(json.dumps(flags.status().to_dict()))["state"] == "READY"

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from progflags._beside import RUNNING, failing, said
 from progflags._chance import chance
 from progflags._printed import quoted
-from progflags._process import Thread, here, in_child, look, preparing
+from progflags._process import Thread, here, in_child, look, outdated, preparing
 from progflags._trouble import ends, say, swallow
 
 __all__ = ["Refresher"]
@@ -117,7 +117,7 @@ class Refresher:
 
     def ensure(self) -> None:
         """Start the thread again if it ought to run and does not. Costs next to nothing while it does."""
-        if not self._running or self.alive or time.monotonic() - self._tried < (_AGAIN if self._why else 0.0):
+        if not self._running or self.alive or outdated() or time.monotonic() - self._tried < (_AGAIN if self._why else 0.0):
             return
         with self._starting:
             if self._running and not self.alive:
@@ -178,10 +178,12 @@ class Refresher:
 
     def _loop(self) -> None:
         wake = self._wake
-        while self._running and wake is self._wake:  # another one since: a fork, or a stop and a start
+        while self._running and wake is self._wake and not outdated():  # another one since: a fork, gevent, a stop and a start
             try:
                 self._round(wake)
             except BaseException as error:  # whatever it is, kills must go on arriving; and this loop has no caller to tell
+                if outdated():
+                    return
                 self._struck(error)
                 swallow("refresher", error)
                 if type(error).__name__ == "GreenletExit":  # whoever ends greenlets waits for their end
@@ -195,6 +197,8 @@ class Refresher:
         except BaseException as error:
             if ends(error):  # in a request's thread, which may be told to end
                 raise
+            if outdated():
+                return
             if not isinstance(_behind(error), Exception):  # the next run may well succeed: told of as if it had ended the thread
                 self._struck(error)
             job.failures += 1
