@@ -8,8 +8,8 @@ from fractions import Fraction
 
 import pytest
 
-from progflags.canary import CanaryAnalyzer, CanaryConfig, CanaryDecision, Gate, Rate
-from progflags.canary.compared._fixed import exceedance, quantile_interval
+from progflags.canary import CanaryAnalyzer, CanaryConfig, CanaryDecision, Evidence, Gate, Rate
+from progflags.canary.compared._fixed import exceedance, mann_whitney, quantile_interval
 from support.sizes import size
 
 HOLD, PASS, ROLLBACK = CanaryDecision.HOLD, CanaryDecision.PASS, CanaryDecision.ROLLBACK
@@ -180,3 +180,47 @@ def test_what_was_dropped_stands_in_the_report_and_too_much_holds(method):
     assert few.decision != ROLLBACK
     assert many.decision == HOLD
     assert "100 values" in many.reason
+
+
+# -- latency at several quantiles -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("where", "factor", "level"), [((0.98, 1.0), 1.6, 0.99), ((0.8, 0.93), 1.2, 0.9)])
+def test_latency_listens_at_several_quantiles_and_says_which_one_decided(where, factor, level):
+    """A slow tail of two percent is p99's, what is slower below p93 is seen at p90; `p50_latency` hears neither."""
+    rng = random.Random(3)
+    control = [rng.lognormvariate(-2, 0.3) for _ in range(8000)]
+    canary = sorted(rng.lognormvariate(-2, 0.3) for _ in range(8000))
+    first, last = (int(part * len(canary)) for part in where)
+    canary[first:last] = [value * factor for value in canary[first:last]]
+
+    report = judged(Gate("latency", max_increase=0.1), {"latency": control}, {"latency": canary})
+    finding = report.results["latency"]
+
+    assert report.decision == ROLLBACK
+    assert (finding.metric, finding.level, report.to_dict()["results"]["latency"]["level"]) == ("latency", level, level)
+    assert report.reason.startswith(f"p{100 * level:g}_latency is ")
+    assert f"p{100 * level:g} at most +10 %" in report.to_html()
+    assert judged(Gate("p50_latency", max_increase=0.1), {"latency": control}, {"latency": canary}).decision != ROLLBACK
+
+
+def test_several_quantiles_share_one_gates_alpha():
+    """Three chances to be wrong are no more than one; and a healthy candidate passes all of them."""
+    gate, same = Gate("latency", max_increase=0.25), [0.1 + (i * 2654435761 % 4096) / 4096 for i in range(40_000)]
+    evidence = Evidence.start([gate, Gate("error_rate", max_increase=0.1)], 0.05)
+
+    assert sum(evidence.share_of(claim) for claim in evidence.claims_of(gate)) <= 0.025
+    assert len(evidence.claims_of(gate)) == 3
+    assert judged(gate, {"latency": same}, {"latency": same[::-1]}).decision == PASS
+
+
+def test_one_look_at_latency_is_mann_whitneys():
+    """As a distribution: what is usually slower is found, a slow tail is not; its own p-value."""
+    rng = random.Random(5)
+    control = [rng.lognormvariate(-2, 0.3) for _ in range(500)]
+    slower, tail = [value * 1.2 for value in control], [*control[:490], *(value * 5 for value in control[490:])]
+    found = judged(Gate("latency", max_increase=0.0), {"latency": control}, {"latency": slower}, method="fixed")
+
+    assert found.decision == ROLLBACK
+    assert found.results["latency"].p_value == pytest.approx(mann_whitney(slower, control, "greater")[1])
+    assert judged(Gate("latency", max_increase=0.0), {"latency": control}, {"latency": tail}, method="fixed").decision != ROLLBACK

@@ -79,7 +79,7 @@ class CanaryAnalyzer:
         pairs: dict[str, tuple[Gate, Series | None, Series | None]] = {}
         for gate in gates:
             pairs.setdefault(_key(gate), (gate, *_matched(*(outcomes(gate, series_for(gate, side)) for side in (baseline, canary)))))
-        modes = {gate.metric: "ratio" for gate, b, c in pairs.values() if not (_clusters(b) and _clusters(c))}
+        modes = {one.metric: "ratio" for gate, b, c in pairs.values() if not (_clusters(b) and _clusters(c)) for one in gate.each}
         warm = min((_warm(b) for _, b, _ in pairs.values() if b is not None and b.values and b.whole), default=_WARM)
         evidence = Evidence.start(gates, self.config.alpha, modes=modes, restarts=False, warm=warm, looks=int(self.config.look), steps=1)
         path = []

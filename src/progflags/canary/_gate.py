@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Final
 
 from progflags._printed import printable, quoted
@@ -18,6 +18,8 @@ ANY = "*"
 
 _QUANTILE = re.compile(r"p(\d{2,5})_(.+)")
 SHADOW_SCORE: Final = "shadow_score"  # what the score of a dark launch says of its candidate: a mean
+LATENCY: Final = "latency"  # without a quantile: its tail, at several
+_TAIL: Final = (0.9, 0.95, 0.99)
 _GAUGES = frozenset({"cpu", "memory", "event_loop_lag"})
 _BOUNDS = ("max", "min", "max_increase", "max_decrease")
 
@@ -32,9 +34,10 @@ class Gate:
     One condition on one metric: absolute (`max`, `min`) or against the control (`max_increase`, `max_decrease`).
 
     Rates, shares and relative bounds are fractions (`max_increase=0.10` is +10 %), latencies are seconds. `error_rate` and
-    any `*_rate` is a rate, `p99_latency` a quantile, `mean_*` a mean, `cpu` and `memory` gauges, every other name a tracked
-    event: the share of exposed units that had it (`kind="mean"`: its value per exposed unit). `metric="*", anomaly=False`
-    watches every metric seen. `must_detect` is a fraction as well: 1.0 asks that a doubling would have been caught.
+    any `*_rate` is a rate, `p99_latency` that quantile, `latency` p90, p95 and p99 (the finding says which decided), `mean_*` a
+    mean, `cpu` and `memory` gauges, every other name a tracked event: the share of exposed units that had it (`kind="mean"`: its
+    value per exposed unit). `metric="*", anomaly=False` watches every metric seen. `must_detect` is a fraction as well: 1.0 asks
+    that a doubling would have been caught.
 
     Raises:
         ValueError: a bound is missing, contradicts another, or is no finite number in its range; the message says which.
@@ -92,7 +95,9 @@ class Gate:
             _set(self, "quantile", int(match[1]) / 10 ** len(match[1]))
         if self.quantile is not None and written not in {None, Kind.QUANTILE}:
             raise ValueError(f"{quoted(self.metric)} has a quantile, so its kind is 'quantile', not {written}")
-        if self.quantile is None and written == Kind.QUANTILE:
+        if self.quantile is None and self.metric == LATENCY and written in {None, Kind.QUANTILE}:
+            written = Kind.QUANTILE
+        elif self.quantile is None and written == Kind.QUANTILE:
             raise ValueError(f"{quoted(self.metric)} is a quantile: say which, as in quantile = 0.99")
         if self.quantile is not None and not 0 < self.quantile < 1:
             raise ValueError(f"a quantile lies between 0 and 1, not {quoted(self.quantile)}")
@@ -138,6 +143,13 @@ class Gate:
         if "metric" not in mapping:
             raise ValueError('a gate needs the name of a metric, such as metric = "error_rate"')
         return cls(**mapping)
+
+    @property
+    def each(self) -> tuple[Gate, ...]:
+        """The gates it stands for: itself, or for `latency` one of each quantile, which share its bounds and its part of alpha."""
+        if self.kind != Kind.QUANTILE or self.quantile is not None:
+            return (self,)
+        return tuple(replace(self, metric=f"p{100 * level:g}_{self.metric}", quantile=level) for level in _TAIL)
 
     @property
     def relative(self) -> bool:

@@ -28,7 +28,7 @@ class MetricResult:
     `n` counts observations of both arms, `n_baseline` and `n_canary` each. `detectable` is the smallest regression, as a
     fraction, that would have been caught by now with 80 % power; `proven`, whether the opposite of a regression is.
     `design_effect`: how many of these requests one independent request is worth, for requests of one user go together (None: not
-    compared; 1: each is a witness of its own).
+    compared; 1: each is a witness of its own). `level`: of a quantile, which one decided.
     """
 
     metric: str
@@ -52,6 +52,7 @@ class MetricResult:
     proven: bool = False
     eta: float | None = None
     design_effect: float | None = None
+    level: float | None = None
     _interval: Callable[[], Interval | None] = field(default=lambda: None, repr=False, compare=False)
     _detectable: Callable[[], float | None] = field(default=lambda: None, repr=False, compare=False)
 
@@ -88,6 +89,7 @@ class MetricResult:
             "batches": self.batches,
             "eta": _finite(self.eta),
             "design_effect": _finite(self.design_effect),
+            **({} if self.level is None else {"level": self.level}),
             "reason": self.reason,
             **({} if brief else searched(self.interval, self.detectable)),
         }

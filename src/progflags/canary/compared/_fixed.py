@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from statistics import NormalDist, fmean, variance
 from typing import Any
 
@@ -99,17 +100,26 @@ def fixed(config: CanaryConfig, gates: Sequence[Gate], baseline: Mapping[str, An
         alpha = config.alpha * (gate.weight / weights if gate.critical else 1.0)
         b, c = (outcomes(gate, series_for(gate, side)) for side in (baseline, canary))
         pairs.append((gate, b, c))
-        several = claims(gate)
+        several = _claims(gate)
         # A two-sided test that looks both ways is one test.
         tests = len({claim.bound if not claim.relative or config.alternative == "worse" else "either" for claim in several})
-        found = [_finding(config, claim, alpha / tests, b, c) for claim in several]
+        found = [replace(_finding(config, claim, alpha / tests, b, c), metric=gate.metric) for claim in several]
         findings.append(min(found, key=lambda one: (_RANK[one.decision], one.p_value if one.p_value is not None else 2.0)))
-    decision, reason = Decision.PASS, f"{len(findings)} gates passed"
+    decision, reason = Decision.PASS, f"{len(findings)} gate{'' if len(findings) == 1 else 's'} passed"
     for wanted in (Decision.HOLD, Decision.ROLLBACK):
         worst = next((finding for finding in findings if finding.decision == wanted), None)
         if worst is not None:
             decision, reason = wanted, worst.reason
     return CanaryReport.of(Verdict(decision, reason, tuple(findings), notes=dropped_of(pairs)), method="fixed", alpha=config.alpha)
+
+
+def _claims(gate: Gate) -> tuple[Claim, ...]:
+    """As everywhere; but `latency` against the control is one claim about the whole distribution, for Mann-Whitney's test."""
+    found = claims(gate)
+    if len(gate.each) == 1:
+        return found
+    compared = {claim.bound: replace(claim, name=f"{gate.metric} {claim.bound}", gate=gate) for claim in found if claim.relative}
+    return (*(claim for claim in found if not claim.relative), *compared.values())
 
 
 _RANK = {Decision.ROLLBACK: 0, Decision.HOLD: 1, Decision.PASS: 2}
@@ -141,6 +151,7 @@ def _finding(config: CanaryConfig, claim: Claim, alpha: float, b: Series | None,
         gate=f"{claim.gate.metric} {claim.bound} {claim.limit:g}",
         n_baseline=n_b,
         n_canary=n_c,
+        level=claim.gate.quantile,
         _interval=lambda: _interval(claim, b, c, values[0], 1 - config.alpha),
     )
 
@@ -188,6 +199,8 @@ def _p_value(claim: Claim, b: Series | None, c: Series | None, alternative: str)
         p = _t_test(fmean(values) - claim.limit, variance(values) / len(values), len(values) - 1, way)
         return 1.0 if math.isnan(p) else p
     assert b is not None
+    if claim.kind == Kind.QUANTILE and claim.gate.quantile is None:
+        return mann_whitney(values, [value * claim.null for value in b.flat], way)[1]
     if claim.kind == Kind.QUANTILE:
         return exceedance(values, b.flat, claim.gate.quantile or 0.5, claim.null, way)
     null = claim.null_at(math.fsum(b.flat))
@@ -265,6 +278,9 @@ def _interval(claim: Claim, b: Series | None, c: Series | None, baseline: float 
         ratio = (x_c / n_c) / (x_b / n_b)
         return ratio * math.exp(-spread) - 1, ratio * math.exp(spread) - 1
     values, others = c.flat, b.flat
+    if claim.kind == Kind.QUANTILE and claim.gate.quantile is None:
+        _, low, high = hodges_lehmann(values, others, confidence)
+        return low / baseline, high / baseline
     if claim.kind == Kind.QUANTILE:
         return quantile_interval(values, others, claim.gate.quantile or 0.5, confidence)
     if len(values) < 2 or len(others) < 2:
@@ -311,7 +327,8 @@ def _decide(  # noqa: PLR0917 - one row of the table
     effect = change(values[0], values[1])
     size = f" ({how})" if (how := moved(effect, values[0])) else ""
     canary, baseline = (quantity(claim.kind, value, claim.gate.sample) for value in (values[1], values[0]))
-    what = f"{metric} is {canary}" + ("" if values[0] is None else f" against {baseline}{size}")
+    named = metric if claim.kind != Kind.QUANTILE or claim.gate.quantile else f"the median of {metric}"
+    what = f"{named} is {canary}" + ("" if values[0] is None else f" against {baseline}{size}")
     chance = f"{odds(1 / max(p, 1e-300))} by chance"
     if p < alpha and (config.alternative == "worse" or _beyond(claim, values)):
         if claim.gate.critical:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from progflags._trouble import swallow
@@ -136,7 +137,8 @@ def _findings(evidence: Evidence, gate: Gate, now: Now) -> tuple[MetricResult, .
     if not claims:
         return (_nothing_seen(gate),)
     if gate.metric != ANY:
-        return (_worst([_judged(evidence, claim, now) for claim in claims]),)
+        # Of several quantiles the finding is the metric's, and its `level` and sentence say which of them decided.
+        return (replace(_worst([_judged(evidence, claim, now) for claim in claims]), metric=gate.metric),)
     by_metric: dict[str, list[MetricResult]] = {}
     for claim in claims:
         by_metric.setdefault(claim.gate.metric, []).append(_judged(evidence, claim, now))
@@ -214,6 +216,7 @@ def _finding(evidence: Evidence, claim: Claim, now: Now) -> MetricResult:
         proven=proven,
         eta=eta,
         design_effect=evidence.design_effect(claim),
+        level=claim.gate.quantile,
         _interval=_unless_broken(claim, lambda: interval(evidence, claim)),
         _detectable=_unless_broken(claim, lambda: _detectable(evidence, claim, seen)),
     )

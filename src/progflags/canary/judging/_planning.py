@@ -111,13 +111,12 @@ def prospects(gates: tuple[Gate, ...], requests: float, *, share: float, rate: f
 
     For quantiles the "events" are the requests beyond the quantile, and a factor on them is not a factor on the latency.
     """
-    every = [
-        claim for gate in gates if gate.metric != ANY for claim in claims(gate) if claim.kind in {Kind.RATE, Kind.COUNT, Kind.QUANTILE}
-    ]
+    known = {Kind.RATE, Kind.COUNT, Kind.QUANTILE}
+    every = [(claim, len(claims(gate))) for gate in gates if gate.metric != ANY for claim in claims(gate) if claim.kind in known]
     weight = sum(gate.weight for gate in gates if gate.critical) or 1.0
     found = []
-    for claim in every:
-        part = alpha * (claim.gate.weight / weight if claim.gate.critical else 1.0) / len(claims(claim.gate))
+    for claim, shared in every:
+        part = alpha * (claim.gate.weight / weight if claim.gate.critical else 1.0) / shared
         found.append(_relative(claim, requests, share, rate, part) if claim.relative else _absolute(claim, requests, rate, part))
     return tuple(found)
 

@@ -139,8 +139,9 @@ def _asked(kind: Kind, metric: str, gate: str) -> str:
     bound, limit = (gate.split(" ")[-2:] * 2)[:2]
     if bound not in _WORDS:
         return gate.removeprefix(f"{metric} ").replace("_", " ")
-    value = float(limit)
-    return _WORDS[bound].format(100 * value if bound.startswith("max_") else quantity(kind, value, _sample(metric)))
+    value, level = float(limit), gate.split("_", maxsplit=1)[0]
+    which = f"{level} " if gate.startswith(f"{level}_{metric} ") else ""  # of several quantiles, the one that decided
+    return which + _WORDS[bound].format(100 * value if bound.startswith("max_") else quantity(kind, value, _sample(metric)))
 
 
 def _sample(metric: str) -> str:

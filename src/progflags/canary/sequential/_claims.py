@@ -107,7 +107,10 @@ class Claim:
 
 @lru_cache(maxsize=1024)
 def claims(gate: Gate) -> tuple[Claim, ...]:
-    """The claims of one gate with a metric of its own, in the order of its bounds."""
+    """The claims of one gate with a metric of its own, in the order of its bounds; of several quantiles those of each."""
+    each = gate.each
+    if len(each) > 1:
+        return tuple(claim for one in each for claim in claims(one))
     found = []
     for bound, up in (("max", True), ("min", False), ("max_increase", True), ("max_decrease", False)):
         limit = getattr(gate, bound)

@@ -134,7 +134,8 @@ class Plan:
     def compared(self) -> tuple[Gate, ...]:
         """What the watch holds against the control as it was: its own gates, else the stages', one of each metric and direction."""
         asked = self.watch_gates or self.all_gates
-        found = {(gate.metric, gate.max_increase is not None): gate for gate in asked if remembers(gate)}
+        each = (one for gate in asked for one in gate.each)
+        found = {(gate.metric, gate.max_increase is not None): gate for gate in each if remembers(gate)}
         return tuple(found.values())
 
     def to_dict(self) -> dict[str, Any]:

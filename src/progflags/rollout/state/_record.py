@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Final
@@ -128,7 +128,7 @@ class Record:
         if stage >= plan.end and memory is not None:
             worth = {} if self.evidence is None else _worth(self.evidence)
             memory = memory.begin(worth, plan.watch, plan.alpha)
-            bounded = {gate.metric for gate in gates if gate.max is not None or gate.min is not None}
+            bounded = _bounded(gates)
             gates = (*gates, *memory.bounds(gate for gate in plan.compared if gate.metric not in bounded))
         if self.evidence is None:  # alpha is divided among the gates of the whole climb, not only those that come first
             later = [gate for other in range(stage + 1, plan.end + 1) for gate in _judged(plan, other)]
@@ -179,15 +179,16 @@ class Record:
         plan, found = self.plan, dict[str, str]()
         watching = self.stage >= plan.end and self.evidence is not None
         now = self.evidence.gates if watching and self.evidence is not None else plan.gates(plan.end)
-        bounded = {gate.metric for gate in now if gate.max is not None or gate.min is not None}
+        bounded = _bounded(now)
         for gate in (*plan.gates(plan.end), *plan.all_gates):
-            known = plan.remember and gate in plan.compared and (not watching or (self.memory is not None and self.memory.knows(gate)))
+            known = plan.remember and all(one in plan.compared for one in gate.each)
+            known = known and (not watching or (self.memory is not None and all(map(self.memory.knows, gate.each))))
             if plan.watch <= 0:
                 by = "nothing"
             elif plan.holdback and gate.relative and gate.kind != Kind.GAUGE and self.state is not State.COMPLETED:
                 by = "control"
             else:
-                by = "remembered" if known else "bound" if gate.metric in bounded else "nothing"
+                by = "remembered" if known else "bound" if all(one.metric in bounded for one in gate.each) else "nothing"
             if _RANKS.index(by) < _RANKS.index(found.get(gate.metric, "nothing")) or gate.metric not in found:
                 found[gate.metric] = by
         return found
@@ -253,6 +254,11 @@ class Record:
             },
             recent=_slotted(self.recent, step, control + candidate),
         )
+
+
+def _bounded(gates: Iterable[Gate]) -> set[str]:
+    """The metrics that have an absolute bound."""
+    return {one.metric for gate in gates if gate.max is not None or gate.min is not None for one in gate.each}
 
 
 def _judged(plan: Plan, stage: int) -> tuple[Gate, ...]:
