@@ -32,9 +32,7 @@ __all__ = [
     "level_test",
     "log_mean",
     "majority",
-    "odds",
     "ratio",
-    "share",
 ]
 
 Logs = tuple[float, ...]
@@ -89,56 +87,6 @@ def ratio(logs: Logs, null: float, up: bool, x_c: float, n_c: float, x_b: float,
     # where the candidate has a tiny part of the traffic.
     part = n_c / (n_c * null + n_b)
     return tuple([wealth + x_c * gain - k * log1p(part * excess) for wealth, (excess, gain) in zip(logs, _ratios(null, up), strict=True)])
-
-
-def odds(null: float, rate: float) -> float:
-    """
-    The quotient of odds when the candidate's rate is `null` times the control's, which is `rate`: what `share` is given as its null.
-
-    Given how many events a batch had, the candidate's part of them follows the odds, not the rates (Fisher's noncentral
-    hypergeometric), and is nearest to them where events are few. For rare events both are one. For a rate of 10 % and half as much
-    again tolerated, betting against the quotient of rates would earn 0.2 % a batch from a healthy candidate, which adds up.
-    """
-    rate = min(rate, 0.95 / max(null, 1.0))
-    return null * (1 - rate) / (1 - null * rate)
-
-
-@lru_cache(maxsize=256)
-def _odds(up: bool) -> Logs:
-    return tuple(1 + g if up else 1 / (1 + g) for g in grid(RATIO, 19.0))
-
-
-def share(logs: Logs, null: float, up: bool, x_c: float, n_c: float, x_b: float, n_b: float) -> Logs:  # noqa: PLR0917 - as ratio
-    """
-    As `ratio`, by betting on the candidate's share of the batch's events: honest however events cluster inside a batch.
-
-    One hot client that retries five thousand times is one surprise, not five thousand. The price: a batch can multiply
-    the wealth by little more than one over the candidate's share of the traffic.
-
-    e = 1 + lambda (x_c/K - theta0),  theta0 = n_c r0 / (n_c r0 + n_b),  lambda predictable given K. `null` is r0 as `odds` has it.
-
-    Source: Waudby-Smith & Ramdas, JRSS-B 2024, on batch shares.
-    """
-    k = x_c + x_b
-    if not k or not n_c or not n_b:
-        return logs
-    theta = n_c * null / (n_c * null + n_b)
-    rest, surprise = 1 - theta, x_c / k - theta
-    if up:
-        most = 0.9 / theta
-        return tuple(
-            [
-                wealth + log1p((bet if (bet := k * (rho - 1) / (theta * rho + rest)) < most else most) * surprise)
-                for wealth, rho in zip(logs, _odds(up), strict=True)
-            ]
-        )
-    most = -0.9 / rest
-    return tuple(
-        [
-            wealth + log1p((bet if (bet := k * (rho - 1) / (theta * rho + rest)) > most else most) * surprise)
-            for wealth, rho in zip(logs, _odds(up), strict=True)
-        ]
-    )
 
 
 @lru_cache(maxsize=256)
