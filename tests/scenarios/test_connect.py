@@ -168,7 +168,7 @@ def test_listeners_that_look_again_in_two_threads_never_wait_for_each_other(file
         MemoryStore.commit(store, Commit({"flag/banner": {"v": 1, "killed": {"reason": "x"}}}))
         file.write_text(GOOD.replace("percent = 25", "percent = 75"))
         flags.bus.listen(Reloaded, look_again)
-        threads = [threading.Thread(target=look, daemon=True) for look in (flags._look_at_source, flags._look_at_store)]
+        threads = [threading.Thread(target=look, daemon=True) for look in (flags._look_at_source, flags._supply.look)]
         for thread in threads:
             thread.start()
         for thread in threads:

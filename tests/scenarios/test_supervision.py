@@ -308,7 +308,7 @@ def strike(thread: threading.Thread) -> None:
 
 
 def test_a_thread_outlives_what_is_raised_in_it_from_outside(fleet: Fleet) -> None:
-    for refresher in fleet.here._threads:
+    for refresher in fleet.here._background:
         thread = refresher._thread
         assert thread is not None
         strike(thread)
@@ -365,7 +365,7 @@ def test_a_thread_that_ended_is_started_again_by_whoever_looks(tmp_path: Path, w
     """And the status says so for half a minute, for not everybody looks every second."""
     url = f"sqlite:///{tmp_path}/store.db"
     with pf.connect({"flags": FLAGS}, store=url, poll=0.1) as here, pf.connect({"flags": FLAGS}, store=url) as there:
-        source, stored = here._threads
+        source, stored = here._background
         if who != "the other thread":
             ended(source)
         ended(stored)

@@ -100,7 +100,7 @@ def test_children_of_an_unannounced_fork_and_their_parent_see_a_kill_and_a_file_
         def at_work():
             for _ in range(300):
                 flags._store.read()
-            ours = [thread for thread in flags._threads if thread.alive]
+            ours = [thread for thread in flags._background if thread.alive]
             seen = until(lambda: flags.is_enabled("b", "u") and not flags.is_enabled("a", "u"))
             status = flags.status()
             return seen and len(ours) == 2 and not status.store_problem and status.age < 30
@@ -164,7 +164,7 @@ def test_whatever_is_not_an_evaluation_notices(tmp_path, notices):
             until(lambda: flags.is_enabled("other2", "u"))
         child = fork()
         if not child:
-            alive = [thread.alive for thread in flags._threads]
+            alive = [thread.alive for thread in flags._background]
             {notices}
             open("flags.toml", "w").write(TEXT % 100)
             os._exit(0 if until(lambda: flags.is_enabled("a", "u")) else 1)

@@ -62,7 +62,7 @@ def test_a_storm_looked_at_as_often_as_it_saves(tmp_path: Path, monkeypatch: pyt
     os.utime(path, (0, 0))
     work = Work(monkeypatch)
     with pf.connect(path, clock=ManualClock()) as flags:
-        flags._loader.source._pause = lambda seconds: None  # type: ignore[attr-defined] - a fresh file is looked at twice; nobody writes meanwhile
+        flags._definitions.loader.source._pause = lambda seconds: None  # type: ignore[attr-defined] - a fresh file is looked at twice; nobody writes meanwhile
         last_whole = 0
         for save in range(1, saves + 1):
             bad = save % 3 == 0

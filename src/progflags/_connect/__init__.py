@@ -7,8 +7,9 @@ It is the one place that knows all the rooms.
 from __future__ import annotations
 
 from progflags._connect._connect import connect
-from progflags._connect._flags import Flags, login
+from progflags._connect._flags import Flags
 from progflags._connect._status import State, Status
+from progflags._connect._who import login
 
 __all__ = [
     "Flags",

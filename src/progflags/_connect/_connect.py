@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from progflags._clock import SYSTEM, Clock, SystemClock
-from progflags._connect._flags import Flags
+from progflags._connect._flags import Flags, Terms
 from progflags._connect._reach import Reach
 from progflags._printed import quoted
 from progflags._trouble import swallow
@@ -59,9 +59,15 @@ def connect(
         keep = None if last_known_good is None else Generations(last_known_good)
         found = StoreSource(kept) if source is None else source_of(source)
         flags = Flags(Loader(found, keep=keep, clock=time), kept, clock=time, control=control)
-        flags._owns_store = isinstance(store, str | None)
-        flags._kept_in = last_known_good
-        flags._begin(poll if isinstance(time, SystemClock) else None, definitions_in_store=source is None, store_required=require_store)
+        flags._begin(
+            Terms(
+                poll=poll if isinstance(time, SystemClock) else None,
+                keep=last_known_good,
+                owns_store=isinstance(store, str | None),
+                defined_in_store=source is None,
+                requires_store=require_store,
+            )
+        )
     except BaseException:
         if isinstance(store, str | None):
             kept.close()

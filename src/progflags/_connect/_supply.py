@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+from progflags._connect._jumps import Jumps
 from progflags._connect._reach import Reach
 from progflags._connect._turns import Turns
 from progflags._trouble import swallow
@@ -32,6 +33,7 @@ class Supply:
     def __init__(self, client: Client, store: Store, *, rollouts: Callable[[], Rollouts], made: Callable[[], bool]) -> None:
         self._client = client
         self._store = store
+        self._jumps = Jumps(client.clock)
         self._reach = store if isinstance(store, Reach) else None
         self._rollouts = rollouts
         self._made = made
@@ -46,6 +48,11 @@ class Supply:
         self._turns = Turns()
 
     @property
+    def name(self) -> str:
+        """The store's."""
+        return self._store.url
+
+    @property
     def problem(self) -> str:
         """Why the store can't be read: not reached, or reached and refused."""
         return self.away or ("" if self._reach is None else self._reach.read_problem)
@@ -57,23 +64,15 @@ class Supply:
 
     def look(self) -> None:
         """Install the live state if the store has moved. One thread at a time, so that an older look never overtakes a newer."""
-        with self._turns.take() as ours:
-            if not ours or self.ended:
-                return
-            try:
-                self._read()
-            except StoreError as error:
-                self._missed(error)
-            else:
-                self.away, self._back_since = "", None
-                if self._reach is not None:
-                    self._reach.met()
+        self._jumps.look()
+        self._look()
 
     def look_when_due(self) -> None:
         """The background's look: ever more seldom at a store that does not answer, and where it does, whether it takes writes too."""
+        self._jumps.look()
         if self._reach is not None and not self._reach.due:
             return
-        self.look()
+        self._look()
         if self._reach is not None and not self.away:
             self._reach.probe()
 
@@ -87,6 +86,19 @@ class Supply:
         rollouts = self._rollouts()
         if rollouts.saved_at is not None:
             self._client.install(live=rollouts.last())
+
+    def _look(self) -> None:
+        with self._turns.take() as ours:
+            if not ours or self.ended:
+                return
+            try:
+                self._read()
+            except StoreError as error:
+                self._missed(error)
+            else:
+                self.away, self._back_since = "", None
+                if self._reach is not None:
+                    self._reach.met()
 
     def _read(self) -> None:
         if self._reach is not None and self._reach.missed:

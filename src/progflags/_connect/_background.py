@@ -1,0 +1,84 @@
+"""
+What runs in the background for one client: two daemon threads, and none with `poll=None` or a ManualClock.
+
+One looks at the source, the other at the store and runs the controller. They are apart because a store that hangs must not keep a
+kill switch in the file from being seen. Both start with `connect` and restart by themselves in a forked child. A third is there
+only when somebody asked for notifications of rollouts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from progflags.context import keep_with
+from progflags.sources import Refresher
+
+__all__ = ["Background"]
+
+_STORE_POLL: Final = 0.1  # seconds between looks at the store; 2.7 µs each on SQLite, so a share change is everywhere in about 0.1 s
+_DELIVER: Final = 1.0  # seconds between two rounds of notifications
+_TICK: Final = 0.2  # seconds between two steps of the controller; a batch is at least 0.1 s of it apart (see rollout)
+_STOP: Final = 0.6  # seconds that each thread has to end
+
+
+class Background:
+    """The threads of one client, who look after each other, as requests do that begin."""
+
+    def __init__(self) -> None:
+        self._threads: tuple[Refresher, ...] = ()
+        self._unhear: Callable[[], object] = bool
+        self._delivering = False
+        self._ended = False
+
+    def __iter__(self) -> Iterator[Refresher]:
+        return iter(self._threads)
+
+    def __bool__(self) -> bool:
+        return bool(self._threads)
+
+    def begin(self, poll: float, *, source: Callable[[], object], store: Callable[[], object], step: Callable[[], object]) -> None:
+        """Look at the source every `poll` seconds, at the store ten times a second, and take a step of the rollouts five times."""
+        first, second = Refresher(), Refresher()
+        first.every(poll, source, name="source")
+        second.every(min(poll, _STORE_POLL), store, name="store", slowest=1.0)
+        second.every(_TICK, step, name="rollouts", slowest=2.0)
+        self._start(first, second)
+        self._unhear = keep_with(self.look_after)
+
+    def notify(self, deliver: Callable[[], object]) -> None:
+        """Somebody wants notifications: they get a thread of their own, because stores and webhooks may take their time."""
+        if self._threads and not self._delivering and not self._ended:
+            self._delivering = True
+            thread = Refresher()
+            thread.every(_DELIVER, deliver, name="notifications")
+            self._start(thread)
+
+    def look_after(self) -> None:
+        """Threads that have ended begin again; where none can be started, whoever is here looks: one at a time, when it is due."""
+        for thread in self._threads:
+            if not thread.alive:
+                thread.ensure()
+                if not thread.alive:
+                    thread.run_due()
+
+    def health(self) -> dict[str, str]:
+        """By name: `running` (and how, if not in a thread), or why not."""
+        return {name: said for thread in self._threads for name, said in thread.health().items()}
+
+    def end(self) -> bool:
+        """Whether all have; one that has not hangs at the store."""
+        self._ended = True
+        self._unhear()
+        ended = [thread.stop(_STOP) for thread in self._threads]  # every one of them is told, whichever hangs
+        return all(ended)
+
+    def _start(self, *threads: Refresher) -> None:
+        for thread in threads:
+            thread.beside(self._ensure)
+            thread.start()
+        self._threads = (*self._threads, *threads)
+
+    def _ensure(self) -> None:
+        for thread in self._threads:
+            thread.ensure()
