@@ -167,8 +167,8 @@ def test_baggage_and_trace_are_the_shadows_own(flags, engine):
 
 DJANGO = """
 import os, sys, threading
-import progflags.darklaunch._call as calls, progflags.darklaunch._experiment as experiments
-calls.STALE = experiments.DEADLINE = 60.0  # as conftest does: a machine that stands still decides nothing
+import progflags.darklaunch._experiment as experiments, progflags.darklaunch._launch as launch, progflags.darklaunch._shadowed as shadowed
+shadowed.STALE = launch.DEADLINE = 60.0  # as conftest does: a machine that stands still decides nothing
 experiments.Experiment.drain.__defaults__ = experiments.Experiment.adrain.__defaults__ = (30.0,)
 from django.conf import settings
 settings.configure(

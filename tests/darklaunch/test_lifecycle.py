@@ -301,7 +301,7 @@ def test_many_threads_at_once_lose_no_count(flags, engine):
 
 def test_stale_work_is_dropped_not_done(flags, engine, monkeypatch):
     """A shadow that waited too long would read a later world."""
-    monkeypatch.setattr("progflags.darklaunch._call.STALE", -1.0)
+    monkeypatch.setattr("progflags.darklaunch._shadowed.STALE", -1.0)
 
     @dark_launch("on", candidate=lambda: pytest.fail("ran"), flags=flags)
     def control():

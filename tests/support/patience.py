@@ -34,8 +34,8 @@ def until(true: Callable[[], object], seconds: float = PATIENCE, *, said: Callab
 @pytest.fixture
 def unhurried(monkeypatch):
     """A shadow is never too old or too slow, and drains wait long, unless the test sets such a limit itself."""
-    monkeypatch.setattr("progflags.darklaunch._experiment.DEADLINE", 600.0)
-    monkeypatch.setattr("progflags.darklaunch._call.STALE", 600.0)
+    monkeypatch.setattr("progflags.darklaunch._launch.DEADLINE", 600.0)
+    monkeypatch.setattr("progflags.darklaunch._shadowed.STALE", 600.0)
     for wait in (Experiment.drain, Experiment.adrain):
         monkeypatch.setattr(wait, "__defaults__", (60.0,))
 
