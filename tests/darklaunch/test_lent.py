@@ -55,7 +55,7 @@ def hang(release):
 @pytest.mark.parametrize("way", WAYS)
 def test_candidates_that_hang_in_threads_take_none_of_the_controls(way, flags, engine, hang, monkeypatch):
     """An event loop's own pools have a handful of threads: so many hanging shadows would leave none for the control."""
-    monkeypatch.setattr("progflags.darklaunch._call.GRACE", 60.0)  # what is cancelled ends, however late
+    monkeypatch.setattr("progflags.darklaunch._shadowed.GRACE", 60.0)  # what is cancelled ends, however late
     own = 1 if way is asgirefs_one_thread else min(32, (os.cpu_count() or 1) + 4)
     together = threading.Barrier(own)
 

@@ -143,7 +143,7 @@ def test_a_loop_that_ends_takes_its_shadows_with_it_and_they_are_counted(flags, 
 
 def test_a_coroutine_that_computes_is_noticed(flags, engine, monkeypatch):
     """No timeout sees it; the steps' own durations do."""
-    monkeypatch.setattr("progflags.darklaunch._experiment.HARD_STEP", 600.0)  # a machine that stands still just then moves it to no thread
+    monkeypatch.setattr("progflags.darklaunch._launch.HARD_STEP", 600.0)  # a machine that stands still just then moves it to no thread
 
     async def candidate():
         until = time.monotonic() + 0.05

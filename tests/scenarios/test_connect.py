@@ -290,7 +290,7 @@ def test_threads_that_gevent_came_after_end_and_nothing_is_said_of_it(file):
 import time
 import progflags as pf
 clients = [pf.connect({str(file)!r}, poll=0.001) for _ in range(10)]
-before = [refresher for flags in clients for refresher in flags._threads]
+before = [refresher for flags in clients for refresher in flags._background]
 threads = [refresher._thread for refresher in before]
 import gevent.monkey; gevent.monkey.patch_all()
 import gevent
