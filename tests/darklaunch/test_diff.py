@@ -490,8 +490,10 @@ def _read(differences):
 def _walked(a, b, rules=None):
     """The comparison with the fast paths out of the way."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("progflags.darklaunch.compare._diff.same", lambda *_: False)
-        patch.setattr("progflags.darklaunch.compare._diff.MANY", math.inf)
+        for file in ("_diff", "_walk"):
+            patch.setattr(f"progflags.darklaunch.compare.{file}.same", lambda *_: False)
+        for file in ("_walk", "_sequences"):
+            patch.setattr(f"progflags.darklaunch.compare.{file}.MANY", math.inf)
         return diff(a, b, rules)
 
 
