@@ -4,35 +4,30 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from progflags._printed import quoted
 from progflags._trouble import swallow
 from progflags.canary._gate import ANY, Gate
-from progflags.canary._words import Kind
-from progflags.canary.counting import ANONYMOUS, CANDIDATE, CONTROL, OVERFLOW, Cells, Places, Window, added, completed
-from progflags.canary.sequential._claims import Claim, claims, seen
-from progflags.canary.sequential._comparison import Ledger, Worth
-from progflags.canary.sequential._means import Means
-from progflags.canary.sequential._planned import LOOKS, bounds
+from progflags.canary.counting import CANDIDATE, CONTROL, Window, added
+from progflags.canary.sequential._claims import claims, seen
+from progflags.canary.sequential._learned import WARM, Learned
+from progflags.canary.sequential._planned import LOOKS
 from progflags.canary.sequential._revision import closing, looking, placed
-from progflags.canary.sequential._step import BAD, Silent, Step
-from progflags.canary.sequential._track import Track
+from progflags.canary.sequential._step import Silent, Step
 from progflags.canary.sequential._written import read, written
 
 __all__ = ["Evidence"]
 
-_WARM: Final = 200  # control observations before a quantile of it is a threshold
 _RESTART: Final = 60  # batches between two restarts
 _KEPT: Final = 2  # restarts that go on; the stake of an older one stays as the cash it has become
-_OPEN: Final = 0.2  # of a claim's alpha, for continuous watching where looks are planned as well
 _RESERVE: Final = 0.05  # of alpha, for claims that nobody announced
 _SLICE: Final = 60.0  # seconds of a slice of time
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(Learned):
     """
     The sequential state of one rollout.
 
@@ -46,33 +41,6 @@ class Evidence:
     are worth, `looked` how its planned looks came out.
     """
 
-    gates: tuple[Gate, ...]
-    alpha: float = 0.05
-    alphas: Mapping[str, float] = field(default_factory=dict)
-    tracks: Mapping[str, Track] = field(default_factory=dict)
-    places: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    ledgers: Mapping[str, Ledger] = field(default_factory=dict)
-    means: Mapping[str, Means] = field(default_factory=dict)
-    worth: Mapping[str, Worth] = field(default_factory=dict)
-    found: tuple[str, ...] = ()
-    totals: Window = field(default_factory=Window)
-    since: Mapping[str, Cells] = field(default_factory=dict)
-    restarts: Mapping[int, Mapping[str, Cells]] = field(default_factory=dict)
-    restarted: int = 0
-    samples: tuple[int, int] = (0, 0)
-    batches: int = 0
-    stages: int = 0
-    modes: Mapping[str, str] = field(default_factory=dict)
-    broken: Mapping[str, str] = field(default_factory=dict)
-    looked: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    look_at: int = 0
-    looks: int = 0
-    steps: int = LOOKS
-    age: float = 0.0
-    open: bool = False
-    live: bool = True
-    warm: int = _WARM
-
     @classmethod
     def start(
         cls,
@@ -82,7 +50,7 @@ class Evidence:
         later: Iterable[Gate] = (),
         modes: Mapping[str, str] | None = None,
         restarts: bool = True,
-        warm: int = _WARM,
+        warm: int = WARM,
         looks: int = 0,
         steps: int = LOOKS,
     ) -> Evidence:
@@ -129,95 +97,6 @@ class Evidence:
         if due <= self.look_at or self.stages >= self.looks:
             return self
         return looking(replace(self, look_at=due), due)
-
-    def planned(self, claim: Claim) -> bool:
-        """Whether there are planned looks at this claim: it compares."""
-        return self.looks > 0 and claim.relative and claim.kind != Kind.GAUGE
-
-    @property
-    def claims(self) -> tuple[Claim, ...]:
-        """What is being claimed, in the order of the gates; an anomaly gate claims something of each metric seen so far."""
-        return tuple(claim for gate in self.gates for claim in self.claims_of(gate))
-
-    def claims_of(self, gate: Gate) -> tuple[Claim, ...]:
-        """The claims of one of the gates."""
-        if gate.metric != ANY:
-            return claims(gate)
-        watched = {other.metric: other for other in seen(self.totals)}
-        return tuple(claim for name in self.found if name in watched for claim in claims(_like(watched[name], gate)))
-
-    def alpha_of(self, claim: Claim) -> float:
-        """How much of alpha continuous watching of this claim may spend, over the whole rollout."""
-        return self.share_of(claim) * (_OPEN if self.planned(claim) else 1.0)
-
-    def bounds_of(self, claim: Claim, *, proof: bool = False) -> tuple[float, ...]:
-        """The bounds of the planned looks of a stage at this claim; none where there are none."""
-        if not self.planned(claim) or self.stages >= self.looks:
-            return ()
-        alpha = self.alpha if proof else self.share_of(claim) / self.looks
-        return bounds(float(f"{alpha * (1 - _OPEN):.6g}"), self.steps)
-
-    def share_of(self, claim: Claim) -> float:
-        """The claim's part of alpha, continuous and planned; a warning takes none of the rollout's and has its own."""
-        if not claim.gate.critical:
-            return self.alpha
-        known = self.alphas.get(claim.name)
-        if known is not None:
-            return known
-        # Found by an anomaly gate: the k-th metric gets 1/(k (k+1)) of that gate's share, which never adds up to more than it.
-        whole = self.alphas.get(f"{ANY} anomaly", 0.0)
-        rank = self.found.index(claim.gate.metric) + 1 if claim.gate.metric in self.found else len(self.found) + 1
-        return whole / (rank * (rank + 1)) / len(claims(claim.gate))
-
-    def track(self, claim: Claim, test: str = BAD) -> Track | None:
-        """The named test's e-process, None before it met any data."""
-        return self.tracks.get(f"{claim.name}/{test}")
-
-    def crossed(self, claim: Claim, test: str = BAD) -> tuple[float, float] | None:
-        """(z, bound) of the planned look that found most; None before there was one."""
-        return self.looked.get(f"{claim.name}/{test}")
-
-    def independent(self, claim: Claim) -> bool:
-        """Whether each request is a witness of its own, whoever's it is."""
-        return self.modes.get(claim.gate.metric) == "ratio"
-
-    def design_effect(self, claim: Claim) -> float | None:
-        """How many of a comparison's requests one independent request is worth; None where nothing was compared yet."""
-        worth = self.worth.get(claim.name)
-        return None if worth is None or not claim.relative else worth.effect if claim.up else worth.strict
-
-    @property
-    def design_effects(self) -> dict[str, float]:
-        """Likewise by metric."""
-        found = ((claim.gate.metric, self.design_effect(claim)) for claim in self.claims)
-        return {metric: effect for metric, effect in found if effect is not None}
-
-    def silent(self, claim: Claim) -> str:
-        """Why a comparison says nothing however much it has seen; empty where it may speak."""
-        worth = self.worth.get(claim.name)
-        if worth is None or not claim.relative or self.independent(claim):
-            return ""
-        return worth.silent(falls=not claim.up or claim.kind == Kind.MEAN, named=self.named)
-
-    def blind(self, claim: Claim) -> bool:
-        """Whether a comparison's traffic is too few users' to say anything, good or bad."""
-        worth = self.worth.get(claim.name)
-        return worth is not None and worth.blind
-
-    @property
-    def named(self) -> bool:
-        """Whether it is known whose most of the requests are."""
-        arms = (self.totals.control, self.totals.candidate)
-        return 2 * sum(sum(arm.cells.get(ANONYMOUS, ())) for arm in arms) <= sum(arm.trials for arm in arms)
-
-    @property
-    def thresholds(self) -> Mapping[str, tuple[int, ...]]:
-        """By sample: the positions beyond which every worker counts from now on."""
-        found: dict[str, set[int]] = {}
-        for claim in self.claims:
-            if claim.kind == Kind.QUANTILE and claim.relative and (places := self.places.get(claim.name)):
-                found.setdefault(claim.gate.sample, set()).update(place for place in places if 0 < place < OVERFLOW)
-        return {sample: tuple(sorted(places)) for sample, places in found.items()}
 
     # -- one batch ------------------------------------------------------------------------------------------------------
 
@@ -271,14 +150,6 @@ class Evidence:
         grown = step.done()
         return replace(grown, places=placed(grown))
 
-    def grouped(self, batch: Window) -> Window:
-        """The batch with what was not counted by group as one cluster: a slice of time."""
-        quantiles = [(claim.gate.sample, self.places[claim.name]) for claim in self.claims if _placed(claim) and claim.name in self.places]
-        sums = {name for claim in self.claims if claim.kind == Kind.MEAN for name in (claim.gate.sample, claim.gate.metric)}
-        where: list[tuple[str, Places]] = [(sample, (p[0], p[1], p[2])) for sample, p in quantiles]
-        arms = {name: completed(totals, self.batches, where, sums) for name, totals in batch.arms.items()}
-        return replace(batch, arms=arms)
-
     def restart(self) -> Evidence:
         """One more copy on its way, for what may begin only now; the oldest one ends as the cash it has become."""
         number = self.restarted + 1
@@ -300,16 +171,6 @@ class Evidence:
             ValueError: another version wrote it.
         """
         return cls(**read(body))
-
-
-def _placed(claim: Claim) -> bool:
-    return claim.kind == Kind.QUANTILE and claim.relative
-
-
-def _like(watched: Gate, gate: Gate) -> Gate:
-    """A metric that an anomaly gate watches, with that gate's severity."""
-    severity = gate.severity if watched.critical else watched.severity
-    return replace(watched, severity=severity, weight=gate.weight, policy=gate.policy)
 
 
 def _spend(spent: Mapping[str, float], gates: Iterable[Gate], alpha: float) -> dict[str, float]:

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TypeVar
 
 from progflags.canary._words import Kind
 from progflags.canary.counting import OVERFLOW, Sample
 from progflags.canary.sequential._claims import Claim, margin, shift, usual
 from progflags.canary.sequential._comparison import Ledger, splits
+from progflags.canary.sequential._learned import BAD, Learned
 from progflags.canary.sequential._planned import standard
-from progflags.canary.sequential._step import BAD, GOOD, counted
-
-if TYPE_CHECKING:
-    from progflags.canary.sequential._evidence import Evidence
+from progflags.canary.sequential._step import GOOD, counted
 
 __all__ = ["closing", "looking", "placed"]
 
+E = TypeVar("E", bound=Learned)
 
-def closing(evidence: Evidence, *, stage: bool) -> Evidence:
+
+def closing(evidence: E, *, stage: bool) -> E:
     """The evidence with the present revision behind it: another share, or (`stage`) another stage as well, makes another stratum."""
     if not evidence.open:
         return evidence
@@ -35,7 +35,7 @@ def closing(evidence: Evidence, *, stage: bool) -> Evidence:
     return replace(evidence, ledgers=ledgers, means=means, since={}, restarts={}, open=False, age=0.0)
 
 
-def looking(evidence: Evidence, due: int) -> Evidence:
+def looking(evidence: E, due: int) -> E:
     """The evidence with the planned look number `due` taken at every comparison, for an alarm and for a proof."""
     looked = dict(evidence.looked)
     for claim in {claim.name: claim for claim in evidence.claims}.values():
@@ -52,7 +52,7 @@ def looking(evidence: Evidence, due: int) -> Evidence:
     return replace(evidence, looked=looked)
 
 
-def _z(evidence: Evidence, claim: Claim, test: str) -> float | None:
+def _z(evidence: Learned, claim: Claim, test: str) -> float | None:
     """How far the stage's counts are beyond what a test's null allows; None where they may not speak."""
     worth, up = evidence.worth.get(claim.name), claim.up if test == BAD else not claim.up
     if worth is None or (test == BAD and not evidence.independent(claim) and worth.silent(falls=not up or claim.kind == Kind.MEAN)):
@@ -73,7 +73,7 @@ def _z(evidence: Evidence, claim: Claim, test: str) -> float | None:
     return standard(splits(stage, null, effect, up=up))
 
 
-def null_of(evidence: Evidence, claim: Claim, test: str) -> float:
+def null_of(evidence: Learned, claim: Claim, test: str) -> float:
     """The candidate's rate (or mean) over the control's at the edge of what a test refutes; of exceedances it is in their thresholds."""
     if claim.kind == Kind.QUANTILE:
         return 1.0
@@ -85,7 +85,7 @@ def null_of(evidence: Evidence, claim: Claim, test: str) -> float:
     return claim.worst_at(usual(claim.gate, evidence.totals.control))
 
 
-def placed(evidence: Evidence, *, anew: bool = False) -> dict[str, tuple[int, ...]]:
+def placed(evidence: Learned, *, anew: bool = False) -> dict[str, tuple[int, ...]]:
     """
     The thresholds of quantile comparisons, from the control so far, where they are not fixed yet; `anew`: all of them.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Generic, TypeVar
 
 from progflags.canary._gate import Gate
 from progflags.canary._words import Kind
@@ -12,12 +12,10 @@ from progflags.canary.counting import Cells, Moments, Sample, Totals, Window
 from progflags.canary.sequential._claims import Claim, Counts, moments_of, rate_of, usual
 from progflags.canary.sequential._comparison import Groups, Ledger, Worth, groups, names, said
 from progflags.canary.sequential._design_effect import NO_STRATA, Stratum
+from progflags.canary.sequential._learned import BAD, Learned
 from progflags.canary.sequential._means import Means
 from progflags.canary.sequential._sequential import LEVEL, MAJORITY, RATIO, fresh, level, log_mean, majority, ratio
 from progflags.canary.sequential._track import Track
-
-if TYPE_CHECKING:
-    from progflags.canary.sequential._evidence import Evidence
 
 __all__ = ["BAD", "FIRST_READINGS", "GOOD", "PEER", "SMALL", "VERSUS", "Silent", "Step", "counted"]
 
@@ -26,7 +24,6 @@ FIRST_READINGS: Final = 20  # batches whose readings say what a source was like 
 # The tests behind one claim. BAD: it is broken (wealth says roll back). GOOD: its opposite is ruled out (wealth says
 # proven), and so is SMALL: the candidate is at `min_absolute` or above. For absolute claims also PEER: the control breaks the same
 # bound; VERSUS: the candidate is worse than the control.
-BAD: Final = "bad"
 GOOD: Final = "good"
 SMALL: Final = "small"
 PEER: Final = "peer"
@@ -40,10 +37,13 @@ class Silent(Exception):  # noqa: N818 - a state, no fault of ours
     """A source that had readings has none in this batch: nothing is known of what it measures now."""
 
 
-class Step:
+E = TypeVar("E", bound=Learned)
+
+
+class Step(Generic[E]):
     """One batch on its way into the tracks."""
 
-    def __init__(self, evidence: Evidence, before: Window, batch: Window, warming: bool, *, sliced: bool) -> None:
+    def __init__(self, evidence: E, before: Window, batch: Window, warming: bool, *, sliced: bool) -> None:
         self.evidence = evidence
         self.before = before
         self.batch = batch
@@ -57,7 +57,7 @@ class Step:
         self.broken = dict(evidence.broken)
         self.taken: set[str] = set()
 
-    def done(self) -> Evidence:
+    def done(self) -> E:
         """The evidence with what this batch has moved."""
         return replace(
             self.evidence,
@@ -210,7 +210,7 @@ class Step:
             self._say(claim, test, now, quietly=silent and test == BAD)
 
 
-def counted(evidence: Evidence, claim: Claim, *, proof: bool = False, since: Mapping[str, Cells] | None = None) -> Groups | None:
+def counted(evidence: Learned, claim: Claim, *, proof: bool = False, since: Mapping[str, Cells] | None = None) -> Groups | None:
     """A claim's counts by group at the present revision, since the candidate was warm or since a restart; None where there are none."""
     totals, places = evidence.totals, evidence.places.get(claim.name)
     where = None if places is None or len(places) != 3 else (places[0], places[1], places[2])
