@@ -12,6 +12,9 @@ import pytest
 import progflags as pf
 from progflags.cli import main
 from progflags.cli._now import Item, Level, Now
+from progflags.errors import StoreError
+from progflags.rollout import Rollouts
+from progflags.store import Commit, open_store
 from progflags.testing import ManualClock
 
 FILE = """
@@ -51,6 +54,14 @@ def said(capsys, *words):
     """The exit code, and what was printed."""
     code = main(list(words))
     return code, capsys.readouterr()
+
+
+def damage(flags, key):
+    """Make a document in the store one that this version can't read."""
+    store = open_store(os.environ["PROGFLAGS_STORE"])
+    body = store.read(key)[1][key].body
+    store.commit(Commit({key: {**body, "v": 99}} if key.startswith("flag/") else {key: {**body, "state": "flying"}}))
+    store.close()
 
 
 def state(flags):
@@ -118,6 +129,80 @@ def test_a_file_that_is_refused_hides_nothing_of_the_store(place, flags, capsys)
     assert "flags.toml:1" in out.out
     assert "✗ banner: killed" in out.out
     assert "✓ checkout: ramping" in out.out
+
+
+def test_a_rollout_that_can_not_be_read_is_no_good_news(place, flags, capsys):
+    """Its share is served all the while."""
+    for flag in ("checkout", "invoices"):
+        flags.rollouts.start(flag)
+    damage(flags, "rollout/checkout")
+    code, out = said(capsys, "status")
+
+    assert code == 1
+    assert out.out.startswith("✗ checkout: held at 1 % (StoreError: the rollout of 'checkout' in the store is damaged")
+    assert out.out.splitlines()[0].endswith("→ progflags kill checkout")
+
+    code, out = said(capsys, "rollback", "--tag", "payments")  # the other one is rolled back all the same
+    assert code == 2
+    assert "checkout: rolling_back at 1 % (not stored yet" in out.out
+    assert "invoices: rolled_back at 0 %" in out.out
+    assert "checkout: the rollback is NOT stored" in out.err
+    assert said(capsys, "rollout", "rollback", "checkout")[0] == 2
+    assert said(capsys, "kill", "checkout")[0] == 0
+    assert said(capsys, "status")[0] == 1
+
+
+def test_live_state_that_can_not_be_read_is_no_good_news(place, flags, capsys):
+    flags.rollouts.start("checkout")
+    damage(flags, "flag/checkout")
+    code, out = said(capsys, "status")
+
+    assert code == 1
+    assert "✗ live state of checkout: can't be read" in out.out
+
+
+def test_one_that_is_refused_keeps_no_other_from_being_rolled_back(place, flags, capsys, monkeypatch):
+    for flag in ("checkout", "invoices"):
+        flags.rollouts.start(flag)
+    rollback = Rollouts.rollback
+
+    def refusing(self, flag, **options):
+        if flag == "checkout":
+            raise pf.TransitionRefused("not now")
+        return rollback(self, flag, **options)
+
+    monkeypatch.setattr(Rollouts, "rollback", refusing)
+    code, out = said(capsys, "rollback", "--tag", "payments")
+
+    assert code == 2
+    assert out.out == "invoices: rolled_back at 0 %\n"
+    assert out.err == "progflags: checkout: not now\n"
+
+
+def test_watching_goes_on_while_the_store_is_away(place, flags, monkeypatch, capsys):
+    flags.kill("banner", by="ann")
+    looked = []
+
+    def away(self):
+        looked.append(1)
+        if len(looked) in (2, 3):
+            raise StoreError("gone for a moment")
+        if len(looked) == 5:
+            raise KeyboardInterrupt
+        return every(self)
+
+    every = Rollouts.every
+    monkeypatch.setattr(Rollouts, "every", away)
+    code, out = said(capsys, "watch", "--every", "0.001")
+    lines = [line[9:] for line in out.out.splitlines()]
+
+    assert code == 130
+    assert [line[:20] for line in lines] == [
+        "✗ banner: killed, it",
+        "✓ 4 flags of " + str(place)[:7],
+        "✗ the store is out o",
+        "– store: no more",
+    ]
 
 
 def test_a_store_alone_is_enough(place, flags, capsys, monkeypatch):

@@ -177,7 +177,13 @@ def test_a_document_of_another_version_or_damaged_is_left_alone(house, body):
     with pytest.raises(StoreError, match="version|left alone"):
         house.rollouts.promote(FLAG)
     assert house.store.read(key)[1][key].body == damaged
-    house.rollouts.rollback(FLAG)  # here at least
+    told = house.rollouts.status(FLAG)  # and no draft that serves nobody
+    assert (told.state, told.percent, told.stages) == (State.HELD, 10, 0)
+    assert "a kill works all the same" in told.waiting
+    assert house.rollouts.every() == (told,)
+    assert house.rollouts.health()[f"rollout of {FLAG}"]
+    told = house.rollouts.rollback(FLAG)  # here at least
+    assert (told.state, told.pending) == (State.ROLLING_BACK, True)
     assert house.exposed() == 0
 
 

@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 
 import progflags as pf
+from support.patience import stalls
 
 pytestmark = pytest.mark.slow
 DEMO = [sys.executable, "-m", "progflags", "demo"]
+STILL = 0.3  # seconds; a share is everywhere in 0.1
 ENDED = ("completed", "rolled_back", "cooling_down")
 
 
@@ -46,10 +48,12 @@ def steps(folder: Path, flag: str):
 
 def test_the_story_goes_as_told_and_leaves_no_process_behind(tmp_path):
     """A climbs through all its stages, B falls back at its first; seen from outside nothing was lost and nobody flipped."""
-    for run in range(3):  # a worker that stands still for a second just when a share changes serves the old one late: not each time
-        done = subprocess.run([*DEMO, "--dir", str(tmp_path / str(run))], capture_output=True, text=True, timeout=400)
+    for run in range(3):
+        with stalls() as stall:
+            done = subprocess.run([*DEMO, "--dir", str(tmp_path / str(run))], capture_output=True, text=True, timeout=400)
         summary = json.loads(done.stdout.splitlines()[-1])
-        if summary["ok"]:
+        # A worker that stands still just when a share changes serves the old one late: that says nothing of the demo.
+        if summary["ok"] or stall() < STILL:
             break
 
     assert done.returncode == 0, done.stdout + done.stderr

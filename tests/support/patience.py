@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import chain
 from typing import Any
@@ -16,7 +17,7 @@ from progflags.darklaunch._experiment import Experiment
 from progflags.rollout import Rollouts
 from progflags.store import SQLiteStore
 
-__all__ = ["PATIENCE", "unhurried", "unhurried_calls", "unhurried_defaults", "until"]
+__all__ = ["PATIENCE", "stalls", "unhurried", "unhurried_calls", "unhurried_defaults", "until"]
 
 PATIENCE = 60.0
 """Seconds for what must come; only a failing test waits so long."""
@@ -29,6 +30,26 @@ def until(true: Callable[[], object], seconds: float = PATIENCE, *, said: Callab
         assert time.monotonic() < end, said()
         time.sleep(0.005)
     return True
+
+
+@contextmanager
+def stalls() -> Iterator[Callable[[], float]]:
+    """How long the machine stood still at the worst while the block ran, in seconds: what a thread that naps for 20 ms overslept."""
+    worst, ended = [0.0], threading.Event()
+
+    def nap() -> None:
+        last = time.monotonic()
+        while not ended.wait(0.02):
+            last, before = time.monotonic(), last
+            worst[0] = max(worst[0], last - before - 0.02)
+
+    napper = threading.Thread(target=nap, daemon=True)
+    napper.start()
+    try:
+        yield lambda: worst[0]
+    finally:
+        ended.set()
+        napper.join()
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from progflags.cli._watch import news as news_of
 if TYPE_CHECKING:
     from progflags._connect import Flags
     from progflags.darklaunch import ShadowSummary
-    from progflags.errors import Problem
+    from progflags.errors import Problem, StoreError
     from progflags.flags import Killed
     from progflags.rollout import RolloutStatus
 
@@ -93,8 +93,15 @@ class Now:
             StoreError: the store is out of reach.
         """
         supply = _supply(flags) if refused is None else map(_refused, refused)
-        found = [*supply, *_switches(flags), *_rollouts(flags, defined=refused is None), *_shadows(flags)]
+        every = flags.rollouts.every()
+        rollouts = _rollouts(every, flags.clock.now(), defined=refused is None)
+        found = [*supply, *_switches(flags), *rollouts, *_unreadable(flags, every), *_shadows(flags)]
         return cls(tuple(sorted(found, key=lambda item: item.level.urgency)))
+
+    def cut_off(self, error: StoreError) -> Now:
+        """What was seen last, now that the store can't be reached."""
+        away = Item("store", "", Level.TROUBLE, f"the store is out of reach, what follows was seen before: {error}", key="away")
+        return replace(self, items=(away, *(item for item in self.items if item.key != away.key)))
 
     @property
     def level(self) -> Level:
@@ -111,7 +118,7 @@ class Now:
 
     def news(self) -> Iterable[News]:
         for item in self.items:
-            yield News(f"{item.kind} {item.flag}", f"{item.level} {item.key or item.said}", str(item), item.to_dict())
+            yield News(f"{item.kind} {item.flag}".strip(), f"{item.level} {item.key or item.said}", str(item), item.to_dict())
 
 
 def nothing() -> Item:
@@ -151,9 +158,8 @@ def _by(killed: Killed) -> str:
     return f"{killed.by or 'somebody'}{at}, {killed.reason or 'no reason given'}"
 
 
-def _rollouts(flags: Flags, *, defined: bool) -> Iterator[Item]:
-    now = flags.clock.now()
-    for status in flags.rollouts.every():
+def _rollouts(every: Iterable[RolloutStatus], now: float, *, defined: bool) -> Iterator[Item]:
+    for status in every:
         state = str(status.state)
         if state in _SILENT or (state in _ENDED and now - status.since > _DAY):
             continue
@@ -162,14 +168,22 @@ def _rollouts(flags: Flags, *, defined: bool) -> Iterator[Item]:
 
 
 def _rollout(status: RolloutStatus) -> Item:
-    do = _NEXT.get(str(status.state), "").format(flag=status.flag)
-    return Item("rollout", status.flag, _level(status), str(status), do, news_of(status).key)
+    do = _NEXT.get(str(status.state), "") if status.stages else "progflags kill {flag}"  # without stages it can't be read
+    return Item("rollout", status.flag, _level(status), str(status), do.format(flag=status.flag), news_of(status).key)
 
 
 def _level(status: RolloutStatus) -> Level:
-    if status.state in _FAILED or status.pending or str(status.verdict) == "ROLLBACK":
+    if status.state in _FAILED or status.pending or str(status.verdict) == "ROLLBACK" or not status.stages:
         return Level.TROUBLE
     return Level.ATTENTION if str(status.state) in _NEXT or status.changed else Level.FINE
+
+
+def _unreadable(flags: Flags, every: Iterable[RolloutStatus]) -> Iterator[Item]:
+    """Of which there is no rollout's line that says so."""
+    told = {f"rollout of {status.flag}" for status in every}
+    for name, why in flags.rollouts.health().items():
+        if name not in told and not why.startswith("running"):
+            yield Item("store", name, Level.TROUBLE, f"{name}: {why}", "progflags doctor")
 
 
 def _shadows(flags: Flags) -> Iterator[Item]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from progflags._printed import quoted
 from progflags.cli._client import connect, deadline, timed
+from progflags.cli._rollout import unstored
 from progflags.cli._say import tell, tell_json
-from progflags.errors import ProgflagsError, TransitionRefused
+from progflags.errors import ProgflagsError
 
 if TYPE_CHECKING:
     from progflags._connect import Flags
@@ -27,42 +29,46 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--owner", default=None, help="every flag of this owner that is being rolled out")
     parser.add_argument("--reason", default="", help="why, for the history")
     parser.add_argument("--by", default=None, help="who; default: the login name")
-    timed(parser)
+    timed(parser, of="each flag's rollback")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """
-    Roll back each. Said again it changes nothing, so that an alert may say it as often as it likes.
+    Roll back each, whatever becomes of the others. Said again it changes nothing, so that an alert may say it as often as it likes.
 
-    Exit codes: 0 the candidates of all of them serve nobody, 2 refused, or not stored: run it again.
+    Exit codes: 0 the candidates of all of them serve nobody, 2 one was refused, or is not stored: run it again.
     """
     if arguments.flag is None and arguments.tag is None and arguments.owner is None:
         raise ProgflagsError("roll back what? name a FLAG, a --tag or an --owner")
-    with deadline(arguments), connect(arguments, needs_store=True) as flags:
-        done = [_one(flags, flag, arguments) for flag in _chosen(flags, arguments)]
-    if arguments.json:
-        tell_json([status.to_dict() for status in done], default=str)
-    else:
-        for status in done:
-            tell(status)
-        if not done:
-            tell("none of them is being rolled out: nothing is changed")
+    with deadline(arguments):
+        flags = connect(arguments, needs_store=True)
+    done: list[RolloutStatus] = []
+    failed: dict[str, str] = {}
+    with flags:
+        with deadline(arguments):
+            chosen = _chosen(flags, arguments)
+        for flag in chosen:
+            try:
+                with deadline(arguments):
+                    done.append(flags.rollouts.rollback(flag, reason=arguments.reason, by=arguments.by, timeout=arguments.timeout))
+            except ProgflagsError as error:
+                failed[flag] = str(error)
+    _say(done, failed, as_json=arguments.json)
+    return 2 if failed or [status for status in done if unstored(status)] else 0
+
+
+def _say(done: Sequence[RolloutStatus], failed: Mapping[str, str], *, as_json: bool) -> None:
+    if as_json:
+        refused = ({"ok": False, "flag": flag, "error": why} for flag, why in failed.items())
+        tell_json([*(status.to_dict() for status in done), *refused], default=str)
+        return
     for status in done:
-        if status.pending:
-            # This process is about to end, and with it the only one that knows: say so, loudly.
-            tell(f"progflags: {status.flag}: the store is out of reach, the rollback is NOT stored; run this again", to=sys.stderr)
-    return 2 if any(status.pending for status in done) else 0
-
-
-def _one(flags: Flags, flag: str, arguments: argparse.Namespace) -> RolloutStatus:
-    try:
-        return flags.rollouts.rollback(flag, reason=arguments.reason, by=arguments.by, timeout=arguments.timeout)
-    except TransitionRefused:
-        status = flags.rollouts.status(flag)
-        if arguments.flag is not None or status.percent:
-            raise
-        return status  # another was quicker
+        tell(status)
+    for flag, why in failed.items():
+        tell(f"progflags: {flag}: {why}", to=sys.stderr)
+    if not done and not failed:
+        tell("none of them is being rolled out: nothing is changed")
 
 
 def _chosen(flags: Flags, arguments: argparse.Namespace) -> list[str]:

@@ -13,7 +13,7 @@ from progflags.errors import TransitionRefused
 if TYPE_CHECKING:
     from progflags.rollout import Rollouts, RolloutStatus
 
-__all__ = ["add_parser", "code", "run"]
+__all__ = ["add_parser", "code", "run", "unstored"]
 
 _VERBS = {
     "start": "begin the climb",
@@ -84,12 +84,18 @@ def _steer(arguments: argparse.Namespace, rollouts: Rollouts) -> int:
         else:
             tell(f"progflags: {refused}", to=sys.stderr)
         return 2
-    if status.pending:
-        # This process is about to end, and with it the only one that knows: say so, loudly.
-        tell(f"progflags: {arguments.flag}: the store is out of reach, the rollback is NOT stored; run this again", to=sys.stderr)
+    if unstored(status):
         return 2
     _say(arguments, status)
     return 0
+
+
+def unstored(status: RolloutStatus) -> bool:
+    """Whether a rollback is not in the store; this process is about to end, and with it the only one that knows: it is said, loudly."""
+    if status.pending:
+        why = status.waiting or "the store is out of reach"
+        tell(f"progflags: {status.flag}: the rollback is NOT stored, run this again: {why}", to=sys.stderr)
+    return status.pending
 
 
 def _say(arguments: argparse.Namespace, status: RolloutStatus) -> int:

@@ -10,7 +10,7 @@ from progflags.cli._client import anything, connect, deadline, positive, timed
 from progflags.cli._follow import follow
 from progflags.cli._now import Now, nothing
 from progflags.cli._say import tell, tell_json
-from progflags.errors import DefinitionError, Problem
+from progflags.errors import DefinitionError, Problem, StoreError
 
 if TYPE_CHECKING:
     from progflags._connect import Flags
@@ -50,11 +50,17 @@ def watch(arguments: argparse.Namespace) -> int:
         return _rollout.run(arguments)
     with deadline(arguments):
         flags, refused = _client(arguments)
+    seen = Now(())
 
     def look() -> Now:
-        with deadline(arguments):
-            flags.refresh()
-            return Now.of(flags, refused)
+        nonlocal seen
+        try:
+            with deadline(arguments):
+                flags.refresh()
+                seen = Now.of(flags, refused)
+        except StoreError as error:  # whoever watches wants to see that, and what comes after it
+            seen = seen.cut_off(error)
+        return seen
 
     with flags:
         follow(look, every=arguments.every, as_json=arguments.json)

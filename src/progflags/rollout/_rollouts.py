@@ -72,8 +72,9 @@ class Rollouts:
         self._rounds.after_fork()
 
     def health(self) -> dict[str, str]:
-        """What runs beside, and each rollout that can't be looked at: `running`, or why not."""
-        return {**self._parts.shadows.health(), **self._parts.outbox.health(), **self._parts.controller.health()}
+        """What runs beside, and each rollout that can't be looked at or read: `running`, or why not."""
+        parts = self._parts
+        return {**parts.shadows.health(), **parts.outbox.health(), **parts.controller.health(), **parts.ledger.unreadable()}
 
     def close(self) -> None:
         """End the threads of judges and sinks. They begin again with the next question and the next round."""
@@ -303,14 +304,14 @@ class Rollouts:
     # -- questions -----------------------------------------------------------------------------------------------------
 
     def status(self, flag: str) -> RolloutStatus:
-        """Where it stands, by the store; with the store out of reach, what was read last."""
+        """Where it stands, by the store; with the store out of reach, what was read last. One that can't be read is held, and says why."""
         return self._standing.of(flag)
 
     def every(self) -> tuple[RolloutStatus, ...]:
         """
         Every rollout that was ever started, its flag's last run, by flag; `history` is left out, ask `status` for it.
 
-        As of one moment; with the store out of reach, what was read last. A rollout that can't be read stands in `health()`.
+        As of one moment; with the store out of reach, what was read last. One that can't be read is held, and says why.
         """
         return self._standing.every()
 

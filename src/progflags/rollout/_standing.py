@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from progflags._trouble import swallow
 from progflags.errors import StoreError
 from progflags.rollout._parts import Parts
-from progflags.rollout._status import Circumstances, RolloutStatus, Transition
+from progflags.rollout._status import Circumstances, RolloutStatus, Transition, unreadable
 from progflags.rollout._stops import said_by
 from progflags.rollout.run import Intent, Page, act, records
 from progflags.rollout.state import Act, Record, State, blocked
@@ -37,6 +38,8 @@ class Standing:
         except StoreError as error:
             swallow("rollouts: the store", error)
             page = parts.controller.pages.get(flag) or Page(flag, parts.client.live(flag))
+        if page.damaged:
+            return self._unreadable(page)
         record = Record(flag, parts.plans.of(flag)) if page.record is None else page.record
         return RolloutStatus.of(record, self._circumstances(page, record), history)
 
@@ -48,8 +51,18 @@ class Standing:
         except StoreError as error:
             swallow("rollouts: the store", error)
             pages = parts.controller.pages
-        found = ((page, page.record) for _, page in sorted(pages.items()))
-        return tuple(RolloutStatus.of(record, self._circumstances(page, record), ()) for page, record in found if record is not None)
+        return tuple(
+            self._unreadable(page) if page.record is None else RolloutStatus.of(page.record, self._circumstances(page, page.record), ())
+            for _, page in sorted(pages.items())
+            if page.record is not None or page.damaged
+        )
+
+    def _unreadable(self, page: Page) -> RolloutStatus:
+        """What serves is known, and no more; the kill switch works all the same."""
+        parts, intent = self._parts, self._parts.brake.intent(page.flag)
+        wanted = intent is not None and intent.run == page.live.run
+        status = unreadable(page.flag, page.live, page.damaged, killed_by=said_by(page.live), panic=parts.stops.panic())
+        return replace(status, state=State.ROLLING_BACK, pending=True) if wanted else status
 
     def blocked(self, record: Record, pages: Mapping[str, Page], verb: Act | None = None) -> str:
         """Why it may not climb just now. Nothing that ends or halts a climb has to wait for somebody's answer to that."""

@@ -8,9 +8,10 @@ from typing import Any
 
 from progflags._printed import printable
 from progflags.canary import Decision
+from progflags.flags import Live
 from progflags.rollout.state import Record, State, findings
 
-__all__ = ["Circumstances", "RolloutStatus", "Transition"]
+__all__ = ["Circumstances", "RolloutStatus", "Transition", "unreadable"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,4 +217,33 @@ def _stored(record: Record) -> RolloutStatus:
         reach=record.reach / 10_000,
         eta=record.eta,
         watched_by=record.watched_by,
+    )
+
+
+def unreadable(flag: str, live: Live, why: str, *, killed_by: str, panic: str) -> RolloutStatus:
+    """Of a rollout whose record can't be read here: held, at the share that is served; `waiting` says why, and what works."""
+    return RolloutStatus(
+        flag=flag,
+        state=State.HELD,
+        stage=None,
+        stages=0,
+        percent=(live.share or 0) / 10_000,
+        since=0.0,
+        bake=0.0,
+        baked=0.0,
+        bake_left=0.0,
+        samples={},
+        min_samples=0,
+        verdict=None,
+        why="",
+        findings=(),
+        reason=why,
+        actor="",
+        run=live.run,
+        profile="",
+        reach=(live.share or 0) / 10_000,
+        waiting=f"{why}; a kill works all the same",
+        killed=live.killed is not None,
+        killed_by=killed_by,
+        panic=panic,
     )

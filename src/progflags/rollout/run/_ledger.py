@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 from uuid import uuid4
 
+from progflags._beside import said
 from progflags._clock import Clock
 from progflags._deadline import within
 from progflags._json import digest
@@ -41,7 +42,7 @@ _TRIES: Final = 2  # of one commit whose acknowledgement was lost; after that th
 class Page:
     """
     What the store had about one flag, as of one moment. `record` is None before the first start, and where `damaged` says that
-    there is a rollout which can't be read here: the flag's own state, a kill among it, is served all the same.
+    there is a rollout which can't be read here, and why: the flag's own state, a kill among it, is served all the same.
     """
 
     flag: str
@@ -49,7 +50,7 @@ class Page:
     record: Record | None = None
     revision: int = 0
     body: Mapping[str, Any] = field(default_factory=dict)  # of the flag's document: keys of others are kept
-    damaged: bool = False
+    damaged: str = ""
 
     @property
     def expects(self) -> dict[str, int]:
@@ -96,6 +97,11 @@ class Ledger:
             self.panic = _switch(EVERYTHING, documents).live
         except StoreError as error:  # neither thrown nor taken back: what serves goes on
             swallow("panic switch", error)
+
+    def unreadable(self) -> dict[str, str]:
+        """What could not be read last time, and why or what follows from it."""
+        damaged = {f"rollout of {flag}": page.damaged for flag, page in self._kept[1].items() if page.damaged}
+        return {**damaged, **{f"live state of {flag}": "can't be read; what served before goes on" for flag in sorted(self.dark)}}
 
     def forget(self) -> None:
         """Read everything anew: the store's revisions have begun again, so an equal one is no longer the same."""
@@ -165,7 +171,7 @@ class Ledger:
                 page = self._page(page, rollout)
             except Exception as error:
                 swallow(f"rollout of {flag}", error)
-                page = replace(page, revision=0 if rollout is None else rollout.revision, damaged=True)
+                page = replace(page, revision=0 if rollout is None else rollout.revision, damaged=said(error))
             yield page
 
     def write(
