@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import Any
 
 from progflags.cli._client import anything, connect, deadline, timed
 from progflags.cli._say import tell, tell_json
+from progflags.errors import ProgflagsError
 
 __all__ = ["add_parser", "run"]
 
@@ -46,18 +46,10 @@ def run(arguments: argparse.Namespace) -> int:
         pending = flags.status().pending
     if pending:
         # This process is about to end, and with it the only one that knows: say so, loudly.
-        return _failed(f"the store is out of reach, so this is NOT stored; run it again. {'; '.join(pending)}", as_json=arguments.json)
+        raise ProgflagsError(f"the store is out of reach, so this is NOT stored; run it again. {'; '.join(pending)}")
     if arguments.json:
         done = {"panic": verb == "panic"} if flag is None else {"flag": flag, "killed": verb == "kill"}
         tell_json({"ok": True, **done})
     else:
         tell(f"{'all flags' if flag is None else flag}: {_SAID[verb]}")
     return 0
-
-
-def _failed(message: str, *, as_json: bool) -> int:
-    if as_json:
-        tell_json({"ok": False, "error": message})
-    else:
-        tell(f"progflags: {message}", to=sys.stderr)
-    return 2
