@@ -13,7 +13,7 @@ from html import escape
 from reprlib import Repr
 from typing import Any, Final
 
-__all__ = ["LINE", "MESSAGE", "cut", "json_text", "markup", "paragraph", "printable", "quoted", "several"]
+__all__ = ["LINE", "MESSAGE", "counted", "cut", "json_text", "markup", "paragraph", "printable", "quoted", "several"]
 
 LINE: Final = 1_200  # bytes of UTF-8 in one line, many times what a screen holds
 MESSAGE: Final = 4_000  # bytes in a whole message, however many lines it has
@@ -56,6 +56,11 @@ def several(items: Iterable[object], most: int = 10, *, between: str = ", ") -> 
     said = [printable(item, 120) for item in items]
     rest = len(said) - most
     return between.join(said) if rest <= 0 else f"{between.join(said[:most])} … and {rest:,} more"
+
+
+def counted(number: int, noun: str = "flag") -> str:
+    """`1 flag`, `2 flags`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def paragraph(lines: Iterable[str], limit: int = MESSAGE) -> str:

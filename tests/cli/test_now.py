@@ -11,8 +11,9 @@ import pytest
 
 import progflags as pf
 from progflags.cli import main
-from progflags.cli._now import Item, Level, Now
+from progflags.cli._now import Screen
 from progflags.errors import StoreError
+from progflags.overview import Item, Level, Now
 from progflags.rollout import Rollouts
 from progflags.store import Commit, open_store
 from progflags.testing import ManualClock
@@ -230,14 +231,14 @@ def test_a_flag_is_looked_at_by_name(place, flags, capsys):
 
 
 def test_a_screen_fits_and_counts_what_does_not():
-    now = Now(tuple(Item("kill", f"flag-{n}", Level.TROUBLE, f"flag-{n}: killed " + "because " * 30) for n in range(40)))
+    now = Screen(Now(tuple(Item("kill", f"flag-{n}", Level.TROUBLE, f"flag-{n}: killed " + "because " * 30) for n in range(40))))
     rows = now.screen(width=60, height=20).splitlines()
 
     assert len(rows) == 19
     assert max(map(len, rows)) == 60
     assert rows[-1] == "… and 24 more: progflags status"
     assert now.screen(width=60, height=43).count("flag-") == 40
-    assert Now(()).screen(width=60, height=20).splitlines()[-1] == "✓ nothing is under way"
+    assert Screen(Now(())).screen(width=60, height=20).splitlines()[-1] == "✓ nothing is under way"
 
 
 def test_watching_tells_each_change_once(place, flags):

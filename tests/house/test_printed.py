@@ -22,7 +22,7 @@ from progflags._trouble import say, swallow
 from progflags.canary import CanaryAnalyzer, CanaryReport, Decision, Gate, Verdict
 from progflags.canary._grammar import parse_gate
 from progflags.cli import main
-from progflags.cli._now import Item, Level, Now
+from progflags.cli._now import Screen
 from progflags.cli._watch import line, screen
 from progflags.context import as_context
 from progflags.darklaunch import DarkLaunchVerdict, Safety
@@ -30,6 +30,7 @@ from progflags.darklaunch.compare._noise import Proposal
 from progflags.darklaunch.record._failure import Failure
 from progflags.events import Change, ChangeKind
 from progflags.flags import Evaluation, Explanation, Reason, Step, json_schema
+from progflags.overview import Item, Level, Now
 from progflags.rollout import RolloutStatus, State, Transition
 from progflags.rollout._forecast import Forecast, Outlook
 from progflags.rollout._lint import Advice
@@ -168,7 +169,7 @@ SAMPLES = [
     (DarkLaunchVerdict(Safety.UNDECIDED, 0.0, (0.0, 1.0), 1, 3, ("c",)), [str]),
     (Forecast("p", (OUTLOOK,), 100.0, 60.0, 120.0, 5.0), [str]),
     (OUTLOOK, [str]),
-    (Item("kill", "f", Level.TROUBLE, "said", "do"), [str, lambda item: Now((item,)).screen(width=80, height=24)]),
+    (Item("kill", "f", Level.TROUBLE, "said", "do"), [str, lambda item: Screen(Now((item,))).screen(width=80, height=24)]),
     (DarkLaunchVerdict(Safety.UNDECIDED, 0.0, (0.0, 1.0), 1, 3, ("c",), 0.5, (0.4, 0.6)), [str]),
 ]
 

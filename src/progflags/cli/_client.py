@@ -17,7 +17,7 @@ from progflags.errors import DefinitionError, Problem, ProgflagsError, StoreErro
 if TYPE_CHECKING:
     from progflags._connect import Flags
 
-__all__ = ["anything", "attributes", "connect", "context", "counted", "deadline", "defaults", "inspect", "positive", "share", "timed"]
+__all__ = ["anything", "attributes", "connect", "context", "deadline", "defaults", "inspect", "positive", "share", "timed"]
 
 _STORE: Final = "live state is kept in a store that the application shares: say --store URL, or set PROGFLAGS_STORE"
 _WHICH: Final = "which flag file? say --flags FILE, or set PROGFLAGS_FILE"
@@ -141,11 +141,6 @@ def attributes(pairs: list[str]) -> dict[str, Any]:
         except ValueError:
             found[name] = text
     return found
-
-
-def counted(number: int, noun: str = "flag") -> str:
-    """`1 flag`, `2 flags`."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def positive(text: str) -> float:

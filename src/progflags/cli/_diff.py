@@ -8,8 +8,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final
 
+from progflags._printed import counted
 from progflags.cli._client import attributes as attributes_of
-from progflags.cli._client import counted, inspect
+from progflags.cli._client import inspect
 from progflags.cli._say import tell, tell_json
 from progflags.context import Context
 from progflags.errors import ProgflagsError

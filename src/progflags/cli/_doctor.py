@@ -10,7 +10,8 @@ from contextlib import closing
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from progflags.cli._client import counted, deadline, inspect, timed
+from progflags._printed import counted
+from progflags.cli._client import deadline, inspect, timed
 from progflags.cli._say import tell, tell_json
 from progflags.errors import DefinitionError, ProgflagsError
 

@@ -11,8 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from progflags._printed import counted
 from progflags.cli._advice import advice
-from progflags.cli._client import counted, inspect
+from progflags.cli._client import inspect
 from progflags.cli._say import tell, tell_json
 from progflags.cli._scan import scan
 from progflags.errors import Problem, ProgflagsError

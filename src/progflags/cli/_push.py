@@ -6,7 +6,8 @@ import argparse
 from contextlib import closing
 from typing import Any, Final
 
-from progflags.cli._client import counted, deadline, inspect, timed
+from progflags._printed import counted
+from progflags.cli._client import deadline, inspect, timed
 from progflags.cli._say import tell, tell_json
 from progflags.errors import DefinitionError, ProgflagsError
 

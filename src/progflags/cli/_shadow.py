@@ -8,14 +8,16 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
-from progflags.cli._client import anything, counted, deadline, finite, share, timed
+from progflags._printed import counted
+from progflags.cli._client import anything, deadline, finite, share, timed
 from progflags.cli._say import tell, tell_json
 from progflags.errors import ProgflagsError
+from progflags.overview import headline
 
 if TYPE_CHECKING:
     from progflags.darklaunch import DarkLaunchVerdict, Latency, ShadowSummary
 
-__all__ = ["add_parser", "headline", "run"]
+__all__ = ["add_parser", "run"]
 
 _COUNTS: Final = ("outcomes", "shed", "failures", "mismatches", "not_isolated", "breaker", "runaways")
 _FEW: Final = 3  # causes of each kind that `status` names
@@ -86,14 +88,6 @@ def _code(states: list[str]) -> int:
     if "UNSAFE" in states:
         return 1
     return 3 if not states or "UNDECIDED" in states else 0
-
-
-def headline(one: ShadowSummary, verdict: DarkLaunchVerdict) -> str:
-    """Which launch, and what became of its calls."""
-    named = one.flag + (f" · {one.function}" if one.function else "") + (f" · {one.candidate}" if one.candidate else "")
-    differ = "failed" if one.scores else "differ"
-    rate = "nothing was compared yet" if verdict.rate is None else f"{verdict.rate:.3%} of {counted(verdict.n, 'compared call')} {differ}"
-    return f"{verdict.state}  {named}: {rate}, in {one.processes} process{'' if one.processes == 1 else 'es'}"
 
 
 def _say(one: ShadowSummary, verdict: DarkLaunchVerdict, *, whole: bool) -> None:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 from progflags.cli import _rollout
 from progflags.cli._client import anything, connect, deadline, positive, timed
 from progflags.cli._follow import follow
-from progflags.cli._now import Now, nothing
+from progflags.cli._now import Screen
 from progflags.cli._say import tell, tell_json
 from progflags.errors import DefinitionError, Problem, StoreError
+from progflags.overview import Now, nothing
 
 if TYPE_CHECKING:
     from progflags._connect import Flags
@@ -52,7 +53,7 @@ def watch(arguments: argparse.Namespace) -> int:
         flags, refused = _client(arguments)
     seen = Now(())
 
-    def look() -> Now:
+    def look() -> Screen:
         nonlocal seen
         try:
             with deadline(arguments):
@@ -60,7 +61,7 @@ def watch(arguments: argparse.Namespace) -> int:
                 seen = Now.of(flags, refused)
         except StoreError as error:  # whoever watches wants to see that, and what comes after it
             seen = seen.cut_off(error)
-        return seen
+        return Screen(seen)
 
     with flags:
         follow(look, every=arguments.every, as_json=arguments.json)

@@ -6,7 +6,8 @@ import argparse
 import sys
 from typing import Any
 
-from progflags.cli._client import counted, inspect
+from progflags._printed import counted
+from progflags.cli._client import inspect
 from progflags.cli._say import tell, tell_json
 from progflags.errors import DefinitionError
 

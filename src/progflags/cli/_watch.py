@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from progflags._printed import printable
 from progflags.cli._follow import News, fit, follow
+from progflags.overview import essence
 
 if TYPE_CHECKING:
     from progflags.rollout import RolloutStatus, Transition
@@ -46,10 +47,8 @@ class _One:
 
 
 def news(status: RolloutStatus) -> News:
-    """A rollout's line, and what of it is worth another one: not the seconds that its bake has left."""
-    found = (status.standing, status.stage, status.percent, status.verdict, status.why if status.verdict == "ROLLBACK" else "")
-    key = " ".join(map(str, (*found, status.stopped, status.pending, status.waiting)))
-    return News(f"rollout {status.flag}", key, str(status), status.to_dict())
+    """A rollout's line, told again when something of it is another than the seconds that its bake has left."""
+    return News(f"rollout {status.flag}", essence(status), str(status), status.to_dict())
 
 
 def screen(status: RolloutStatus, *, width: int = 80, height: int = 24) -> str:
