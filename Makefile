@@ -41,12 +41,12 @@ simulate: $(VENV)/.bench
 floors: $(VENV)/.tests
 	@$(BIN)/python tools/floors $(VENV)-floors
 	@$(VENV)-floors/bin/python -m pytest -q -n 2 --dist worksteal -W default \
-		tests/flags tests/contrib tests/openfeature tests/doors tests/canary/test_names.py \
+		tests/flags tests/testing tests/contrib tests/doors tests/canary/test_names.py \
 		$(addprefix tests/telemetry/test_,metrics.py logging.py events.py again.py shadows.py names.py) \
 		tests/store/test_servers.py::test_a_silent_server_is_given_up
 
 pythons: $(VENV)/.tests
-	@tools/pythons tests/flags tests/doors tests/openfeature tests/darklaunch/test_lifecycle.py
+	@tools/pythons tests/flags tests/testing tests/doors tests/contrib/test_openfeature.py tests/darklaunch/test_lifecycle.py
 
 foreign: $(VENV)/.tests
 	@$(BIN)/python tools/foreign

@@ -1,7 +1,7 @@
 """
 The judge's comparison of two arms for many replicates at once: what `Evidence` does minute by minute, in arrays.
 
-`tests/canary/test_users.py` holds it against `Evidence` itself, number by number. `effect` "one" leaves the design effect out, which is
+`tests/canary/sequential/test_users.py` holds it against `Evidence` itself, number by number. `effect` "one" leaves the design effect out, which is
 what the promise rests on.
 """
 

@@ -22,40 +22,40 @@ TESTS = Path(__file__).parents[1]
 SHOWN = {
     "F1 no data for a while": (
         "canary/test_faults.py::test_a_gap_is_neither_good_nor_bad_news",
-        "canary/test_evidence.py::test_an_empty_batch_changes_nothing",
+        "canary/sequential/test_evidence.py::test_an_empty_batch_changes_nothing",
         "rollout/test_climb.py::test_the_bake_counts_only_time_in_which_samples_arrived",
     ),
     "F2 one arm's data are missing": (
-        "canary/test_evidence.py::test_one_arm_alone_moves_no_comparison",
-        "canary/test_judge.py::test_no_data_is_never_good_news",
+        "canary/sequential/test_evidence.py::test_one_arm_alone_moves_no_comparison",
+        "canary/judging/test_judge.py::test_no_data_is_never_good_news",
         "rollout/test_climb.py::test_no_control_means_no_bake",
     ),
     "F3 the candidate gets no traffic": (
-        "canary/test_judge.py::test_zero_traffic_on_the_candidate_names_the_broken_assignment",
+        "canary/judging/test_judge.py::test_zero_traffic_on_the_candidate_names_the_broken_assignment",
         "rollout/test_climb.py::test_no_traffic_at_all_never_passes",
     ),
     "F4 nonsense is recorded": (
-        "canary/test_recorder.py::test_nonsense_is_rejected_and_counted_and_never_raised",
-        "canary/test_judge.py::test_too_much_nonsense_blocks_a_pass",
+        "canary/counting/test_recorder.py::test_nonsense_is_rejected_and_counted_and_never_raised",
+        "canary/judging/test_judge.py::test_too_much_nonsense_blocks_a_pass",
     ),
-    "F5 one arm's data come late": ("canary/test_honesty.py::test_data_that_arrive_late_on_one_side_are_no_regression",),
+    "F5 one arm's data come late": ("canary/sequential/test_honesty.py::test_data_that_arrive_late_on_one_side_are_no_regression",),
     "F6 data come twice": (
-        "canary/test_evidence.py::test_a_batch_delivered_twice_is_counted_once",
-        "canary/test_window.py::test_publishing_twice_counts_once",
+        "canary/sequential/test_evidence.py::test_a_batch_delivered_twice_is_counted_once",
+        "canary/counting/test_window.py::test_publishing_twice_counts_once",
         "rollout/test_races.py::test_a_batch_is_counted_once_however_many_controllers_look",
     ),
     "F7 clocks are wrong": (
-        "canary/test_recorder.py::test_a_wall_clock_that_steps_back_changes_nothing",
+        "canary/counting/test_recorder.py::test_a_wall_clock_that_steps_back_changes_nothing",
         "rollout/test_races.py::test_a_stepping_wall_clock_changes_no_bake",
         "rollout/test_races.py::test_a_restart_never_shortens_a_bake",
     ),
     "F8 a counter goes back": (
         "canary/test_faults.py::test_a_counter_that_starts_over_has_no_reading",
-        "canary/test_window.py::test_a_counter_that_went_back_is_no_evidence",
-        "canary/test_window.py::test_a_vanished_worker_is_no_negative_traffic",
+        "canary/counting/test_window.py::test_a_counter_that_went_back_is_no_evidence",
+        "canary/counting/test_window.py::test_a_vanished_worker_is_no_negative_traffic",
     ),
     "F9 the process is killed in the middle": (
-        "canary/test_evidence.py::test_a_restart_between_two_batches_changes_no_bit",
+        "canary/sequential/test_evidence.py::test_a_restart_between_two_batches_changes_no_bit",
         "rollout/test_every_store.py::test_it_survives_being_killed_at_any_moment",
     ),
     "F10 many decide at once": (
@@ -64,7 +64,7 @@ SHOWN = {
         "rollout/test_every_store.py::test_eight_controllers_stopped_and_continued_at_random_lose_nothing",
     ),
     "F11 the store is down while rolling back": (
-        "rollout/test_brake.py::test_with_the_store_out_of_reach_the_brake_holds_and_the_rollback_is_retried_for_ever",
+        "rollout/run/test_brake.py::test_with_the_store_out_of_reach_the_brake_holds_and_the_rollback_is_retried_for_ever",
     ),
     "F12 the store is down while advancing": (
         "rollout/test_faults.py::test_a_dead_store_stops_the_climb_and_nothing_else",
@@ -72,52 +72,52 @@ SHOWN = {
     ),
     "F13 a stale leader wakes up": ("rollout/test_races.py::test_a_stale_controller_that_wakes_up_late_changes_nothing",),
     "F14 the gates change in the middle": (
-        "canary/test_evidence.py::test_the_next_stage_goes_on_where_claims_are_the_same_and_starts_anew_where_not",
+        "canary/sequential/test_evidence.py::test_the_next_stage_goes_on_where_claims_are_the_same_and_starts_anew_where_not",
         "rollout/test_climb.py::test_the_plan_is_frozen_at_the_start",
     ),
     "F15 another run begins": (
         "rollout/test_climb.py::test_a_second_run_begins_with_fresh_evidence",
-        "canary/test_recorder.py::test_what_happened_at_another_revision_is_not_counted",
+        "canary/counting/test_recorder.py::test_what_happened_at_another_revision_is_not_counted",
     ),
     "F16 the share changes by hand": (
-        "canary/test_evidence.py::test_a_batch_of_another_revision_starts_its_totals_anew_and_keeps_the_wealth",
+        "canary/sequential/test_evidence.py::test_a_batch_of_another_revision_starts_its_totals_anew_and_keeps_the_wealth",
     ),
     "F17 both arms have an incident": (
-        "canary/test_judge.py::test_a_shared_incident_is_nobodys_regression",
-        "canary/test_honesty.py::test_shocks_that_both_arms_share_are_no_regression",
+        "canary/judging/test_judge.py::test_a_shared_incident_is_nobodys_regression",
+        "canary/sequential/test_honesty.py::test_shocks_that_both_arms_share_are_no_regression",
     ),
     "F18 one client retries 5,000 times": (
-        "canary/test_judge.py::test_one_hot_client_is_one_surprise",
-        "canary/test_honesty.py::test_errors_in_bursts_are_no_regression",
-        "canary/test_judge.py::test_clustered_errors_are_reported",
+        "canary/judging/test_judge.py::test_one_hot_client_is_one_surprise",
+        "canary/sequential/test_honesty.py::test_errors_in_bursts_are_no_regression",
+        "canary/judging/test_judge.py::test_clustered_errors_are_reported",
     ),
-    "F19 a regression begins late": ("canary/test_judge.py::test_a_late_leak_is_found",),
+    "F19 a regression begins late": ("canary/judging/test_judge.py::test_a_late_leak_is_found",),
     "F20 the candidate is better": (
-        "canary/test_judge.py::test_an_improvement_is_never_a_rollback",
+        "canary/judging/test_judge.py::test_an_improvement_is_never_a_rollback",
         "canary/test_faults.py::test_a_better_candidate_is_proven_sooner",
     ),
-    "F21 the control has no events": ("canary/test_reference.py::test_four_errors_against_none_hold_and_seven_roll_back",),
+    "F21 the control has no events": ("canary/sequential/test_reference.py::test_four_errors_against_none_hold_and_seven_roll_back",),
     "F22 a billion requests": (
-        "canary/test_evidence.py::test_a_billion_requests_overflow_nothing",
-        "canary/test_sketch.py::test_a_billion_observations_do_not_overflow",
+        "canary/sequential/test_evidence.py::test_a_billion_requests_overflow_nothing",
+        "canary/counting/test_sketch.py::test_a_billion_observations_do_not_overflow",
     ),
     "F23 latencies beyond the histogram": (
-        "canary/test_judge.py::test_a_quantile_outside_the_histogram_is_refused",
+        "canary/judging/test_judge.py::test_a_quantile_outside_the_histogram_is_refused",
         "canary/test_faults.py::test_a_tail_above_the_histogram_is_refused_too",
     ),
     "F24 histograms of other producers": (
-        "canary/test_otel.py::test_a_finer_scale_folds_into_ours_exactly",
-        "canary/test_otel.py::test_a_threshold_between_edges_moves_up",
-        "canary/test_otel.py::test_merging_keeps_the_edges_both_have",
+        "canary/counting/test_otel.py::test_a_finer_scale_folds_into_ours_exactly",
+        "canary/counting/test_otel.py::test_a_threshold_between_edges_moves_up",
+        "canary/counting/test_otel.py::test_merging_keeps_the_edges_both_have",
     ),
     "F25 the judge has a bug": (
-        "canary/test_evidence.py::test_a_metric_that_breaks_holds_and_the_others_are_judged",
+        "canary/sequential/test_evidence.py::test_a_metric_that_breaks_holds_and_the_others_are_judged",
         "rollout/test_climb.py::test_one_flags_trouble_stays_with_that_flag",
-        "rollout/test_brake.py::test_a_broken_judge_does_not_stop_the_brake",
+        "rollout/run/test_brake.py::test_a_broken_judge_does_not_stop_the_brake",
     ),
     "F26 a decision after every event": (
-        "canary/test_honesty.py::test_looking_after_every_single_event_is_allowed",
-        "canary/test_honesty.py::test_a_thousand_healthy_rollouts_looked_at_every_tick",
+        "canary/sequential/test_honesty.py::test_looking_after_every_single_event_is_allowed",
+        "canary/sequential/test_honesty.py::test_a_thousand_healthy_rollouts_looked_at_every_tick",
     ),
 }
 

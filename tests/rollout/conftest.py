@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
 
 from progflags.canary import Recorder
 from progflags.context import Context
@@ -15,9 +14,6 @@ from progflags.flags import Client, parse
 from progflags.rollout import Rollouts, RolloutStatus, Transition
 from progflags.store import MemoryStore, Store
 from progflags.testing import ManualClock
-
-settings.register_profile("unhurried-rollouts", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("unhurried-rollouts")  # a machine that stands still for seconds has found no fault in what is tested
 
 FLAG = "new-checkout"
 

@@ -31,7 +31,7 @@ def detectable(requests: float, rate: float, *, share: float, tolerated: float =
     `share` (0…1) of the traffic is the candidate's; a regression up to `tolerated` (0.25: +25 %) is no alarm.
 
     Source: normal approximation of the log ratio of two proportions, one-sided 5 %, times what sequential looks cost;
-    `canary requests for 80 % power` of the design notes are reproduced within a few percent (tests/rollout/test_forecast.py).
+    `canary requests for 80 % power` of the design notes are reproduced within a few percent (tests/rollout/test_advice.py).
     """
     if requests <= 0 or not 0 < rate < 1 or not 0 < share < 1:
         return None

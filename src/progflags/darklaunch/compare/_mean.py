@@ -10,7 +10,7 @@ and its logarithm is the sum of theirs: what is kept are sums.
 
 Source: Waudby-Smith & Ramdas (2024), "Estimating means of bounded random variables by betting", theorem 2; Waudby-Smith,
 Arbour, Sinha, Kennedy & Ramdas (2024), "Time-uniform central limit theory and asymptotic confidence sequences", theorem 2.2;
-Chan, Golub & LeVeque (1979) for the variance of two samples together. Checked by simulation in tests/darklaunch/test_score.py.
+Chan, Golub & LeVeque (1979) for the variance of two samples together. Checked by simulation in tests/darklaunch/compare/test_score.py.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ most α (Ville). A verdict is a bet that has done so *now*. Checking "upper conf
 says SAFE in 32 % of histories at a true rate of 0.1 %; this says it in at most 5 %, for about a quarter more samples.
 
 Source: Ville (1939); Robbins (1970), mixtures of likelihood ratios; Ramdas et al. (2023), "Game-theoretic statistics and
-safe anytime-valid inference". Checked by simulation in tests/darklaunch/test_verdict.py.
+safe anytime-valid inference". Checked by simulation in tests/darklaunch/record/test_verdict.py.
 """
 
 from __future__ import annotations

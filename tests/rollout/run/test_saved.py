@@ -10,8 +10,8 @@ import pytest
 from progflags.errors import StoreError
 from progflags.rollout import State
 from progflags.rollout.run._saved import Last, Saved
+from rollout.conftest import FLAG, House
 
-from .conftest import FLAG, House
 from .test_switches import PLAIN, fleet  # noqa: F401 - a fixture
 
 

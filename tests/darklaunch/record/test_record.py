@@ -7,14 +7,13 @@ import os
 
 import pytest
 
+from darklaunch.conftest import make_client
 from progflags.context import Context, bind
 from progflags.darklaunch import JsonLines, Outcome, Safety, dark_launch, experiments, ignore, tolerance
 from progflags.darklaunch.lanes._limits import Breaker, CpuBudget, Rate
 from progflags.events import Compared
 from progflags.flags import set_default
 from progflags.testing import ManualClock
-
-from .conftest import make_client
 
 
 def launched(control, candidate, flags, **options):

@@ -12,10 +12,9 @@ from progflags.rollout.run._ages import Ages
 from progflags.rollout.state import Record, dump, load
 from progflags.store import MemoryStore, open_store
 from progflags.testing import ManualClock
-
-from .conftest import FLAG, House, rollout_table
-from .faults import Wrapped
-from .places import KINDS, place
+from rollout.conftest import FLAG, House, rollout_table
+from rollout.faults import Wrapped
+from rollout.places import KINDS, place
 
 DAY = 86_400.0
 

@@ -19,7 +19,7 @@ from progflags.events import Bus, Exposed, Exposure, Tracked
 from progflags.testing import ManualClock
 from support.windows import arm, window
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "evidence1.json"
+GOLDEN = Path(__file__).parents[2] / "golden" / "evidence1.json"
 
 GATES = [
     Gate("error_rate", max_increase=0.1, max=0.02),

@@ -14,9 +14,8 @@ from progflags.flags import Reason
 from progflags.rollout import BrakeRule, State
 from progflags.store import MemoryStore
 from progflags.testing import ManualClock
-
-from .conftest import FLAG, House, rollout_table
-from .faults import Wrapped, violations
+from rollout.conftest import FLAG, House, rollout_table
+from rollout.faults import Wrapped, violations
 
 
 def blow_up(house, n=20, arm="candidate"):

@@ -12,8 +12,7 @@ from progflags.rollout import Plan, PlanError, State, forecast
 from progflags.rollout.plan._fit import fitting, prospect
 from progflags.rollout.plan._traffic import Traffic
 from progflags.testing import ManualClock
-
-from .conftest import FLAG, House
+from rollout.conftest import FLAG, House
 
 GATE = {"metric": "error_rate", "max_increase": 0.25, "min_absolute": 0.001}
 

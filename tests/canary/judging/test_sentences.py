@@ -14,7 +14,7 @@ from progflags.canary import CanaryAnalyzer, CanaryConfig, Evidence, Gate, Kind,
 from support.sizes import size
 from support.windows import arm, window
 
-PAGE = Path(__file__).parents[2] / "docs/reference/verdict-sentences.md"
+PAGE = Path(__file__).parents[3] / "docs/reference/verdict-sentences.md"
 LIVE = {"baked": 900.0, "bake": 900.0}
 
 

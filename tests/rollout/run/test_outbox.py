@@ -10,8 +10,7 @@ import pytest
 
 from progflags.rollout import Webhook
 from progflags.rollout.run._outbox import PATIENCE, Hook, Outbox, signature
-
-from .conftest import FLAG
+from rollout.conftest import FLAG
 
 
 @pytest.fixture

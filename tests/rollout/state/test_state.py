@@ -10,7 +10,7 @@ import pytest
 from progflags.rollout import TRANSITIONS, Act, State, diagram, legal
 from progflags.rollout.state._state import ACTIVE, SERVING, VERBS
 
-PAGE = Path(__file__).parents[2] / "docs" / "reference" / "rollout-states.md"
+PAGE = Path(__file__).parents[3] / "docs" / "reference" / "rollout-states.md"
 
 
 def test_every_state_has_its_row():

@@ -6,11 +6,11 @@ import tracemalloc
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from darklaunch.conftest import make_client
 from progflags.asgi import DarkLaunchMiddleware
 from progflags.darklaunch import Engine
 from progflags.darklaunch.lanes import _engine
 
-from .conftest import make_client
 from .test_asgi import scope
 
 FLAGS = make_client()

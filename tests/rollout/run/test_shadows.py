@@ -13,8 +13,7 @@ import progflags as pf
 from progflags.events import Compared
 from progflags.rollout import State
 from progflags.testing import ManualClock
-
-from .conftest import FLAG, House, rollout_table
+from rollout.conftest import FLAG, House, rollout_table
 
 SHADOW = "prices-shadow"
 TABLES = {FLAG: rollout_table(dark_launch=True)}

@@ -20,12 +20,11 @@ from progflags.rollout.run._brake import Intent
 from progflags.rollout.run._kept import Kept
 from progflags.store import MemoryStore
 from progflags.testing import ManualClock
+from rollout.conftest import FLAG, House
+from rollout.faults import Wrapped, violations
+from rollout.places import KINDS, place
 from support import servers
 from support.proxy import Proxy
-
-from .conftest import FLAG, House
-from .faults import Wrapped, violations
-from .places import KINDS, place
 
 
 class Outage:

@@ -6,8 +6,7 @@ import pytest
 
 from progflags.rollout import State
 from progflags.rollout.plan._plan import Plan, PlanError
-
-from .conftest import FLAG, House, rollout_table
+from rollout.conftest import FLAG, House, rollout_table
 
 RELATIVE = {"metric": "signup", "max_decrease": 0.0, "policy": "no_alarm"}
 

@@ -14,9 +14,8 @@ from progflags.rollout.run._intent import Intent
 from progflags.rollout.run._kept import Kept
 from progflags.store import MemoryStore
 from progflags.testing import ManualClock
-
-from .conftest import FLAG, House, rollout_table
-from .faults import Wrapped
+from rollout.conftest import FLAG, House, rollout_table
+from rollout.faults import Wrapped
 
 PLAIN = "plain"
 TABLES = {FLAG: {"stages": [{"percent": 50, "bake": "1h"}]}, PLAIN: None}

@@ -10,8 +10,7 @@ from progflags._json import canonical, loads
 from progflags.canary import Window
 from progflags.rollout import State
 from progflags.rollout.state._drift import Drift
-
-from .conftest import FLAG, House, rollout_table
+from rollout.conftest import FLAG, House, rollout_table
 
 GATES = [{"metric": "error_rate", "max": 0.2, "policy": "no_alarm"}]
 

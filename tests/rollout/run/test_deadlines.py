@@ -12,10 +12,10 @@ import progflags as pf
 from progflags.errors import StoreError
 from progflags.rollout import State
 from progflags.store import MemoryStore
+from rollout.conftest import FLAG
+from rollout.places import KINDS, place
 from support.patience import PATIENCE, until
 
-from .conftest import FLAG
-from .places import KINDS, place
 from .test_kept import way
 
 SOURCE = {"flags": {FLAG: {"rollout": {"stages": [{"percent": 50, "bake": "1h"}]}}, "plain": {"percent": 100}}}

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 import progflags as pf
-
-from .places import KINDS, place
+from rollout.places import KINDS, place
 
 
 @pytest.fixture(params=KINDS)
