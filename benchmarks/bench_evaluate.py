@@ -150,10 +150,9 @@ def eppo() -> dict[str, Any]:
 
 
 def openfeature() -> dict[str, Any]:
+    from openfeature import api
     from openfeature.evaluation_context import EvaluationContext
     from openfeature.provider.in_memory_provider import InMemoryFlag, InMemoryProvider
-
-    from openfeature import api
 
     api.set_provider(InMemoryProvider({"a": InMemoryFlag("on", {"on": True, "off": False})}))
     scope = {"client": api.get_client(), "context": EvaluationContext(KEY, ATTRIBUTES)}

@@ -6,6 +6,7 @@ import pytest
 
 pytest.importorskip("openfeature")
 
+from openfeature import api
 from openfeature.evaluation_context import EvaluationContext
 from openfeature.event import ProviderEvent
 from openfeature.exception import ErrorCode, ProviderNotReadyError
@@ -15,7 +16,6 @@ from openfeature.provider import ProviderStatus
 from openfeature.track import TrackingEventDetails
 
 import progflags as pf
-from openfeature import api
 from progflags._clock import SYSTEM
 from progflags.contrib.openfeature import ProgflagsProvider
 from progflags.events import Bus, Tracked
