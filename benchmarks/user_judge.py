@@ -1,8 +1,8 @@
 """
 The judge's comparison of two arms for many replicates at once: what `Evidence` does minute by minute, in arrays.
 
-`tests/canary/sequential/test_users.py` holds it against `Evidence` itself, number by number. `effect` "one" leaves the design effect out, which is
-what the promise rests on.
+`tests/canary/sequential/test_users.py` holds it against `Evidence` itself, number by number. `effect` "one" leaves the design
+effect out, which is what the promise rests on.
 """
 
 from __future__ import annotations
