@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from progflags import notify as notify
     from progflags._connect import Flags as Flags
     from progflags._connect import connect as connect
     from progflags.canary import CanaryAnalyzer as CanaryAnalyzer
@@ -75,6 +76,7 @@ _HOME = {
     "Gate": "canary",
     "MetricResult": "canary",
     "Rate": "canary",
+    "notify": "notify",
     "RolloutStatus": "rollout",
     "Transition": "rollout",
     "progressive": "rollout",
@@ -99,7 +101,8 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module 'progflags' has no attribute {name!r}")
     from importlib import import_module
 
-    value = getattr(import_module(f"progflags.{_HOME[name]}"), name)
+    home = import_module(f"progflags.{_HOME[name]}")
+    value = home if _HOME[name] == name else getattr(home, name)
     globals()[name] = value
     return value
 

@@ -30,6 +30,9 @@ from progflags.darklaunch.compare._noise import Proposal
 from progflags.darklaunch.record._failure import Failure
 from progflags.events import Change, ChangeKind
 from progflags.flags import Evaluation, Explanation, Reason, Step, json_schema
+from progflags.notify import Message, Severity
+from progflags.notify._chat import slack_form
+from progflags.notify._email import letter
 from progflags.overview import Item, Level, Now
 from progflags.rollout import RolloutStatus, State, Transition
 from progflags.rollout._forecast import Forecast, Outlook
@@ -170,6 +173,15 @@ SAMPLES = [
     (Forecast("p", (OUTLOOK,), 100.0, 60.0, 120.0, 5.0), [str]),
     (OUTLOOK, [str]),
     (Item("kill", "f", Level.TROUBLE, "said", "do"), [str, lambda item: Screen(Now((item,))).screen(width=80, height=24)]),
+    (
+        Message("i", "kill", "f", "t", Severity.INFO, "title", ("said",), "do", "https://x", "ann", ("tag",), 1.8e9, ()),
+        [
+            str,
+            lambda message: message.headline,
+            lambda message: slack_form(message)["text"],
+            lambda message: letter(message, "a@b.c", ["d@e.f"])["Subject"],
+        ],
+    ),
     (DarkLaunchVerdict(Safety.UNDECIDED, 0.0, (0.0, 1.0), 1, 3, ("c",), 0.5, (0.4, 0.6)), [str]),
 ]
 

@@ -17,7 +17,7 @@ from progflags.sources import Refresher
 __all__ = ["Background"]
 
 _STORE_POLL: Final = 0.1  # seconds between looks at the store; 2.7 µs each on SQLite, so a share change is everywhere in about 0.1 s
-_DELIVER: Final = 1.0  # seconds between two rounds of notifications
+_DELIVER: Final = 0.5  # seconds between two rounds of notifications; most ask the store for its revision and no more
 _TICK: Final = 0.2  # seconds between two steps of the controller; a batch is at least 0.1 s of it apart (see rollout)
 _STOP: Final = 0.6  # seconds that each thread has to end
 

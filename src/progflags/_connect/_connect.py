@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from progflags._clock import SYSTEM, Clock, SystemClock
 from progflags._connect._flags import Flags, Terms
@@ -14,6 +15,9 @@ from progflags._trouble import swallow
 from progflags.errors import StoreError
 from progflags.sources import Generations, Loader, StoreSource, source_of
 from progflags.store import MemoryStore, Store, address, open_store
+
+if TYPE_CHECKING:
+    from progflags.notify import Channel
 
 __all__ = ["connect"]
 
@@ -27,6 +31,7 @@ def connect(
     control: bool = True,
     clock: Clock | None = None,
     require_store: bool = False,
+    notify: Sequence[Channel] = (),
 ) -> Flags:
     """
     A running client of `source`: a path (TOML, JSON, YAML with the extra, or a directory of them), a dict, a Source, a
@@ -44,6 +49,8 @@ def connect(
     that `last_known_good` has of the last look (without it everybody gets the control of a rollout, for nobody can vouch for a
     share), and goes on by itself as soon as the store is there. `require_store=True` refuses to start instead.
 
+    `notify`: channels that are told what happens (`pf.notify.Slack(url=…)`), beside those that the flag file names.
+
     Raises:
         DefinitionError: nothing can be served; its problems name file, line and key.
         StoreError: `require_store`, and the store can't be used; or it ought to have the definitions, and nothing else has.
@@ -58,7 +65,7 @@ def connect(
     try:
         keep = None if last_known_good is None else Generations(last_known_good)
         found = StoreSource(kept) if source is None else source_of(source)
-        flags = Flags(Loader(found, keep=keep, clock=time), kept, clock=time, control=control)
+        flags = Flags(Loader(found, keep=keep, clock=time), kept, clock=time, control=control, notify=notify)
         flags._begin(
             Terms(
                 poll=poll if isinstance(time, SystemClock) else None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from progflags._clock import Clock
@@ -26,7 +27,8 @@ class Definitions:
     Looks at what `loader` reads and installs in `client` what is there; what is refused leaves the last good one serving.
 
     `refused`: what is wrong with the present document, empty where it serves. `saved_at`: set while a persisted last known good
-    serves, to when (wall) it was written. `notes`, where there are any, are told of every other definition that serves.
+    serves, to when (wall) it was written. `notes`, where there are any, are told of every other definition that serves. `also`: what
+    others have to say of what serves, beside the parser.
     """
 
     def __init__(self, client: Client, loader: Loader, clock: Clock) -> None:
@@ -37,6 +39,7 @@ class Definitions:
         self.notes: Defined | None = None
         self.refused: tuple[Problem, ...] = ()
         self.saved_at: float | None = None
+        self.also: Callable[[], tuple[Problem, ...]] = tuple
         self.renew()
 
     def renew(self) -> None:
@@ -82,7 +85,7 @@ class Definitions:
         snapshot = self._client.definitions
         if snapshot is None:
             return ()
-        return (*snapshot.warnings, *_unstartable(snapshot), *_of_other_types(snapshot), *self._client.uncompared)
+        return (*snapshot.warnings, *_unstartable(snapshot), *_of_other_types(snapshot), *self._client.uncompared, *self.also())
 
     def _look(self) -> None:
         loaded = self.loader.load()

@@ -8,6 +8,7 @@ What keeps it supplied is beside: `_definitions` (the source), `_supply` (the st
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
@@ -21,6 +22,7 @@ from progflags._connect._panic import PanicSwitch
 from progflags._connect._standing import Standing
 from progflags._connect._status import Status
 from progflags._connect._supply import Supply
+from progflags._connect._telling import Telling
 from progflags._connect._who import signature
 from progflags._deadline import within
 from progflags._printed import quoted
@@ -33,6 +35,7 @@ from progflags.store import MemoryStore, Store
 
 if TYPE_CHECKING:
     from progflags.canary import Recorder
+    from progflags.notify import Channel
     from progflags.rollout import Rollouts
 
 __all__ = ["Flags", "Terms"]
@@ -66,7 +69,7 @@ class Flags(Client):
     background threads; evaluation goes on from the last snapshot, verbs are refused.
     """
 
-    def __init__(self, loader: Loader, store: Store, *, clock: Clock, control: bool = True) -> None:
+    def __init__(self, loader: Loader, store: Store, *, clock: Clock, control: bool = True, notify: Sequence[Channel] = ()) -> None:
         super().__init__(bus=Bus(), clock=clock)
         self._store = store
         self._control = control
@@ -75,6 +78,8 @@ class Flags(Client):
         self._definitions = Definitions(self, loader, clock)
         self._supply = Supply(self, store, rollouts=lambda: self._delivery.rooms()[1], made=lambda: self.delivers)
         self._delivery = Delivery(self, store, refresh=self._supply.look, notify=self._notify)
+        self._telling = Telling(self, self._delivery, notify)
+        self._definitions.also = lambda: self._telling.problems
         self._background = Background()
         self._standing = Standing(self, self._definitions, self._supply, self._delivery, self._background)
 
@@ -100,9 +105,12 @@ class Flags(Client):
             raise
         self._look_at_source()  # what began from the persisted last known good is stale from the first moment, and says so
         self._begin_with_store(required=terms.requires_store)
+        if self._definitions.notes is not None:
+            self._telling.begin()
         if terms.poll is not None:
             self.bus.apart = True
             self._background.begin(terms.poll, source=self._look_at_source, store=self._look_when_due, step=self._step)
+            self._telling.deliver()
 
     def _begin_with_store(self, *, required: bool) -> None:
         if not isinstance(self._store, MemoryStore) or has_rollouts(self.definitions):
@@ -132,6 +140,7 @@ class Flags(Client):
         look()
         self._panic.look()
         self._definitions.look_until_settled()
+        self._telling.look()
         self._supply.look()
         self._delivery.carry()
         self._write_down()
@@ -231,6 +240,7 @@ class Flags(Client):
     def _look_at_source(self) -> None:
         self._panic.look()
         self._definitions.look()
+        self._telling.look()
 
     def _look_when_due(self) -> None:
         self._supply.look_when_due()

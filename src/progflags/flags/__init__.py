@@ -6,7 +6,7 @@ from progflags.flags._default import Forced, NoDefaultError, default, force, giv
 from progflags.flags._evaluation import ErrorCode, Evaluation, Reason
 from progflags.flags._explain import Explanation, Step
 from progflags.flags._freeze import thaw
-from progflags.flags._model import FlagModel, RolloutSpec, Rule, Snapshot
+from progflags.flags._model import ChannelSpec, FlagModel, RolloutSpec, Rule, Snapshot
 from progflags.flags._problems import Lines, Path, dotted, meant, suggest
 from progflags.flags._quiet import let_go, quiet
 from progflags.flags._typed import Flag, declared, mismatches
@@ -18,6 +18,7 @@ __all__ = [
     "EVERYTHING",
     "NO_LIVE",
     "PPM",
+    "ChannelSpec",
     "Client",
     "ErrorCode",
     "Evaluation",

@@ -14,7 +14,20 @@ from progflags.flags._mould import mould
 if TYPE_CHECKING:
     from progflags.flags.conditions import Node
 
-__all__ = ["FlagModel", "Holdout", "Ramp", "Require", "RolloutSpec", "Rule", "Slot", "Snapshot", "Unit", "make_flag", "make_rule"]
+__all__ = [
+    "ChannelSpec",
+    "FlagModel",
+    "Holdout",
+    "Ramp",
+    "Require",
+    "RolloutSpec",
+    "Rule",
+    "Slot",
+    "Snapshot",
+    "Unit",
+    "make_flag",
+    "make_rule",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +129,26 @@ class RolloutSpec:
         return Problem(self.file, None if self.lines is None else self.lines(full), dotted(full), message, hint)
 
 
+@dataclass(frozen=True, slots=True)
+class ChannelSpec:
+    """
+    One table of `[notify]`: names and types are checked, what stands for a secret (`env:NAME`) is not looked up yet.
+
+    `problem` makes a Problem that names file, line and key: `path` is a key of this table, or nothing for the table.
+    """
+
+    name: str
+    data: Mapping[str, Any] = field(repr=False)
+    file: str = field(default="", compare=False)
+    lines: Callable[[tuple[str | int, ...]], int | None] | None = field(default=None, compare=False, repr=False)
+
+    def problem(self, path: tuple[str | int, ...], message: str, hint: str = "") -> Problem:
+        """One thing wrong at `path` of this table."""
+        from progflags.flags._problems import Problems, nowhere
+
+        return Problems(self.file, self.lines or nowhere).at(("notify", self.name, *path), message, hint)
+
+
 BOOLEAN: Mapping[str, Any] = FrozenDict(off=False, on=True)
 """The variants of a flag that does not say: one object for all of them."""
 
@@ -176,7 +209,8 @@ class Snapshot:
 
     `rejected` are the problems of single flags: a flag that was good before keeps its previous definition in `flags`, one
     that never was stands in `broken` and answers the caller's default with PARSE_ERROR. `digest` tells two documents apart.
-    `attributes` are those of `[context]`, `segments` the names that are declared, `types` what retired keys were.
+    `attributes` are those of `[context]`, `segments` the names that are declared, `types` what retired keys were,
+    `notify` the channels of `[notify]`.
     """
 
     flags: Mapping[str, FlagModel]
@@ -190,3 +224,4 @@ class Snapshot:
     profiles: Mapping[str, str] = field(default_factory=FrozenDict)
     types: Mapping[str, str] = field(default_factory=FrozenDict)
     segments: frozenset[str] = frozenset()
+    notify: Mapping[str, ChannelSpec] = field(default_factory=FrozenDict)

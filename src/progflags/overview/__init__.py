@@ -2,10 +2,11 @@
 
 from progflags.overview._item import Item, Level
 from progflags.overview._now import Now, nothing
-from progflags.overview._rollouts import essence
+from progflags.overview._rollouts import NEXT, essence
 from progflags.overview._shadows import headline
 
 __all__ = [
+    "NEXT",
     "Item",
     "Level",
     "Now",

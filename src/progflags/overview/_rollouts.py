@@ -11,14 +11,14 @@ from progflags.overview._item import Item, Level
 if TYPE_CHECKING:
     from progflags.rollout import RolloutStatus
 
-__all__ = ["essence", "rollouts"]
+__all__ = ["NEXT", "essence", "rollouts"]
 
 _DAY: Final = 86_400.0
 _SILENT: Final = frozenset({"draft", "superseded"})
 _ENDED: Final = frozenset({"completed", "aborted"})
 _FAILED: Final = frozenset({"rolling_back", "rolled_back", "cooling_down"})
 #: What the person who is waited for can do, by state.
-_NEXT: Final = {
+NEXT: Final = {
     "awaiting_approval": "progflags rollout approve {flag}",
     "held": "progflags rollout status {flag} says what it waits for; resume gives it its time again, rollback ends it",
     "paused": "progflags rollout resume {flag}",
@@ -45,7 +45,7 @@ def essence(status: RolloutStatus) -> str:
 
 def _item(status: RolloutStatus) -> Item:
     state, flag = str(status.state), status.flag
-    do = _NEXT.get(state, "") if status.stages else "progflags kill {flag}"  # without stages it can't be read
+    do = NEXT.get(state, "") if status.stages else "progflags kill {flag}"  # without stages it can't be read
     act = _ACT.get(state, "") if status.stages else "kill"
     return Item("rollout", flag, _level(status), str(status), do.format(flag=flag), essence(status), act, status)
 
@@ -53,4 +53,4 @@ def _item(status: RolloutStatus) -> Item:
 def _level(status: RolloutStatus) -> Level:
     if status.state in _FAILED or status.pending or str(status.verdict) == "ROLLBACK" or not status.stages:
         return Level.TROUBLE
-    return Level.ATTENTION if str(status.state) in _NEXT or status.changed else Level.FINE
+    return Level.ATTENTION if str(status.state) in NEXT or status.changed else Level.FINE

@@ -9,17 +9,22 @@ from progflags.rollout._rollouts import Rollouts
 from progflags.rollout._status import RolloutStatus, Transition
 from progflags.rollout._timeline import changes
 from progflags.rollout.plan import PROFILES, BrakeRule, Plan, PlanError, Stage
-from progflags.rollout.run import Hook, Outbox, Sink, Webhook, signature
-from progflags.rollout.state import TRANSITIONS, Act, Move, Record, Sight, State, advance, decide, diagram, legal
+from progflags.rollout.run import INCIDENT, Batch, Gathering, Hook, Line, Outbox, Sink, Webhook, signature
+from progflags.rollout.state import TRANSITIONS, VERBS, Act, Move, Record, Sight, State, advance, decide, diagram, legal
 
 __all__ = [
+    "INCIDENT",
     "PROFILES",
     "TRANSITIONS",
+    "VERBS",
     "Act",
     "Advice",
+    "Batch",
     "BrakeRule",
     "Forecast",
+    "Gathering",
     "Hook",
+    "Line",
     "MetricFile",
     "Move",
     "Outbox",

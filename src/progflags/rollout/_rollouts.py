@@ -23,7 +23,7 @@ from progflags.rollout._standing import Standing
 from progflags.rollout._status import RolloutStatus, Transition
 from progflags.rollout._verbs import TIMEOUT, Turn, Verbs
 from progflags.rollout.plan import Plan
-from progflags.rollout.run import Bars, Sink, possible
+from progflags.rollout.run import Bars, Outbox, Sink, possible
 from progflags.rollout.state import Act, Ask
 from progflags.store import Store
 
@@ -63,7 +63,7 @@ class Rollouts:
         self._standing = standing = Standing(parts)
         self._verbs = Verbs(parts, standing, refresh, actor)
         self._rounds = Rounds(parts, self._verbs.look)
-        self._deliveries = deliveries
+        self.deliveries = deliveries
         in_child(self)
 
     def after_fork(self) -> None:
@@ -144,7 +144,12 @@ class Rollouts:
         """
         must_be_named(sink.name, "a sink")
         self._parts.outbox.add(sink)
-        self._deliveries()
+        self.deliveries()
+
+    @property
+    def outbox(self) -> Outbox:
+        """What serves the sinks."""
+        return self._parts.outbox
 
     def deliver(self) -> int:
         """One round of notifications; how many lines were taken. May take as long as its sinks do."""

@@ -20,7 +20,7 @@ from progflags.sources._env import apply
 
 __all__ = ["assemble", "remembering"]
 
-_SECTIONS = ("flags", "segments", "groups", "holdouts", "context", "profiles")
+_SECTIONS = ("flags", "segments", "groups", "holdouts", "context", "profiles", "notify")
 
 
 def assemble(name: str, pieces: Sequence[Piece], previous: Snapshot | None) -> Snapshot:
@@ -51,9 +51,9 @@ def assemble(name: str, pieces: Sequence[Piece], previous: Snapshot | None) -> S
         raise DefinitionError(merged.placed(error.problems)) from None
     tables = [*document["flags"].values(), *merged.document["flags"].values()]
     flags = {key: merged.reworked(key, flag) for key, flag in snapshot.flags.items()}
-    snapshot = replace(
-        snapshot, flags=flags, rejected=(*merged.placed(snapshot.rejected), *wrong), warnings=merged.placed(snapshot.warnings)
-    )
+    notify = {name: merged.placed_channel(name, spec) for name, spec in snapshot.notify.items()}
+    rejected, warnings = (*merged.placed(snapshot.rejected), *wrong), merged.placed(snapshot.warnings)
+    snapshot = replace(snapshot, flags=flags, notify=notify, rejected=rejected, warnings=warnings)
     del document, merged
     let_go(tables)
     return snapshot
@@ -91,6 +91,11 @@ class _Merged:
         if origin is None or flag.rollout is None or flag.rollout.file != self.name:
             return flag
         return replace(flag, rollout=replace(flag.rollout, file=origin[0].file))
+
+    def placed_channel(self, name: str, spec: Any) -> Any:
+        """Likewise a channel."""
+        origin = self.origins.get(("notify", name))
+        return replace(spec, file=origin[0].file) if origin is not None and spec.file == self.name else spec
 
 
 def _merge(name: str, pieces: Sequence[Piece]) -> _Merged:

@@ -8,8 +8,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from progflags.rollout import Webhook
-from progflags.rollout.run._outbox import PATIENCE, Hook, Outbox, signature
+from progflags.rollout import Hook, Outbox, Webhook, signature
+from progflags.rollout.run._claim import PATIENCE
 from rollout.conftest import FLAG
 
 

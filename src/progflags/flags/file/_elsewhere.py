@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["FLAG_WORDS", "GATE_WORDS", "RULE_WORDS", "STAGE_WORDS"]
+__all__ = ["CHANNEL_WORDS", "FLAG_WORDS", "GATE_WORDS", "RULE_WORDS", "STAGE_WORDS"]
 
 _OFF = "to switch it off at once: `progflags kill KEY`; in the file: percent = 0, or serve = the variant for everybody"
 _RULES = """write rules = [{ when = 'plan == "pro"', serve = "on" }]"""
@@ -48,4 +48,12 @@ GATE_WORDS: Final = {
     "name": 'write metric = "error_rate"',
     **dict.fromkeys(("threshold", "limit", "bound", "maximum", "below"), "write max, min, max_increase or max_decrease"),
     **dict.fromkeys(("percentile", "p"), "write quantile = 0.99"),
+}
+CHANNEL_WORDS: Final = {
+    **dict.fromkeys(("url", "webhookurl", "slackurl", "incomingwebhook"), 'write slack, teams, discord or webhook = "https://…"'),
+    **dict.fromkeys(("token", "bottoken", "slacktoken"), 'write slack = "env:SLACK_BOT_TOKEN" and channel = "#deploys"'),
+    **dict.fromkeys(("mail", "to", "recipients", "emails"), 'write email = ["team@example.com"] and smtp = "env:SMTP_URL"'),
+    **dict.fromkeys(("level", "minseverity", "severities"), 'write severity = "warning"'),
+    **dict.fromkeys(("exec", "script", "run", "shell"), 'write command = ["/usr/local/bin/page", "--urgent"]'),
+    **dict.fromkeys(("events", "only", "filter", "filters"), "write flags, owners, tags or severity"),
 }

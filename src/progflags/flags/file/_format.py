@@ -14,10 +14,24 @@ from typing import Any, Final
 from progflags.flags._problems import Wrong, shown
 from progflags.flags.conditions import OPERATORS
 from progflags.flags.file import _kinds as k
-from progflags.flags.file._elsewhere import FLAG_WORDS, GATE_WORDS, RULE_WORDS, STAGE_WORDS
+from progflags.flags.file._elsewhere import CHANNEL_WORDS, FLAG_WORDS, GATE_WORDS, RULE_WORDS, STAGE_WORDS
 from progflags.flags.file._kinds import Fields, Kind, among, is_table, listed, table
 
-__all__ = ["CONTEXT", "DOCUMENT", "FLAG", "GROUP", "HOLDOUT", "KINDS", "RAMP", "REQUIRE", "RULE", "SEGMENT", "TYPES", "json_schema"]
+__all__ = [
+    "CHANNEL",
+    "CONTEXT",
+    "DOCUMENT",
+    "FLAG",
+    "GROUP",
+    "HOLDOUT",
+    "KINDS",
+    "RAMP",
+    "REQUIRE",
+    "RULE",
+    "SEGMENT",
+    "TYPES",
+    "json_schema",
+]
 
 TYPES: Final = ("boolean", "string", "number", "json")
 KINDS: Final = ("release", "experiment", "ops", "permission")
@@ -227,6 +241,42 @@ GROUP: Final = Fields(
 HOLDOUT: Final = Fields({"percent": _must(k.SHARE), "description": k.PROSE, "owner": k.TEXT})
 CONTEXT: Final = among(*ATTRIBUTE_TYPES)
 
+CHANNEL: Final = Fields(
+    {
+        "slack": k.SECRET,
+        "channel": k.TEXT,
+        "teams": k.SECRET,
+        "discord": k.SECRET,
+        "webhook": k.SECRET,
+        "secret": k.SECRET,
+        "source": k.TEXT,
+        "email": k.WORDS,
+        "smtp": k.SECRET,
+        "from": k.TEXT,
+        "command": listed(k.TEXT, least=1),
+        "flags": k.WORDS,
+        "owners": k.WORDS,
+        "tags": k.WORDS,
+        "severity": among("info", "warning", "critical"),
+        "console_url": k.TEXT,
+        "timeout": k.DURATION,
+    },
+    {
+        "slack": "an incoming webhook's address or a bot's token; `env:NAME` takes it from the environment, here and in all the others",
+        "channel": "where a Slack bot writes to",
+        "teams": "the address of a workflow that posts when a webhook request is received",
+        "webhook": "an address that is sent CloudEvents",
+        "secret": "signs what a webhook is sent",
+        "email": "to whom",
+        "smtp": "the mail server: smtp://user:password@host:587, or smtps://",
+        "command": "a program and its arguments; the message is JSON on its standard input",
+        "flags": "patterns of keys, as in pay-*; left out: every flag",
+        "severity": "the least that is told: info, warning, critical",
+        "console_url": "where the console is, for links",
+    },
+    CHANNEL_WORDS,
+)
+
 DOCUMENT: Final = Fields(
     {
         "$schema": k.PROSE,
@@ -237,11 +287,15 @@ DOCUMENT: Final = Fields(
         "holdouts": _map_of(HOLDOUT.schema),
         "context": _map_of(CONTEXT.schema),
         "profiles": Kind(_profiles, {"type": "object", "additionalProperties": {"type": "string", "minLength": 1}}),
+        "notify": Kind(
+            _raw_table, {"type": "object", "properties": {"console_url": k.TEXT.schema}, "additionalProperties": CHANNEL.schema}
+        ),
         "flags": _map_of(FLAG.schema),
     },
     {
         "retired": "keys that are gone on purpose, and may not come back with another type",
         "profiles": "which risk profile a rollout has that names none: the first pattern that matches its flag's key or file",
+        "notify": "who is told of what happens, by name of the channel",
     },
 )
 

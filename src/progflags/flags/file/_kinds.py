@@ -286,6 +286,23 @@ def _table_or_false(value: Any) -> Any:
     return value if isinstance(value, bool) else _plain_table(value)
 
 
+def _words(value: Any) -> tuple[str, ...]:
+    """One text, or several."""
+    if isinstance(value, list) and value:
+        return tuple(_text(item) for item in value)
+    return (_text(value),)
+
+
+def _secret(value: Any) -> str:
+    """A text that may stand for one in the environment. It is never quoted: it may be a secret all the same."""
+    if type(value) is not str or not value or not value.isprintable() or " " in value:
+        raise Wrong("a text without blanks is wanted here", 'write "env:NAME" to take it from the environment')
+    name = value.removeprefix("env:")
+    if name != value and not (name.isascii() and name.isidentifier()):
+        raise Wrong(f"{name[:40]!r} can't be the name of a variable", 'write "env:SLACK_WEBHOOK"')
+    return value
+
+
 def _variant(value: Any) -> str | bool:
     if isinstance(value, bool):
         return value
@@ -359,5 +376,7 @@ UNIT: Final = Kind(_unit, {"$ref": "#/$defs/unit"})
 VALUE: Final = Kind(value_of_flag, {})
 TABLE: Final = Kind(_plain_table, {"type": "object"})
 TABLE_OR_FALSE: Final = Kind(_table_or_false, {"type": ["object", "boolean"]})
+WORDS: Final = Kind(_words, {"oneOf": [TEXT.schema, {"type": "array", "items": TEXT.schema, "minItems": 1}]})
+SECRET: Final = Kind(_secret, {"type": "string", "pattern": r"^(env:[A-Za-z_]\w*|(?!env:)\S+)$"})
 VARIANT: Final = Kind(_variant, {"type": ["string", "boolean"]})
 VARIANTS: Final = Kind(_variants, {"type": ["string", "boolean", "array"]})

@@ -19,6 +19,7 @@ from progflags.flags._model import FlagModel, Holdout, Snapshot, Unit
 from progflags.flags._problems import Lines, Path, Problems, Wrong, nowhere, shown, suggest, word
 from progflags.flags._quiet import quiet
 from progflags.flags.conditions import Node
+from progflags.flags.file._channels import channels
 from progflags.flags.file._format import CONTEXT, DOCUMENT, GROUP, HOLDOUT, SEGMENT
 from progflags.flags.file._kinds import Fields, is_table, read
 from progflags.flags.file._parse_flag import FlagParser
@@ -60,7 +61,9 @@ def parse(document: Mapping[str, Any], *, file: str = "<dict>", lines: Lines = n
     with quiet(len(tables)):
         parts = _parts(top, problems)
         snapshot = _Assembly(tables, parts, problems, previous).snapshot(document, frozenset(top.get("retired", ())), attributes)
-        return replace(snapshot, segments=frozenset(top.get("segments", ())))
+        notify = channels(top.get("notify", {}), problems, {} if previous is None else previous.notify)
+        rejected = tuple(problems.found)
+        return replace(snapshot, segments=frozenset(top.get("segments", ())), notify=notify, rejected=rejected)
 
 
 def _attributes(table: Mapping[str, Any], problems: Problems) -> Mapping[str, str]:

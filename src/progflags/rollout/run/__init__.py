@@ -8,21 +8,26 @@ from progflags.rollout.run._kept import Kept
 from progflags.rollout.run._ledger import Ledger, Page, possible, records
 from progflags.rollout.run._looks import Looks
 from progflags.rollout.run._meter import Meter
-from progflags.rollout.run._outbox import LIMIT, Hook, Outbox, Sink, Webhook, signature
+from progflags.rollout.run._outbox import INCIDENT, LIMIT, Outbox
 from progflags.rollout.run._saved import Saved
 from progflags.rollout.run._shadows import Shadows
+from progflags.rollout.run._sinks import Batch, Gathering, Hook, Line, Sink, Webhook, signature
 from progflags.rollout.run._summaries import Summaries
 from progflags.rollout.run._switches import Switches, act
 
 __all__ = [
+    "INCIDENT",
     "LIMIT",
     "Bars",
+    "Batch",
     "Brake",
     "Controller",
+    "Gathering",
     "Hook",
     "Intent",
     "Kept",
     "Ledger",
+    "Line",
     "Looks",
     "Meter",
     "Outbox",

@@ -1,0 +1,62 @@
+"""Telling: the notifier of one client, made when code or flag file first name a channel. A program that tells nobody never loads it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from progflags._connect._delivery import Delivery
+from progflags.errors import Problem
+from progflags.flags import Client
+
+if TYPE_CHECKING:
+    from progflags.flags import Snapshot
+    from progflags.notify import Channel, Notifier
+
+__all__ = ["Telling"]
+
+
+class Telling:
+    """`channels` are those that code names; `on` says whether this client tells anybody at all."""
+
+    def __init__(self, client: Client, delivery: Delivery, channels: Sequence[Channel]) -> None:
+        self._client = client
+        self._delivery = delivery
+        self._channels = tuple(channels)
+        self._seen: Snapshot | None = None
+        self._notifier: Notifier | None = None
+        self.on = False
+
+    def begin(self) -> None:
+        """From now on, what happens is told: from the very next step, even to a channel that is new."""
+        self.on = True
+        self.look()
+        if self._notifier is not None:
+            self._delivery.rooms()[1].outbox.begin()
+
+    def look(self) -> None:
+        """Whether the flag file names other channels than before."""
+        snapshot = self._client.definitions
+        if not self.on or snapshot is None or snapshot is self._seen:
+            return
+        self._seen = snapshot
+        if self._notifier is None and (self._channels or snapshot.notify):
+            self._notifier = self._make()
+        if self._notifier is not None and self._notifier.heed(snapshot.notify):
+            self.deliver()
+
+    def deliver(self) -> None:
+        """Have what waits delivered from now on, where there is anybody to tell."""
+        if self._notifier is not None:
+            self._delivery.rooms()[1].deliveries()
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """Channels of the file that can't be used in this process."""
+        return () if self._notifier is None else self._notifier.problems
+
+    def _make(self) -> Notifier:
+        from progflags.notify import Notifier
+
+        rollouts = self._delivery.rooms()[1]
+        return Notifier(self._client, rollouts.outbox, self._channels, status=rollouts.status)

@@ -1,0 +1,31 @@
+"""
+Who is told of what happens: Slack, Teams, Discord, webhooks, e-mail, commands.
+
+`pf.connect(…, notify=[pf.notify.Slack(url="https://…")])`, or `[notify.payments]` in the flag file.
+"""
+
+from progflags.notify._channel import Busy, Channel, Only, Refused
+from progflags.notify._chat import Discord, Slack, Teams
+from progflags.notify._command import Command
+from progflags.notify._email import Email
+from progflags.notify._message import Message, Severity
+from progflags.notify._notifier import Notifier
+from progflags.notify._table import channel_of
+from progflags.notify._webhook import Webhook
+
+__all__ = [
+    "Busy",
+    "Channel",
+    "Command",
+    "Discord",
+    "Email",
+    "Message",
+    "Notifier",
+    "Only",
+    "Refused",
+    "Severity",
+    "Slack",
+    "Teams",
+    "Webhook",
+    "channel_of",
+]
