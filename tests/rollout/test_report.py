@@ -8,6 +8,7 @@ import pytest
 
 import progflags as pf
 from progflags.cli import main
+from progflags.rollout.state import dump, load
 from progflags.testing import ManualClock
 
 FILE = """
@@ -92,3 +93,97 @@ def test_where_nothing_was_gathered_it_says_so(tmp_path, capsys, flag, says):
 
     assert main(["--flags", str(tmp_path / "flags.toml"), "--store", f"sqlite:///{tmp_path}/p.db", "report", flag]) == 2
     assert says in capsys.readouterr().err
+
+
+TWO = """
+[flags.checkout.rollout]
+stages = [
+  { percent = 10, bake = "60s", gates = [{ metric = "error_rate", max_increase = 0.5, policy = "no_alarm" }] },
+  { percent = 50, bake = "60s", gates = [{ metric = "error_rate", max_increase = 0.5, policy = "no_alarm" }, { metric = "conversion", min = 0.0 }] },
+]
+watch = "60s"
+"""
+
+
+@pytest.fixture
+def climbing(tmp_path):
+    """A rollout of two stages and a watch, and how to let so many seconds of traffic pass, the candidate failing so many of ten calls."""
+    (tmp_path / "flags.toml").write_text(TWO)
+    where = ["--flags", str(tmp_path / "flags.toml"), "--store", f"sqlite:///{tmp_path}/p.db"]
+    clock = ManualClock()
+    with pf.connect(where[1], store=where[3], poll=None, clock=clock) as flags:
+        flags.rollouts.start("checkout")
+
+        def pass_(seconds, bad=0):
+            for _ in range(seconds // 5):
+                flags.metrics.record("checkout", arm="candidate", seconds=0.01, error=False, n=(10 - bad) * 5)
+                if bad:
+                    flags.metrics.record("checkout", arm="candidate", seconds=0.01, error=True, n=bad * 5)
+                if flags.rollouts.status("checkout").percent < 100:
+                    flags.metrics.record("checkout", arm="control", seconds=0.01, error=False, n=450)
+                clock.advance("5s")
+                flags.rollouts.tick()
+            return flags.rollouts.status("checkout")
+
+        yield where, flags, pass_
+
+
+def gates(report):
+    return [
+        (stage["percent"], stage["decision"], [finding["gate"] for finding in stage["findings"] if finding["gate"]])
+        for stage in report.extra["stages"]
+    ]
+
+
+def test_what_every_stage_was_judged_on_is_there_when_it_is_over(climbing, tmp_path, capsys):
+    where, flags, pass_ = climbing
+    assert pass_(200).state == "completed"
+    report = flags.rollouts.report("checkout")
+
+    assert gates(report)[:2] == [
+        (10.0, "PASS", ["error_rate max_increase 0.5"]),
+        (50.0, "PASS", ["error_rate max_increase 0.5", "conversion min 0"]),
+    ]
+    assert gates(report)[2][0] == 100.0
+    assert all(stage["samples"]["candidate"] >= 600 for stage in report.extra["stages"])
+    assert main([*where, "report", "checkout", "--html", str(tmp_path / "r.html")]) == 0  # out of the store
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "<h1>checkout: completed at 100 %</h1>" in page
+    assert page.count('<td class="PASS"') >= 3
+    assert "was watched after 100 %: conversion by its bound, error_rate by the control as it was" in page
+    capsys.readouterr()
+    assert main([*where, "report", "checkout"]) == 0
+    out = capsys.readouterr().out
+    assert "  at 10 %, 600 calls of the candidate: ✓ PASS" in out
+    assert "  at 50 %" in out
+
+
+def test_a_stage_that_was_passed_stays_told_after_the_next_one_failed(climbing):
+    _, flags, pass_ = climbing
+    pass_(65)
+    assert pass_(60, bad=4).state == "rolled_back"
+
+    assert [row[:2] for row in gates(flags.rollouts.report("checkout"))] == [(10.0, "PASS"), (50.0, "ROLLBACK")]
+    flags.rollouts.retry("checkout", force=True)
+    pass_(30)
+    assert [row[:2] for row in gates(flags.rollouts.report("checkout"))] == [(10.0, "HOLD")]
+
+
+def test_a_stage_in_which_nothing_was_judged_says_so(climbing):
+    _, flags, _ = climbing
+    flags.rollouts.promote("checkout", force=True)
+    report = flags.rollouts.report("checkout")
+
+    assert [stage["decision"] for stage in report.extra["stages"]] == ["", ""]
+    assert "at 10 %, 0 calls of the candidate: nothing was judged" in str(report)
+    assert "not judged" not in report.to_html()
+
+
+def test_a_document_of_a_version_that_kept_no_results_is_read(climbing):
+    _, flags, pass_ = climbing
+    pass_(200)
+    body = dump(flags.rollouts._parts.ledger.page("checkout").record)
+
+    assert load(body).results == flags.rollouts._parts.ledger.page("checkout").record.results
+    del body["results"]
+    assert load(body).results == ()

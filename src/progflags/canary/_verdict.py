@@ -24,7 +24,7 @@ class MetricResult:
 
     `baseline` and `canary` are the arms' estimates (a share, seconds, a mean; None: no data), `effect` is candidate over
     control minus 1, `interval` an always-valid 95 % interval for it. `evidence` is the wealth of the test against the gate
-    now, `evidence_max` the most it ever was: it decides at `threshold`. `p_value` is always valid: min(1, 1/evidence_max).
+    now, `evidence_max` the most it ever was, or where a planned look decided what that one saw: it decides at `threshold`. `p_value` is always valid: min(1, 1/evidence_max).
     `n` counts observations of both arms, `n_baseline` and `n_canary` each. `detectable` is the smallest regression, as a
     fraction, that would have been caught by now with 80 % power; `proven`, whether the opposite of a regression is.
     `design_effect`: how many of these requests one independent request is worth, for requests of one user go together (None: not

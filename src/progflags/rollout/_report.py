@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from progflags.canary import CanaryReport, judge
+from progflags.rollout._forecast import watched
 from progflags.rollout._status import RolloutStatus, Transition
-from progflags.rollout.state import Record
+from progflags.rollout.state import Record, State
 
 __all__ = ["report"]
 
@@ -25,8 +26,19 @@ def report(record: Record, status: RolloutStatus, steps: Sequence[Transition]) -
     told = {name: value for name, value in status.to_dict().items() if name not in {"findings", "history"}}
     extra = {
         "title": f"{record.flag}: {status.standing} at {status.percent:g} %",
+        "said": record.reason,
         "stopped": status.stopped,
         "status": told,
+        "watch": watch(status),
+        "stages": [result.to_dict() for result in record.judged],
         "steps": [step.to_dict() for step in steps],
     }
+    extra = {name: value for name, value in extra.items() if value != ""}
     return CanaryReport.of(verdict, method="sequential", alpha=record.plan.alpha, evidence=evidence, extra=extra)
+
+
+def watch(status: RolloutStatus) -> str:
+    """What is looked at once everybody has it, and what is not; empty before."""
+    if status.state not in (State.WATCHING, State.COMPLETED):
+        return ""
+    return f"{'is' if status.state is State.WATCHING else 'was'} watched after 100 %: {watched(status.watched_by)}"

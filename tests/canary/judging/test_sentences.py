@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from progflags.canary import CanaryAnalyzer, CanaryConfig, Evidence, Gate, Kind, Rate, judge, parse_gate
+from progflags.canary import CanaryAnalyzer, CanaryConfig, CanaryReport, Evidence, Gate, Kind, Rate, judge, parse_gate
+from progflags.canary.judging import odds
 from support.sizes import size
 from support.windows import arm, window
 
@@ -151,6 +152,20 @@ def test_no_sentence_contradicts_its_numbers(gate, few, many, one, other, method
     page = f"{report}\n{report.to_html().split('The numbers as JSON')[0]}"
     assert not re.search(r"[+-](inf|nan)|\b(inf|nan) ", page)
     assert not re.search(r"[+] ?-|-[+]|--\d", page.split("</style>")[-1])
+
+
+@pytest.mark.parametrize("looks", [0, 1])
+def test_the_odds_of_the_table_are_those_of_the_sentence(looks):
+    """Also where a planned look decided, and the open evidence had seen less by then."""
+    evidence = Evidence.start([Gate("error_rate", max_increase=0.1)], looks=looks)
+    for twelfth in range(1, 13):
+        evidence = evidence.add(window(arm(200, 2), arm(200, 3 if twelfth < 6 else 7))).look(twelfth / 12)
+    verdict = judge(evidence, baked=900, bake=900)
+    finding = verdict.findings[0]
+
+    assert f"{odds(finding.evidence_max)} by chance; {odds(finding.threshold)} decides" in finding.reason
+    assert f"{odds(finding.evidence_max)} ({odds(finding.threshold)} decides)" in str(CanaryReport.of(verdict, method="", alpha=0.05))
+    assert finding.p_value == pytest.approx(1 / finding.evidence_max)
 
 
 def agrees(finding, gate, method):

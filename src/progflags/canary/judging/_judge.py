@@ -192,6 +192,7 @@ def _finding(evidence: Evidence, claim: Claim, now: Now) -> MetricResult:
     track = evidence.track(claim) or Track.start(1)
     seen = estimate(evidence, claim)
     bar = -math.log(evidence.alpha_of(claim))
+    most, asked = _at_look(evidence, claim) or (track.best, bar)
     proven = _proven(evidence, claim)
     decision, reason, eta = _decide(evidence, claim, seen, track, bar, proven, now)
     return MetricResult(
@@ -203,10 +204,10 @@ def _finding(evidence: Evidence, claim: Claim, now: Now) -> MetricResult:
         baseline=seen.baseline,
         canary=seen.canary,
         effect=seen.effect,
-        p_value=min(1.0, math.exp(-track.best)) if track.batches else None,
+        p_value=min(1.0, math.exp(-most)) if track.batches else None,
         evidence=_wealth(track.now) if track.batches else None,
-        evidence_max=_wealth(track.best) if track.batches else None,
-        threshold=_wealth(bar),
+        evidence_max=_wealth(most) if track.batches else None,
+        threshold=_wealth(asked),
         n=seen.n_baseline + seen.n_canary,
         batches=track.batches,
         reason=reason,
@@ -265,9 +266,9 @@ def _decide(  # noqa: PLR0917 - one row of the table
     broken = evidence.broken.get(claim.name)
     if broken is not None:
         return Decision.HOLD, _unjudged(claim, broken), None
-    look = evidence.crossed(claim)
-    if look is not None and look[0] > look[1]:
-        return _alarmed(evidence, claim, seen, *(-math.log(max(upper(z), 1e-300)) for z in look))
+    look = _at_look(evidence, claim)
+    if look is not None:
+        return _alarmed(evidence, claim, seen, *look)
     if track.best >= bar and not (track.now < bar and _shared(evidence, claim, seen, bar)):
         return _alarmed(evidence, claim, seen, track.best, bar)
     missing = _missing(claim, seen)
@@ -279,6 +280,15 @@ def _decide(  # noqa: PLR0917 - one row of the table
     if seen.refused:
         return Decision.HOLD, seen.refused, None
     return lenient(evidence, claim, seen, proven, now)
+
+
+def _at_look(evidence: Evidence, claim: Claim) -> tuple[float, float] | None:
+    """The evidence of the planned look that decided against a claim and what it had to reach, as logarithms; None: none did."""
+    look = evidence.crossed(claim)
+    if look is None or look[0] <= look[1]:
+        return None
+    seen, asked = (-math.log(max(upper(z), 1e-300)) for z in look)
+    return seen, asked
 
 
 def _missing(claim: Claim, seen: Estimate) -> str:

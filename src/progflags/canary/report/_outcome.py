@@ -11,6 +11,7 @@ from progflags._printed import printable
 from progflags.canary._verdict import MetricResult, Verdict
 from progflags.canary._words import Decision
 from progflags.canary.judging import moved, odds, quantity
+from progflags.canary.report._stages import stage_lines
 
 if TYPE_CHECKING:
     from progflags.canary.sequential import Evidence
@@ -85,15 +86,24 @@ class CanaryReport:
         return body(self)
 
     def __str__(self) -> str:
-        rows = [("metric", "baseline", "canary", "effect", "by chance", "decision")]
-        rows += [(printable(name, 80), *_row(finding)) for name, finding in self.results.items()]
-        widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-        table = "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
         said = (*(finding.reason for finding in self.findings), *self.extra.get("notes", ()))
-        reasons = "\n".join(printable(f"  {reason}") for reason in said)
-        stopped = printable(str(self.extra.get("stopped", "")))
-        above = f"{stopped}\n" if stopped else ""
-        return f"{above}{printable(f'{self.decision}: {self.reason}')}\n\n{table}\n\n{reasons}"
+        parts = (
+            "\n".join(filter(None, (printable(str(self.extra.get("stopped", ""))), printable(f"{self.decision}: {self.reason}")))),
+            self._table(),
+            "\n".join(printable(f"  {reason}") for reason in said),
+            "\n".join(stage_lines(self.extra.get("stages", ()))),
+            printable(str(self.extra.get("watch", ""))),
+        )
+        return "\n\n".join(filter(None, parts))
+
+    def _table(self) -> str:
+        """A row for each finding; empty where nothing is compared any more."""
+        rows = [(printable(name, 80), *_row(finding)) for name, finding in self.results.items()]
+        if not rows:
+            return ""
+        rows.insert(0, ("metric", "baseline", "canary", "effect", "by chance", "decision"))
+        widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+        return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
 
 
 def _row(finding: MetricResult) -> tuple[str, str, str, str, str]:

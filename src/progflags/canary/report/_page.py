@@ -12,6 +12,7 @@ from progflags.canary._verdict import MetricResult
 from progflags.canary._words import Decision, Kind
 from progflags.canary.judging import between, estimate, moved, odds, quantity
 from progflags.canary.report import _plots
+from progflags.canary.report._stages import SIGN, strip
 from progflags.canary.sequential import BAD, Claim
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["body", "page"]
 
 # Blue and orange of the Okabe-Ito palette: told apart by every kind of colour vision, and by their grey. The candidate is
-# dashed as well. Decisions carry a sign besides their colour.
+# dashed as well.
 _STYLE = """
 .pf-canary{--ink:#1b1f24;--paper:#fff;--soft:#5c6670;--rule:#d8dee4;--control:#0072b2;--candidate:#b45f00;--limit:#1b1f24;
 --pass:#00664f;--hold:#7a5b00;--rollback:#a3230f;color:var(--ink);background:var(--paper);font:15px/1.5 system-ui,sans-serif;
@@ -34,7 +35,8 @@ max-width:60rem;margin:0 auto;padding:1.5rem}
 .pf-canary table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
 .pf-canary th,.pf-canary td{text-align:left;padding:.4rem .6rem;border-bottom:1px solid var(--rule);vertical-align:top}
 .pf-canary th{color:var(--soft);font-weight:600}.pf-canary .soft{color:var(--soft);font-weight:400}
-.pf-canary tbody th{color:var(--ink)}.pf-canary .pair{display:grid;grid-template-columns:1fr 1fr;gap:1.25rem}
+.pf-canary .stages td{border-left:3px solid currentColor}.pf-canary .stages .none{color:var(--soft)}
+.pf-canary .stages ~ ul{padding-left:1.2rem}.pf-canary tbody th{color:var(--ink)}.pf-canary .pair{display:grid;grid-template-columns:1fr 1fr;gap:1.25rem}
 @media screen and (max-width:44rem){.pf-canary .pair{grid-template-columns:1fr}.pf-canary table{display:block;overflow-x:auto}}
 .pf-canary .pair .plot text{font-size:17px}.pf-canary pre{overflow-x:auto;font-size:.8rem}
 .pf-canary figure{margin:1rem 0}.pf-canary figcaption{color:var(--soft)}
@@ -47,9 +49,6 @@ max-width:60rem;margin:0 auto;padding:1.5rem}
 .pf-canary .grid{stroke:var(--rule);stroke-width:1}.pf-canary .axis{stroke:var(--soft)}
 .pf-canary .limit{stroke:var(--limit);stroke-dasharray:2 3;stroke-width:1.5}.pf-canary .plot .limit-text{fill:var(--limit)}
 """
-
-_SIGN = {Decision.PASS: "✓", Decision.HOLD: "…", Decision.ROLLBACK: "✕"}
-
 
 class Reported(Protocol):
     """A CanaryReport, as far as its page knows it."""
@@ -87,10 +86,10 @@ def body(report: Reported) -> str:
     """The findings and plots, with their own style."""
     parts = [
         f'<section class="pf-canary"><style>{_STYLE}</style>',
-        f'<p class="soft">{markup(str(report.extra["title"]))}</p>' if "title" in report.extra else "",
         _heading(report),
         *(f'<p class="soft">{markup(str(note))}</p>' for note in report.extra.get("notes", ())),
         _table(report),
+        strip(report.extra.get("stages", ())),
         _figures(report),
         _steps(report.extra.get("steps", ())),
         _numbers(report),
@@ -100,21 +99,29 @@ def body(report: Reported) -> str:
 
 
 def _heading(report: Reported) -> str:
-    """The verdict; above it, where a switch overrules whatever it says, that switch."""
-    stopped = str(report.extra.get("stopped", ""))
-    above, level = (f'<h1><span class="ROLLBACK">✕ {markup(stopped)}</span></h1>', "h2") if stopped else ("", "h1")
-    verdict = f'<{level}><span class="{report.decision}">{_SIGN[report.decision]} {report.decision}</span></{level}>'
-    return f"{above}{verdict}<p>{markup(report.reason)}</p>"
+    """Where a rollout stands and why, the switch that overrules it, what is watched; then the verdict on the evidence."""
+    extra = {name: markup(str(report.extra[name])) for name in ("title", "said", "stopped", "watch") if report.extra.get(name)}
+    above = [
+        f'<h1><span class="ROLLBACK">✕ {extra["stopped"]}</span></h1>' if "stopped" in extra else "",
+        f"<{'h2' if 'stopped' in extra else 'h1'}>{extra['title']}</{'h2' if 'stopped' in extra else 'h1'}>" if "title" in extra else "",
+        *(f"<p>{extra[name]}</p>" for name in ("said", "watch") if name in extra and extra[name] != markup(report.reason)),
+    ]
+    level = "h2" if any(above) else "h1"
+    verdict = f'<{level}><span class="{report.decision}">{SIGN[report.decision]} {report.decision}</span></{level}>'
+    return f"{''.join(above)}{verdict}<p>{markup(report.reason)}</p>"
 
 
 def _table(report: Reported) -> str:
+    """What is found just now; empty where nothing is compared any more."""
+    if not report.results:
+        return ""
     head = "".join(f"<th scope=col>{name}</th>" for name in ("Metric", "Control", "Candidate", "Effect", "By chance", "Decision"))
     rows = "".join(_row(name, finding) for name, finding in report.results.items())
     return f"<h2>Findings</h2><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
 
 
 def _row(name: str, finding: MetricResult) -> str:
-    sides = (quantity(finding.kind, value, _sample(finding.metric)) for value in (finding.baseline, finding.canary))
+    sides = ("–" if value is None else quantity(finding.kind, value, _sample(finding.metric)) for value in (finding.baseline, finding.canary))
     effect = moved(finding.effect, finding.baseline)
     bounds = finding.interval
     if bounds is not None:
@@ -126,7 +133,7 @@ def _row(name: str, finding: MetricResult) -> str:
         f"<th scope=row>{markup(name)}<br><span class=soft>{markup(_asked(finding.kind, finding.metric, finding.gate))}</span></th>",
         *(f"<td>{markup(side)}</td>" for side in sides),
         f"<td>{effect}</td><td>{weight}</td>",
-        f'<td><b class="{finding.decision}">{_SIGN[finding.decision]} {finding.decision}</b><br>{markup(finding.reason)}</td>',
+        f'<td><b class="{finding.decision}">{SIGN[finding.decision]} {finding.decision}</b><br>{markup(finding.reason)}</td>',
     ]
     return f"<tr>{''.join(cells)}</tr>"
 
@@ -167,7 +174,7 @@ def _figures(report: Reported) -> str:
     rows = [(name, finding.effect, finding.interval) for name, finding in report.results.items() if finding.effect is not None]
     if rows:
         figures.append(
-            _figure(_plots.ranges("Effect of each metric", rows), f"Candidate over control, with {1 - report.alpha:.0%} intervals.")
+            _figure(_plots.ranges("Effect of each metric", rows), f"Candidate over control, with {100 * (1 - report.alpha):g} % intervals.")
         )
     evidence = report._evidence
     if evidence is not None:
@@ -185,7 +192,7 @@ def _figures(report: Reported) -> str:
         for claim in evidence.claims[:8]:
             by_metric.setdefault(claim.gate.metric, []).append(claim)
         figures += [_over_time(report._path, claims) for claims in by_metric.values()]
-    return "<h2>Plots</h2>" + "".join(figures) if figures else ""
+    return f"<h2>Plots</h2>{drawn}" if (drawn := "".join(figures)) else ""
 
 
 def _over_time(path: Sequence[Evidence], claims: Sequence[Claim]) -> str:

@@ -126,7 +126,7 @@ def ranges(title: str, rows: Sequence[tuple[str, float | None, tuple[float, floa
     zero = at(0.0)
     out = [f'<line class="axis" x1="{zero:.1f}" x2="{zero:.1f}" y1="10" y2="{height - 22}"/>']
     ends = [v for v in (low_end, high_end) if abs(at(v) - zero) > 40]
-    out += [f'<text x="{at(v):.0f}" y="{height - 6}" text-anchor="middle">{v:+.0%}</text>' for v in ends]
+    out += [f'<text x="{at(v):.0f}" y="{height - 6}" text-anchor="middle">{100 * v:+.0f} %</text>' for v in ends]
     out.append(f'<text x="{zero:.0f}" y="{height - 6}" text-anchor="middle">0</text>')
     for i, (name, effect, bounds) in enumerate(rows):
         y = 24 + 30 * i

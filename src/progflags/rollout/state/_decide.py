@@ -217,4 +217,5 @@ def _anew(record: Record, actor: str, *, fresh: bool) -> Record:
         memory=None,
         recent=(),
         expects=(),
+        results=(),
     )

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Final
 
-from progflags.canary import Evidence, Gate, Kind, Window
+from progflags.canary import Evidence, Gate, Kind, Window, whole
 from progflags.rollout.plan import Memory, Plan, Traffic, expected, fitting, remembers
 from progflags.rollout.state._drift import Drift
+from progflags.rollout.state._result import StageResult
 from progflags.rollout.state._state import COOLING, SERVING, Act, State
 
 __all__ = ["NO_SAMPLES", "Record"]
@@ -41,6 +42,7 @@ class Record:
     calls) what has been since, over the last hour; `expects`: seconds that this stage and each later one will take, infinity: for
     ever; empty where nobody knows the traffic. `memory`: the control as it was during the climb, and what the watch makes of it.
     `since` is when it came to its state by the wall clock of who wrote that, `began` by the store's time: None where it has none.
+    `results`: what was found at each stage that is behind.
     """
 
     flag: str
@@ -72,6 +74,7 @@ class Record:
     recent: tuple[tuple[float, int], ...] = ()
     expects: tuple[float, ...] = ()
     memory: Memory | None = None
+    results: tuple[StageResult, ...] = ()
 
     @property
     def phase(self) -> State:
@@ -119,8 +122,9 @@ class Record:
 
         Leaving for no stage (-1) keeps verdict, evidence and samples: they are what people will want to read.
         """
+        results = self.judged
         if stage < 0:
-            return replace(self, stage=-1, waived=False, window=None)
+            return replace(self, stage=-1, waived=False, window=None, results=results)
         traffic = self.known
         plan = self.plan.fit(stage, fitting(self.plan, stage, traffic)) if stage < self.plan.end else self.plan
         stays = self.stage >= 0 and plan.share(stage) == self.share  # the same share: nothing is served anew, so counting goes on
@@ -151,7 +155,18 @@ class Record:
             evidence=evidence,
             verdict=None,
             reach=max(self.reach, plan.share(stage)),
+            results=results,
         )
+
+    @property
+    def judged(self) -> tuple[StageResult, ...]:
+        """What was found at every stage so far, and at the one it stands at."""
+        if self.stage < 0:
+            return self.results
+        told = self.verdict
+        if told is not None and self.evidence is not None:
+            told = {**told, "findings": whole(self.evidence, told.get("findings", ()))}
+        return (*self.results, StageResult.of((self.stage, self.share), self.baked, self.samples, told))
 
     def remembering(self, batch: Window, now: float, step: float) -> Record:
         """With what a batch says of the control, or in the watch of the candidate, against what is remembered."""
