@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Final
 
 from progflags._printed import printable, quoted
-from progflags.canary._words import Kind, Policy, Severity
+from progflags.canary._words import LATENCY, Kind, Policy, Severity
 
 __all__ = ["ANY", "Gate"]
 
@@ -18,7 +18,6 @@ ANY = "*"
 
 _QUANTILE = re.compile(r"p(\d{2,5})_(.+)")
 SHADOW_SCORE: Final = "shadow_score"  # what the score of a dark launch says of its candidate: a mean
-LATENCY: Final = "latency"  # without a quantile: its tail, at several
 _TAIL: Final = (0.9, 0.95, 0.99)
 _GAUGES = frozenset({"cpu", "memory", "event_loop_lag"})
 _BOUNDS = ("max", "min", "max_increase", "max_decrease")

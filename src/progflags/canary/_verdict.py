@@ -24,11 +24,13 @@ class MetricResult:
 
     `baseline` and `canary` are the arms' estimates (a share, seconds, a mean; None: no data), `effect` is candidate over
     control minus 1, `interval` an always-valid 95 % interval for it. `evidence` is the wealth of the test against the gate
-    now, `evidence_max` the most it ever was, or where a planned look decided what that one saw: it decides at `threshold`. `p_value` is always valid: min(1, 1/evidence_max).
-    `n` counts observations of both arms, `n_baseline` and `n_canary` each. `detectable` is the smallest regression, as a
-    fraction, that would have been caught by now with 80 % power; `proven`, whether the opposite of a regression is.
+    now, `evidence_max` the most it ever was (or what a planned look saw that decided): it decides at `threshold`.
+    `p_value` is always valid: min(1, 1/evidence_max). `n` counts observations of both arms, `n_baseline` and `n_canary` each.
+    `detectable` is the smallest regression, as a fraction, that would have been caught by now with 80 % power; `proven`, whether
+    the opposite of a regression is.
     `design_effect`: how many of these requests one independent request is worth, for requests of one user go together (None: not
     compared; 1: each is a witness of its own). `level`: of a quantile, which one decided.
+    `unit`: what values are measured in, as UCUM has it ("s", "By"); empty for rates, and where nobody said.
     """
 
     metric: str
@@ -53,6 +55,7 @@ class MetricResult:
     eta: float | None = None
     design_effect: float | None = None
     level: float | None = None
+    unit: str = ""
     _interval: Callable[[], Interval | None] = field(default=lambda: None, repr=False, compare=False)
     _detectable: Callable[[], float | None] = field(default=lambda: None, repr=False, compare=False)
 
@@ -90,6 +93,7 @@ class MetricResult:
             "eta": _finite(self.eta),
             "design_effect": _finite(self.design_effect),
             **({} if self.level is None else {"level": self.level}),
+            **({"unit": self.unit} if self.unit else {}),
             "reason": self.reason,
             **({} if brief else searched(self.interval, self.detectable)),
         }

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final
 
-__all__ = ["Decision", "Kind", "Policy", "Severity"]
+__all__ = ["LATENCY", "Decision", "Kind", "Policy", "Severity"]
+
+
+LATENCY: Final = "latency"  #: the sample of how long requests took, in seconds; as a metric its tail, at several quantiles
 
 
 class Decision(StrEnum):

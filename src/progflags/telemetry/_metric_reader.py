@@ -84,11 +84,11 @@ class ArmReader(MetricReader):
                 for metric in scope.metrics:
                     if metric.name in self._wanted:
                         try:
-                            self._read(metric.name, metric.data)
+                            self._read(metric.name, metric.unit or "", metric.data)
                         except Exception as error:
                             swallow("telemetry metric reader", error)
 
-    def _read(self, name: str, data: Any) -> None:
+    def _read(self, name: str, unit: str, data: Any) -> None:
         client = given(self._flags)
         if client is None:
             return
@@ -109,9 +109,9 @@ class ArmReader(MetricReader):
                     cause=f"overflow {name}",
                 )
         for point in data.data_points:
-            self._credit(client, name, point)
+            self._credit(client, name, unit, point)
 
-    def _credit(self, client: Client, name: str, point: ExponentialHistogramDataPoint) -> None:
+    def _credit(self, client: Client, name: str, unit: str, point: ExponentialHistogramDataPoint) -> None:
         attributes: Mapping[str, Any] = point.attributes or {}
         flag, variant = attributes.get(self._flag), attributes.get(self._variant)
         if not isinstance(flag, str) or not isinstance(variant, str):
@@ -120,7 +120,7 @@ class ArmReader(MetricReader):
         observe = client.metrics.observe  # type: ignore[attr-defined] # a connected client has it
         for value, count in _values(point):
             # A refused sample is told as one: rejected values are counted, and too many of them hold the verdict.
-            observe(flag, name, math.nan if name in self._refused else value, arm=arm, n=count)
+            observe(flag, name, math.nan if name in self._refused else value, arm=arm, n=count, measured_in=unit)
 
     def shutdown(self, timeout_millis: float = 30_000, **_: Any) -> None:  # noqa: ARG002 - the SDK's signature
         self._open = False

@@ -47,7 +47,7 @@ class ServerSpans(SpanProcessor):
             seconds = (span.end_time - span.start_time) / 1e9
             for exposure in tuple(here.exposures.values()):
                 client.metrics.observe(  # type: ignore[attr-defined] # a connected client has it
-                    exposure.flag, HTTP_DURATION, seconds, arm=exposure.arm, revision=exposure.revision
+                    exposure.flag, HTTP_DURATION, seconds, arm=exposure.arm, revision=exposure.revision, measured_in="s"
                 )
         except Exception as error:
             swallow("telemetry span processor", error)

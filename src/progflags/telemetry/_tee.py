@@ -60,7 +60,7 @@ class Ear:
             self._created.add(wanted)
         return wanted
 
-    def sample(self, name: str, value: float, context: Any) -> None:
+    def sample(self, name: str, unit: str, value: float, context: Any) -> None:
         """A histogram spoke."""
         try:
             self._spoke(name)
@@ -70,9 +70,9 @@ class Ear:
                 return
             observe = client.metrics.observe  # type: ignore[attr-defined] # a connected client has it
             for exposure in tuple(here.exposures.values()):
-                observe(exposure.flag, name, value, arm=exposure.arm, revision=exposure.revision)
+                observe(exposure.flag, name, value, arm=exposure.arm, revision=exposure.revision, measured_in=unit)
                 if name == OLD_HTTP_DURATION and HTTP_DURATION not in self._created:
-                    observe(exposure.flag, HTTP_DURATION, value / 1000.0, arm=exposure.arm, revision=exposure.revision)
+                    observe(exposure.flag, HTTP_DURATION, value / 1000.0, arm=exposure.arm, revision=exposure.revision, measured_in="s")
         except Exception as error:
             swallow("telemetry tee", error)
 
@@ -143,7 +143,7 @@ class _TeeMeter(Meter):
     def create_histogram(self, name: str, unit: str = "", description: str = "", **advice: Any) -> Histogram:
         inner = self._inner.create_histogram(name, unit, description, **advice)
         wanted = self._ear.wants(name)
-        return inner if wanted is None else _TeeHistogram(inner, wanted, self._ear)
+        return inner if wanted is None else _TeeHistogram(inner, (wanted, unit), self._ear)
 
     def create_up_down_counter(self, *args: Any, **options: Any) -> Any:
         return self._inner.create_up_down_counter(*args, **options)
@@ -162,13 +162,13 @@ class _TeeMeter(Meter):
 
 
 class _TeeHistogram(Histogram):
-    def __init__(self, inner: Histogram, name: str, ear: Ear) -> None:
+    def __init__(self, inner: Histogram, heard: tuple[str, str], ear: Ear) -> None:
         self._inner = inner
-        self._name = name
+        self._heard = heard  # the metric's name and unit
         self._ear = ear
 
     def record(self, amount: float, attributes: Any = None, context: Any = None) -> None:
-        self._ear.sample(self._name, amount, context)
+        self._ear.sample(*self._heard, amount, context)
         self._inner.record(amount, attributes, context)
 
     def __getattr__(self, name: str) -> Any:

@@ -156,6 +156,7 @@ def _finding(config: CanaryConfig, claim: Claim, alpha: float, b: Series | None,
         n_baseline=n_b,
         n_canary=n_c,
         level=claim.gate.quantile,
+        unit=claim.unit if claim.kind in {Kind.QUANTILE, Kind.MEAN} else "",
         _interval=lambda: _interval(claim, b, c, values[0], 1 - config.alpha),
     )
 
@@ -330,7 +331,7 @@ def _decide(  # noqa: PLR0917 - one row of the table
     assert values[1] is not None
     effect = change(values[0], values[1])
     size = f" ({how})" if (how := moved(effect, values[0])) else ""
-    canary, baseline = (quantity(claim.kind, value, claim.gate.sample) for value in (values[1], values[0]))
+    canary, baseline = (quantity(claim.kind, value, claim.unit) for value in (values[1], values[0]))
     named = metric if claim.kind != Kind.QUANTILE or claim.gate.quantile else f"the median of {metric}"
     what = f"{named} is {canary}" + ("" if values[0] is None else f" against {baseline}{size}")
     chance = f"{odds(1 / max(p, 1e-300))} by chance"

@@ -18,6 +18,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from progflags.canary._gate import Gate
+from progflags.canary._units import unit_of
 from progflags.canary._verdict import MetricResult, Verdict
 from progflags.canary._words import Decision, Kind, Severity
 from progflags.canary.judging import change, moved, quantity
@@ -331,6 +332,7 @@ def _finding(row: _Row) -> MetricResult:
         batches=1,
         reason=f"{gate.metric} {_averages(gate, base, mean)}{labelled.label}",
         gate=str(gate),
+        unit="" if gate.kind == Kind.RATE else unit_of(gate.sample),
         n_baseline=n_b,
         n_canary=n_c,
         _interval=lambda: bounds,
@@ -341,5 +343,5 @@ def _averages(gate: Gate, base: float | None, mean: float | None) -> str:
     if base is None or mean is None:
         return "is "
     how = moved(change(base, mean), base)
-    control, candidate = (quantity(Kind(gate.kind or Kind.RATE), value, gate.sample) for value in (base, mean))
+    control, candidate = (quantity(Kind(gate.kind or Kind.RATE), value, unit_of(gate.sample)) for value in (base, mean))
     return f"averages {candidate} against {control}{f' ({how})' if how else ''}: "

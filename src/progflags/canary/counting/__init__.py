@@ -6,7 +6,7 @@ from progflags.canary.counting._otel import explicit, exponential
 from progflags.canary.counting._pool import Pool
 from progflags.canary.counting._recorder import Recorder
 from progflags.canary.counting._sketch import EDGES, LARGEST, OVERFLOW, UNIT, Sample, position
-from progflags.canary.counting._tallies import LATENCY, thresholds
+from progflags.canary.counting._tallies import thresholds
 from progflags.canary.counting._totals import CLUSTERED, ERRORS, SHARDS, TRIALS, Moments, Totals, dispersion, exact, shards
 from progflags.canary.counting._window import CANDIDATE, CONTROL, Window
 
@@ -19,7 +19,6 @@ __all__ = [
     "ERRORS",
     "GROUPS",
     "LARGEST",
-    "LATENCY",
     "OVERFLOW",
     "REQUESTS",
     "SHARDS",

@@ -8,7 +8,7 @@ from math import nan
 from typing import Any
 
 from progflags._clock import Clock, SystemClock
-from progflags._names import Refusals, named, wrong_with
+from progflags._names import Refusals, named, sentence, wrong_with
 from progflags._process import in_child, look
 from progflags._trouble import swallow
 from progflags.canary._gate import SHADOW_SCORE, Gate
@@ -144,8 +144,14 @@ class Recorder:
         if failed and arm == CANDIDATE:
             self._alarm(flag, count.revision)
 
-    def observe(self, flag: str, name: str, value: float, *, arm: str, n: int = 1, revision: int | None = None) -> None:
-        """Add `value` to the sample `name` of an arm: what a gate with a `quantile` or `kind="mean"` on that name looks at."""
+    def observe(
+        self, flag: str, name: str, value: float, *, arm: str, n: int = 1, revision: int | None = None, measured_in: str = ""
+    ) -> None:
+        """
+        Add `value` to the sample `name` of an arm: what a gate with a `quantile` or `kind="mean"` on that name looks at.
+
+        `measured_in`: its unit, which findings and plots are to show, as OpenTelemetry's instruments spell it ("ms", "By").
+        """
         look()
         arm = arm if arm.__class__ is str else named(arm) or arm
         count = self._by_hand.of(flag, arm) if revision is None else self._counts.by_flag.get(flag)
@@ -158,7 +164,7 @@ class Recorder:
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= LARGEST:
             self._by_hand.reject(count, arm, n)
             return
-        count.observe(arm, plain, float(value), n)
+        count.observe(arm, plain, float(value), n, measured_in if measured_in.__class__ is str else sentence(measured_in))
 
     def _alarm(self, flag: str, revision: int) -> None:
         for callback in self._alarms:

@@ -22,6 +22,8 @@ from itertools import accumulate, repeat
 from operator import add, gt, mul, sub
 from typing import Any, Final
 
+from progflags.canary._units import joined
+
 __all__ = ["EDGES", "LARGEST", "UNIT", "Sample", "Tally", "bucket_index", "edge", "position"]
 
 SCALE: Final = 5
@@ -71,8 +73,8 @@ class Sample:
 
     `counts` begins at position `base` of EDGES. `total` and `squares` are exact sums in UNIT and UNIT². `over` holds, for
     each threshold that some gate asked for, exactly how many observations were above it. `edges` are the only positions at
-    which a coarser producer's counts are exact; empty: all are. Immutable; `merge` and `minus` are exact and do not care
-    for order.
+    which a coarser producer's counts are exact; empty: all are. `unit` is UCUM's, empty where nobody said.
+    Immutable; `merge` and `minus` are exact and do not care for order.
     """
 
     n: int = 0
@@ -82,6 +84,7 @@ class Sample:
     counts: tuple[int, ...] = ()
     over: Mapping[float, int] = field(default_factory=dict)
     edges: tuple[int, ...] = ()
+    unit: str = ""
 
     @classmethod
     def of(cls, values: Iterable[float], thresholds: Iterable[float] = ()) -> Sample:
@@ -163,7 +166,8 @@ class Sample:
         asked = [t for t in {**self.over, **other.over} if all(t in s.over or not s.n for s in (self, other))]
         over = {t: op(self.over.get(t, 0), other.over.get(t, 0)) for t in asked}
         edges = _common(self, other)
-        return Sample(op(self.n, other.n), op(self.total, other.total), op(self.squares, other.squares), base, counts, over, edges)
+        unit = joined(self.unit, other.unit)
+        return Sample(op(self.n, other.n), op(self.total, other.total), op(self.squares, other.squares), base, counts, over, edges, unit)
 
     def snapped(self, place: int, *, up: bool = True) -> int:
         """The first position from `place` on, up or down, at which counts are exact: a threshold is moved, never interpolated."""
@@ -186,15 +190,16 @@ class Sample:
             body["o"] = [[t, count] for t, count in sorted(self.over.items())]
         if self.edges:
             body["e"] = list(self.edges)
+        if self.unit:
+            body["u"] = self.unit
         return body
 
     @classmethod
     def from_json(cls, body: Mapping[str, Any]) -> Sample:
         base, *counts = body["b"]
         over = {float(t): int(count) for t, count in body.get("o", ())}
-        return cls(
-            int(body["n"]), int(body["s"], 16), int(body["q"], 16), int(base), tuple(map(int, counts)), over, tuple(body.get("e", ()))
-        )
+        sums = int(body["n"]), int(body["s"], 16), int(body["q"], 16)
+        return cls(*sums, int(base), tuple(map(int, counts)), over, tuple(body.get("e", ())), str(body.get("u", "")))
 
 
 def _common(one: Sample, other: Sample) -> tuple[int, ...]:
@@ -226,7 +231,7 @@ class Tally:
     Not thread-safe: its owner holds the lock. Values must be finite and not negative; the owner has looked.
     """
 
-    __slots__ = ("base", "counts", "n", "over", "squares", "total")
+    __slots__ = ("base", "counts", "n", "over", "squares", "total", "unit")
 
     def __init__(self, thresholds: Iterable[float] = ()) -> None:
         self.n = 0
@@ -235,6 +240,7 @@ class Tally:
         self.base = 0
         self.counts: array[int] = array("q")
         self.over: dict[float, int] = dict.fromkeys(thresholds, 0)
+        self.unit = ""
 
     def add(self, value: float, n: int = 1) -> None:
         """Count `n` observations of `value`."""
@@ -274,4 +280,4 @@ class Tally:
     def sample(self) -> Sample:
         """What was counted so far."""
         base, counts = _trim(self.base, self.counts.tolist())
-        return Sample(self.n, self.total, self.squares, base, counts, dict(self.over))
+        return Sample(self.n, self.total, self.squares, base, counts, dict(self.over), unit=self.unit)

@@ -11,7 +11,8 @@ from typing import Final, TypeVar
 
 from progflags._names import sentence
 from progflags.canary._gate import Gate
-from progflags.canary._words import Kind
+from progflags.canary._units import joined
+from progflags.canary._words import LATENCY, Kind
 from progflags.canary.counting._columns import UNITS
 from progflags.canary.counting._grouped import Grouped, Watched
 from progflags.canary.counting._groups import group_of
@@ -21,12 +22,12 @@ from progflags.canary.counting._window import CANDIDATE, CONTROL, Window
 
 __all__ = ["LATENCY", "RING", "Arm", "Count", "summed_samples", "thresholds"]
 
-LATENCY: Final = "latency"
 RING: Final = 10  # seconds of recent history the brake looks at, in buckets of one
 
 _UNITS: Final = 50_000  # units remembered per flag, so that events find their arm: about 10 MiB at worst
 _PENDING: Final = 1024  # observations of a kind that may wait to be added up: a quarter of a millisecond of work
 _NAMES: Final = 256  # events and samples by name: a program that makes names up must not fill the memory
+_UNIT: Final = 32  # characters of a unit of measure
 _ARMS: Final = 32  # likewise; each has observations waiting
 _JUDGED: Final = frozenset({CONTROL, CANDIDATE})
 
@@ -218,7 +219,7 @@ class Count:
         self._watched = Watched({}, means)
         self._units: _Latest[bytes, tuple[str, int]] = _Latest()
         self._had: _Latest[tuple[bytes, str], int] = _Latest()
-        self._observed: deque[tuple[str, str, float, int]] = deque()
+        self._observed: deque[tuple[str, str, float, int, str]] = deque()
 
     def blank(self) -> Count:
         """The same flag and revision with nothing counted: what a forked child begins with."""
@@ -268,9 +269,9 @@ class Count:
         """Likewise for the other samples."""
         take, alike = self._observed.popleft, {}  # type: ignore[var-annotated] # as above
         for _ in range(len(self._observed)):
-            name, sample, value, n = take()
-            alike.setdefault((name, sample, n), []).append(value)
-        for (name, sample, n), values in alike.items():
+            name, sample, value, n, unit = take()
+            alike.setdefault((name, sample, n, unit), []).append(value)
+        for (name, sample, n, unit), values in alike.items():
             arm = self.arm(name)
             tally = arm.samples.get(sample)
             if tally is None:
@@ -278,6 +279,7 @@ class Count:
                     arm.rejected += n * len(values)
                     continue
                 tally = arm.samples[sample] = Tally(self._thresholds.get(sample, ()))
+            tally.unit = joined(tally.unit, sentence(unit)[:_UNIT])
             tally.extend(values, n)
 
     def arm(self, name: str) -> Arm:
@@ -289,9 +291,9 @@ class Count:
             arm = self.arms[sentence(name)] = Arm(self._watched)
         return arm
 
-    def observe(self, name: str, sample: str, value: float, n: int) -> None:
+    def observe(self, name: str, sample: str, value: float, n: int, unit: str = "") -> None:
         """Add to a sample other than latency; remembered on the request's path and added up off it, as `note` does."""
-        self._observed.append((name, sample, value, n))
+        self._observed.append((name, sample, value, n, unit))
         if len(self._observed) > _PENDING:
             with self.lock:
                 self.fold()

@@ -5,8 +5,8 @@ from __future__ import annotations
 from math import isfinite
 from typing import Any
 
+from progflags.canary._words import LATENCY
 from progflags.canary.counting._sketch import Sample
-from progflags.canary.counting._tallies import LATENCY
 from progflags.canary.counting._totals import Totals
 
 __all__ = ["told"]

@@ -189,7 +189,7 @@ def _unless_broken(claim: Claim, search: Callable[[], Found]) -> Callable[[], Fo
 
 
 def _finding(evidence: Evidence, claim: Claim, now: Now) -> MetricResult:
-    track = evidence.track(claim) or Track.start(1)
+    claim, track = claim.measured(evidence.totals.candidate), evidence.track(claim) or Track.start(1)
     seen = estimate(evidence, claim)
     bar = -math.log(evidence.alpha_of(claim))
     most, asked = _at_look(evidence, claim) or (track.best, bar)
@@ -218,6 +218,7 @@ def _finding(evidence: Evidence, claim: Claim, now: Now) -> MetricResult:
         eta=eta,
         design_effect=evidence.design_effect(claim),
         level=claim.gate.quantile,
+        unit=claim.unit if claim.kind in {Kind.QUANTILE, Kind.MEAN} else "",
         _interval=_unless_broken(claim, lambda: interval(evidence, claim)),
         _detectable=_unless_broken(claim, lambda: _detectable(evidence, claim, seen)),
     )
@@ -310,7 +311,7 @@ def _alarmed(evidence: Evidence, claim: Claim, seen: Estimate, best: float, bar:
     if claim.relative and tiny and seen.baseline is not None and seen.canary is not None and abs(seen.canary - seen.baseline) < tiny:
         return (
             Decision.PASS,
-            f"{what}: they are less than {difference(claim.kind, tiny, claim.gate.sample)} apart, too little to matter",
+            f"{what}: they are less than {difference(claim, tiny)} apart, too little to matter",
             None,
         )
     if _shared(evidence, claim, seen, bar):

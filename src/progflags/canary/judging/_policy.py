@@ -107,13 +107,13 @@ def wanted(claim: Claim, seen: Estimate) -> str:
     size, least = needed(claim, seen), claim.gate.min_absolute
     if not least or size <= claim.gate.detect(up=claim.up):
         return regression(claim, size)
-    return f"a {'rise' if claim.up else 'fall'} of {difference(claim.kind, least, claim.gate.sample)}"
+    return f"a {'rise' if claim.up else 'fall'} of {difference(claim, least)}"
 
 
 def _worse(claim: Claim) -> str:
     """What is to be ruled out under the policy `proven`."""
     if not claim.relative:
-        return f"{'more' if claim.up else 'less'} than {quantity(claim.kind, claim.limit, claim.gate.sample)}"
+        return f"{'more' if claim.up else 'less'} than {quantity(claim.kind, claim.limit, claim.unit)}"
     least = claim.gate.min_absolute
-    also = f" that is more than {difference(claim.kind, least, claim.gate.sample)}" if least else ""
+    also = f" that is more than {difference(claim, least)}" if least else ""
     return f"{regression(claim, abs(claim.worst - 1))}{also}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from progflags.canary._units import spelled
 from progflags.canary._words import Kind
 from progflags.canary.judging._estimates import Estimate
 from progflags.canary.sequential import Claim
@@ -37,22 +38,20 @@ def many(number: float, noun: str) -> str:
     return f"{number:g} {noun}" + ("" if number == 1 else "s")
 
 
-def quantity(kind: Kind, value: float | None, name: str = "latency") -> str:
-    """A metric's value with its unit."""
+def quantity(kind: Kind, value: float | None, unit: str = "s") -> str:
+    """A metric's value with its unit: a rate's is percent."""
     if value is None:
         return "nothing"
     if math.isinf(value):
         return "without end"  # requests that never returned
     if kind == Kind.RATE:
         return f"{value:.3g}" if value > 1 else f"{100 * value:.3g} %"
-    if kind == Kind.QUANTILE and name == "latency":
-        return f"{1000 * value:.3g} ms" if value < 1 else f"{value:.3g} s"
-    return f"{value:.4g}"
+    return spelled(value, unit)
 
 
-def difference(kind: Kind, size: float, name: str = "latency") -> str:
+def difference(claim: Claim, size: float) -> str:
     """How far two values are apart, with the unit: points are percents that are not a part of the other value."""
-    return f"{100 * size:.3g} points" if kind == Kind.RATE else quantity(kind, size, name)
+    return f"{100 * size:.3g} points" if claim.kind == Kind.RATE else quantity(claim.kind, size, claim.unit)
 
 
 def percent(part: float) -> str:
@@ -61,17 +60,17 @@ def percent(part: float) -> str:
 
 def movement(claim: Claim, seen: Estimate) -> str:
     """What a metric did, in half a sentence."""
-    metric, sample = claim.gate.metric, claim.gate.sample
-    canary = quantity(claim.kind, seen.canary, sample)
+    metric, unit = claim.gate.metric, claim.unit
+    canary = quantity(claim.kind, seen.canary, unit)
     if not claim.relative:
-        return f"{metric} is {canary} where {'at most' if claim.up else 'at least'} {quantity(claim.kind, claim.limit, sample)} is allowed"
+        return f"{metric} is {canary} where {'at most' if claim.up else 'at least'} {quantity(claim.kind, claim.limit, unit)} is allowed"
     effect = seen.effect
     if effect is None:
         return f"{metric} is {canary}"
     if effect == 0:
         return f"{metric} is {canary} on both sides"
     how = moved(effect, seen.baseline)
-    return f"{metric} is {canary} against {quantity(claim.kind, seen.baseline, sample)} ({f'{how}; ' if how else ''}{_allowed(claim)})"
+    return f"{metric} is {canary} against {quantity(claim.kind, seen.baseline, unit)} ({f'{how}; ' if how else ''}{_allowed(claim)})"
 
 
 def moved(effect: float | None, baseline: float | None) -> str:
@@ -101,7 +100,7 @@ def _allowed(claim: Claim) -> str:
 
 def regression(claim: Claim, size: float) -> str:
     """A worsening by `size`, a fraction of the control's value or of the bound: "a rise of 25 %", "a fall of 10 %", "a rise to ×2"."""
-    beyond = "" if claim.relative else f" beyond {quantity(claim.kind, claim.limit, claim.gate.sample)}"
+    beyond = "" if claim.relative else f" beyond {quantity(claim.kind, claim.limit, claim.unit)}"
     if claim.up and size >= 0.995:
         return f"a rise to ×{1 + size:.3g}" if claim.relative else f"×{1 + size:.3g} of what is allowed"
     return f"a {'rise' if claim.up else 'fall'} of {percent(size)}{beyond}"

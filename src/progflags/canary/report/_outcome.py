@@ -107,14 +107,13 @@ class CanaryReport:
 
 
 def _row(finding: MetricResult) -> tuple[str, str, str, str, str]:
-    sample = "latency" if "latency" in finding.metric else finding.metric
     if finding.evidence_max is not None and finding.threshold is not None:
         weight = f"{odds(finding.evidence_max)} ({odds(finding.threshold)} decides)"
     else:
         weight = "" if finding.p_value is None else f"p = {finding.p_value:.3g}"
     return (
-        "" if finding.baseline is None else quantity(finding.kind, finding.baseline, sample),
-        "" if finding.canary is None else quantity(finding.kind, finding.canary, sample),
+        "" if finding.baseline is None else quantity(finding.kind, finding.baseline, finding.unit),
+        "" if finding.canary is None else quantity(finding.kind, finding.canary, finding.unit),
         moved(finding.effect, finding.baseline),
         weight,
         str(finding.decision),

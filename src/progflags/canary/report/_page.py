@@ -8,14 +8,17 @@ from html import escape
 from typing import TYPE_CHECKING, Any, Protocol
 
 from progflags._printed import json_text, markup
+from progflags.canary._units import unit_of
 from progflags.canary._verdict import MetricResult
-from progflags.canary._words import Decision, Kind
+from progflags.canary._words import Decision
 from progflags.canary.judging import between, estimate, moved, odds, quantity
 from progflags.canary.report import _plots
+from progflags.canary.report._asked import asked
 from progflags.canary.report._stages import SIGN, strip
 from progflags.canary.sequential import BAD, Claim
 
 if TYPE_CHECKING:
+    from progflags.canary.counting import Window
     from progflags.canary.sequential import Evidence
 
 __all__ = ["body", "page"]
@@ -36,7 +39,8 @@ max-width:60rem;margin:0 auto;padding:1.5rem}
 .pf-canary th,.pf-canary td{text-align:left;padding:.4rem .6rem;border-bottom:1px solid var(--rule);vertical-align:top}
 .pf-canary th{color:var(--soft);font-weight:600}.pf-canary .soft{color:var(--soft);font-weight:400}
 .pf-canary .stages td{border-left:3px solid currentColor}.pf-canary .stages .none{color:var(--soft)}
-.pf-canary .stages ~ ul{padding-left:1.2rem}.pf-canary tbody th{color:var(--ink)}.pf-canary .pair{display:grid;grid-template-columns:1fr 1fr;gap:1.25rem}
+.pf-canary .stages ~ ul{padding-left:1.2rem}
+.pf-canary tbody th{color:var(--ink)}.pf-canary .pair{display:grid;grid-template-columns:1fr 1fr;gap:1.25rem}
 @media screen and (max-width:44rem){.pf-canary .pair{grid-template-columns:1fr}.pf-canary table{display:block;overflow-x:auto}}
 .pf-canary .pair .plot text{font-size:17px}.pf-canary pre{overflow-x:auto;font-size:.8rem}
 .pf-canary figure{margin:1rem 0}.pf-canary figcaption{color:var(--soft)}
@@ -49,6 +53,7 @@ max-width:60rem;margin:0 auto;padding:1.5rem}
 .pf-canary .grid{stroke:var(--rule);stroke-width:1}.pf-canary .axis{stroke:var(--soft)}
 .pf-canary .limit{stroke:var(--limit);stroke-dasharray:2 3;stroke-width:1.5}.pf-canary .plot .limit-text{fill:var(--limit)}
 """
+
 
 class Reported(Protocol):
     """A CanaryReport, as far as its page knows it."""
@@ -121,7 +126,7 @@ def _table(report: Reported) -> str:
 
 
 def _row(name: str, finding: MetricResult) -> str:
-    sides = ("–" if value is None else quantity(finding.kind, value, _sample(finding.metric)) for value in (finding.baseline, finding.canary))
+    sides = ("–" if value is None else quantity(finding.kind, value, finding.unit) for value in (finding.baseline, finding.canary))
     effect = moved(finding.effect, finding.baseline)
     bounds = finding.interval
     if bounds is not None:
@@ -129,30 +134,14 @@ def _row(name: str, finding: MetricResult) -> str:
     weight = "" if finding.p_value is None else f"p = {finding.p_value:.3g}"
     if finding.evidence_max is not None and finding.threshold is not None:
         weight = f"{odds(finding.evidence_max)} ({odds(finding.threshold)} decides)"
+    condition = asked(finding.metric, finding.kind, finding.gate, finding.unit)
     cells = [
-        f"<th scope=row>{markup(name)}<br><span class=soft>{markup(_asked(finding.kind, finding.metric, finding.gate))}</span></th>",
+        f"<th scope=row>{markup(name)}<br><span class=soft>{markup(condition)}</span></th>",
         *(f"<td>{markup(side)}</td>" for side in sides),
         f"<td>{effect}</td><td>{weight}</td>",
         f'<td><b class="{finding.decision}">{SIGN[finding.decision]} {finding.decision}</b><br>{markup(finding.reason)}</td>',
     ]
     return f"<tr>{''.join(cells)}</tr>"
-
-
-_WORDS = {"max": "at most {}", "min": "at least {}", "max_increase": "at most +{:.3g} %", "max_decrease": "at most -{:.3g} %"}
-
-
-def _asked(kind: Kind, metric: str, gate: str) -> str:
-    """A gate's condition without the metric's name, which stands above it."""
-    bound, limit = (gate.split(" ")[-2:] * 2)[:2]
-    if bound not in _WORDS:
-        return gate.removeprefix(f"{metric} ").replace("_", " ")
-    value, level = float(limit), gate.split("_", maxsplit=1)[0]
-    which = f"{level} " if gate.startswith(f"{level}_{metric} ") else ""  # of several quantiles, the one that decided
-    return which + _WORDS[bound].format(100 * value if bound.startswith("max_") else quantity(kind, value, _sample(metric)))
-
-
-def _sample(metric: str) -> str:
-    return "latency" if "latency" in metric else metric
 
 
 def _steps(steps: Sequence[Mapping[str, Any]]) -> str:
@@ -179,20 +168,26 @@ def _figures(report: Reported) -> str:
     evidence = report._evidence
     if evidence is not None:
         totals = evidence.totals
-        for name in sorted({*totals.control.samples, *totals.candidate.samples})[:6]:
-            both = [arm.samples.get(name) for arm in (totals.control, totals.candidate)]
-            if both[0] is not None and both[1] is not None and both[0].n and both[1].n:
-                plot = _plots.cdf(f"Distribution of {name}", both[0], both[1], report.alpha)
-                figures.append(
-                    _figure(
-                        plot, f"{name}: share of requests at or below a value. Control solid, candidate dashed; bands are always valid."
-                    )
-                )
+        figures += [_distribution(totals, name, report.alpha) for name in _compared(evidence)[:6]]
         by_metric: dict[str, list[Claim]] = {}
-        for claim in evidence.claims[:8]:
+        for claim in (one.measured(totals.candidate) for one in evidence.claims[:8]):
             by_metric.setdefault(claim.gate.metric, []).append(claim)
         figures += [_over_time(report._path, claims) for claims in by_metric.values()]
     return f"<h2>Plots</h2>{drawn}" if (drawn := "".join(figures)) else ""
+
+
+def _compared(evidence: Evidence) -> list[str]:
+    """The samples that both arms have and some gate asks for; where none does, all of them: a quantity may have two names."""
+    control, candidate = (arm.samples for arm in (evidence.totals.control, evidence.totals.candidate))
+    both = [name for name in sorted({*control} & {*candidate}) if control[name].n and candidate[name].n]
+    asked_for = {claim.gate.sample for claim in evidence.claims}
+    return [name for name in both if name in asked_for] or both
+
+
+def _distribution(totals: Window, name: str, alpha: float) -> str:
+    control, candidate = totals.control.samples[name], totals.candidate.samples[name]
+    plot = _plots.cdf(f"Distribution of {name}", (control, candidate), alpha, unit_of(name, candidate.unit))
+    return _figure(plot, f"{name}: share of requests at or below a value. Control solid, candidate dashed; bands are always valid.")
 
 
 def _over_time(path: Sequence[Evidence], claims: Sequence[Claim]) -> str:
@@ -208,12 +203,12 @@ def _over_time(path: Sequence[Evidence], claims: Sequence[Claim]) -> str:
             plot = _plots.arms(
                 f"{metric} of both arms",
                 [(one.baseline, one.canary) for one in seen],
-                lambda value, kind=claim.kind, metric=metric: quantity(kind, value, _sample(metric)),  # type: ignore[misc] # its defaults
+                lambda value, kind=claim.kind, unit=claim.unit: quantity(kind, value, unit),  # type: ignore[misc] # its defaults
             )
             figures.append(_figure(plot, f"{metric} so far, over its batches. Control solid, candidate dashed."))
         logs = [evidence.tracks[f"{claim.name}/{BAD}"].now for evidence in rows]
         plot = _plots.evidence(f"Evidence against {claim.label}", logs, 1 / rows[-1].alpha_of(claim))
-        figures.append(_figure(plot, f"{metric}, {_asked(claim.kind, metric, claim.label)}: evidence against it."))
+        figures.append(_figure(plot, f"{metric}, {asked(metric, claim.kind, claim.label, claim.unit)}: evidence against it."))
     return f'<div class="pair">{"".join(figures)}</div>' if figures else ""
 
 

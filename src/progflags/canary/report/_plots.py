@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate
 
 from progflags._printed import markup
+from progflags.canary._units import spelled
 from progflags.canary.counting import EDGES, Sample
 from progflags.canary.sequential import quantile_bounds
 
@@ -89,13 +90,13 @@ def arms(title: str, rows: Sequence[tuple[float | None, float | None]], spell: C
     return _frame(title, "".join(axes.line(side, kind) for side, kind in zip(known, ("control", "candidate"), strict=True) if side), ticks)
 
 
-def cdf(title: str, control: Sample, candidate: Sample, alpha: float) -> str:
-    """Both arms' distribution functions on a log scale, each with an always-valid band of its quantiles."""
-    both = control.merge(candidate)
+def cdf(title: str, arms: tuple[Sample, Sample], alpha: float, unit: str) -> str:
+    """Both arms' distribution functions on a log scale of values in `unit`, each with an always-valid band of its quantiles."""
+    both = arms[0].merge(arms[1])
     first, last = max(both.base - 1, 0), min(both.base + len(both.counts), len(EDGES)) - 1
     axes = _Axes((math.log(EDGES[first]), math.log(EDGES[last])), (0.0, 1.0))
     inner = ""
-    for sample, kind in ((control, "control"), (candidate, "candidate")):
+    for sample, kind in zip(arms, ("control", "candidate"), strict=True):
         if not sample.n:
             continue
         low, high = [], []
@@ -108,8 +109,8 @@ def cdf(title: str, control: Sample, candidate: Sample, alpha: float) -> str:
         steps = [(math.log(EDGES[min(sample.base + i, len(EDGES) - 1)]), count / sample.n) for i, count in enumerate(running)]
         inner += axes.line([(axes.x0, 0.0), *steps, (axes.x1, 1.0)], kind)
     decades = range(math.ceil(math.log10(EDGES[first]) - 0.3), math.floor(math.log10(EDGES[last]) + 0.3) + 1)
-    xs = [(math.log(10.0**d), _time(10.0**d)) for d in decades if axes.x0 <= math.log(10.0**d) <= axes.x1]
-    xs = xs or [(axes.x0, _time(EDGES[first])), (axes.x1, _time(EDGES[last]))]
+    xs = [(math.log(10.0**d), spelled(10.0**d, unit)) for d in decades if axes.x0 <= math.log(10.0**d) <= axes.x1]
+    xs = xs or [(axes.x0, spelled(EDGES[first], unit)), (axes.x1, spelled(EDGES[last], unit))]
     return _frame(title, inner, axes.ticks(xs, [(0.0, "0 %"), (0.5, "50 %"), (0.9, "90 %"), (0.99, "99 %")]))
 
 
@@ -137,10 +138,3 @@ def ranges(title: str, rows: Sequence[tuple[str, float | None, tuple[float, floa
         if effect is not None:
             out.append(f'<circle class="dot" cx="{at(effect):.1f}" cy="{y}" r="5"/>')
     return _frame(title, "".join(out), "", height)
-
-
-def _time(seconds: float) -> str:
-    for unit, name in ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs")):
-        if seconds >= unit * 0.999:
-            return f"{seconds / unit:g} {name}"
-    return f"{seconds:g} s"

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from progflags._printed import markup, printable
 from progflags.canary.judging import moved, odds
+from progflags.canary.report._asked import asked
 
 __all__ = ["SIGN", "stage_lines", "strip"]
+
+_TELLING: Final = 2.0  # what may as well be chance needs no number
 
 Stage = Mapping[str, Any]  # what a rollout tells of one: its percent, samples, decision, reason, findings
 
@@ -21,9 +24,7 @@ def strip(stages: Sequence[Stage]) -> str:
     if not stages:
         return ""
     head = "".join(f"<th scope=col>{markup(_title(stage))}<br><span class=soft>{markup(_calls(stage))}</span></th>" for stage in stages)
-    rows = "".join(
-        f"<tr><th scope=row>{markup(gate)}</th>{''.join(_cell(_finding(stage, gate)) for stage in stages)}</tr>" for gate in _gates(stages)
-    )
+    rows = "".join(_row(gate, [_finding(stage, gate) for stage in stages]) for gate in _gates(stages))
     why = "".join(f"<li>{_mark(stage)}</li>" for stage in stages)
     return (
         f'<h2>Stages</h2><table class="stages"><thead><tr><th scope=col>Gate</th>{head}</tr></thead><tbody>{rows}</tbody></table>'
@@ -66,11 +67,21 @@ def _finding(stage: Stage, gate: str) -> Mapping[str, Any] | None:
     return next((finding for finding in stage["findings"] if _named(finding) == gate), None)
 
 
+def _row(gate: str, found: Sequence[Mapping[str, Any] | None]) -> str:
+    first = next(finding for finding in found if finding is not None)
+    metric, kind = str(first["metric"]), str(first["kind"])
+    said = asked(metric, kind, gate, str(first.get("unit", ""))) if first.get("gate") else kind
+    head = f"<th scope=row>{markup(metric)}<br><span class=soft>{markup(said)}</span></th>"
+    return f"<tr>{head}{''.join(map(_cell, found))}</tr>"
+
+
 def _cell(finding: Mapping[str, Any] | None) -> str:
     if finding is None:
         return '<td class="none">not judged</td>'
     decision, said = str(finding["decision"]), [moved(finding.get("effect"), finding.get("baseline"))]
-    if finding.get("evidence_max") is not None:
+    if (finding.get("evidence_max") or 0.0) >= _TELLING:
         said.append(f"{odds(finding['evidence_max'])} by chance")
     rest = markup("; ".join(filter(None, said)))
-    return f'<td class="{markup(decision)}" title="{markup(str(finding["reason"]))}"><b>{SIGN[decision]} {markup(decision)}</b><br>{rest}</td>'
+    return (
+        f'<td class="{markup(decision)}" title="{markup(str(finding["reason"]))}"><b>{SIGN[decision]} {markup(decision)}</b><br>{rest}</td>'
+    )

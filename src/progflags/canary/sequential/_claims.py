@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final
 
 from progflags.canary._gate import ANY, Gate
-from progflags.canary._words import Kind, Severity
-from progflags.canary.counting import LATENCY, OVERFLOW, Moments, Sample, Totals, Window
+from progflags.canary._units import unit_of
+from progflags.canary._words import LATENCY, Kind, Severity
+from progflags.canary.counting import OVERFLOW, Moments, Sample, Totals, Window
 
 __all__ = [
     "Claim",
@@ -39,7 +40,8 @@ class Claim:
     """
     One bound of one gate: "`metric` is not beyond it". `up`: beyond is above.
 
-    `name` is unique and lasting: the same claim in the next stage goes on where it was, a changed bound starts anew.
+    `name` is unique and lasting: the same claim in the next stage goes on where it was, a changed bound starts anew. `unit` is
+    what its values are measured in, as far as anybody said.
     """
 
     name: str
@@ -47,11 +49,18 @@ class Claim:
     bound: str
     up: bool
     limit: float
+    unit: str = ""
 
     @property
     def label(self) -> str:
         """What a finding calls it."""
         return f"{self.gate.metric} {self.bound}" + (f" {self.limit:g}" if self.gate.anomaly is None else "")
+
+    def measured(self, totals: Totals) -> Claim:
+        """With the unit that its values were recorded in on the candidate's side."""
+        sample = totals.samples.get(self.gate.sample)
+        unit = self.unit if sample is None else unit_of(self.gate.sample, sample.unit)
+        return self if unit == self.unit else replace(self, unit=unit)
 
     @property
     def relative(self) -> bool:
@@ -115,12 +124,12 @@ def claims(gate: Gate) -> tuple[Claim, ...]:
     for bound, up in (("max", True), ("min", False), ("max_increase", True), ("max_decrease", False)):
         limit = getattr(gate, bound)
         if limit is not None:
-            found.append(Claim(f"{_subject(gate)} {bound}={limit:g}", gate, bound, up, limit))
+            found.append(Claim(f"{_subject(gate)} {bound}={limit:g}", gate, bound, up, limit, unit_of(gate.sample)))
     if gate.anomaly is not None:
         limit = _ANOMALY.get(Kind(gate.kind or Kind.RATE), 0.25)
         for bound, up in (("anomaly_up", True), ("anomaly_down", False)):
             if not (up and gate.direction == "higher_is_better") and not (not up and gate.direction == "lower_is_better"):
-                found.append(Claim(f"{_subject(gate)} {bound}", gate, bound, up, limit))
+                found.append(Claim(f"{_subject(gate)} {bound}", gate, bound, up, limit, unit_of(gate.sample)))
     return tuple(found)
 
 
