@@ -128,6 +128,8 @@ def test_the_old_name_is_heard_in_both_units(rolling, telling, semconv):
         visit(address)
 
     assert heard(rolling, OLD) == heard(rolling, HTTP)
+    samples = rolling.metrics.totals(FLAG)["control"].samples
+    assert (samples[OLD].unit, samples[HTTP].unit) == ("ms", "s")
     assert sum(heard(rolling, OLD).values()) == 13
 
 
