@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from progflags.cli import _codegen, _diff, _flagtests, _lint
+from progflags.cli import _codegen, _diff, _flagtests, _lint, main
 from progflags.errors import DefinitionError, ProgflagsError
 
 
@@ -410,3 +410,22 @@ def test_a_live_store_changes_no_flag_test(write: Any, tmp_path: Path, monkeypat
     assert main(["--flags", file, "kill", "a"]) == 0
 
     assert main(["test", file]) == 0
+
+
+def test_lint_finds_channels_that_hear_nothing_and_secrets_in_the_file(tmp_path, capsys):
+    """With file, line and key; never the secret."""
+    file = tmp_path / "flags.toml"
+    file.write_text(
+        '[notify.ops]\nslack = "https://hooks.slack.com/S3CRET"\nowners = ["payment"]\nflags = "pay-*"\ntags = "web"\n'
+        '[notify.fine]\nwebhook = "https://audit.example.com"\nflags = ["new-*"]\n'
+        '[flags.new-checkout]\nowner = "payments"\ntags = ["web"]\n'
+    )
+
+    assert main(["lint", str(file)]) == 1
+    said = capsys.readouterr().out
+    assert f"{file}:2: notify.ops.slack: who reads this file can speak there" in said
+    assert f"{file}:3: notify.ops.owners: no flag's owner is 'payment'" in said
+    assert f"{file}:4: notify.ops.flags: no flag's key is like 'pay-*'" in said
+    assert "notify.fine" not in said
+    assert "tags" not in said
+    assert "S3CRET" not in said

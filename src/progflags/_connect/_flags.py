@@ -78,7 +78,7 @@ class Flags(Client):
         self._definitions = Definitions(self, loader, clock)
         self._supply = Supply(self, store, rollouts=lambda: self._delivery.rooms()[1], made=lambda: self.delivers)
         self._delivery = Delivery(self, store, refresh=self._supply.look, notify=self._notify)
-        self._telling = Telling(self, self._delivery, notify)
+        self._telling = Telling(self, self._definitions, self._delivery, notify)
         self._definitions.also = lambda: self._telling.problems
         self._background = Background()
         self._standing = Standing(self, self._definitions, self._supply, self._delivery, self._background)
@@ -145,6 +145,7 @@ class Flags(Client):
         self._delivery.carry()
         self._write_down()
         self._supply.check()
+        self._telling.observe()
         snapshot = self.definitions
         return "" if snapshot is None else snapshot.digest
 
@@ -259,7 +260,7 @@ class Flags(Client):
             self._delivery.step(control=self._control)
 
     def _notify(self) -> None:
-        self._background.notify(self._delivery.rooms()[1].deliver)
+        self._background.notify(self._telling.round)
 
     # -- the end ---------------------------------------------------------------------------------------------------------
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from progflags._connect._definitions import Definitions
 from progflags._connect._delivery import Delivery
 from progflags.errors import Problem
 from progflags.flags import Client
 
 if TYPE_CHECKING:
     from progflags.flags import Snapshot
-    from progflags.notify import Channel, Notifier
+    from progflags.notify import Channel, Notifier, Observed
 
 __all__ = ["Telling"]
 
@@ -19,12 +20,14 @@ __all__ = ["Telling"]
 class Telling:
     """`channels` are those that code names; `on` says whether this client tells anybody at all."""
 
-    def __init__(self, client: Client, delivery: Delivery, channels: Sequence[Channel]) -> None:
+    def __init__(self, client: Client, definitions: Definitions, delivery: Delivery, channels: Sequence[Channel]) -> None:
         self._client = client
+        self._definitions = definitions
         self._delivery = delivery
         self._channels = tuple(channels)
         self._seen: Snapshot | None = None
         self._notifier: Notifier | None = None
+        self._observed: Observed | None = None
         self.on = False
 
     def begin(self) -> None:
@@ -45,6 +48,16 @@ class Telling:
         if self._notifier is not None and self._notifier.heed(snapshot.notify):
             self.deliver()
 
+    def round(self) -> None:
+        """Notice what nobody did and is worth telling, then tell what waits. Never raises."""
+        self.observe()
+        self._delivery.rooms()[1].deliver()
+
+    def observe(self) -> None:
+        """Notice what nobody did."""
+        if self._observed is not None:
+            self._observed.look(shadows=self._delivery.rooms()[1].outbox.serves)
+
     def deliver(self) -> None:
         """Have what waits delivered from now on, where there is anybody to tell."""
         if self._notifier is not None:
@@ -56,7 +69,14 @@ class Telling:
         return () if self._notifier is None else self._notifier.problems
 
     def _make(self) -> Notifier:
-        from progflags.notify import Notifier
+        from progflags.notify import Notifier, Observed
 
-        rollouts = self._delivery.rooms()[1]
+        rollouts, source = self._delivery.rooms()[1], self._definitions
+        self._observed = Observed(
+            rollouts.outbox.store,
+            self._client.clock,
+            source.loader.name,
+            refused=lambda: source.refused,
+            dark_launches=rollouts.dark_launches,
+        )
         return Notifier(self._client, rollouts.outbox, self._channels, status=rollouts.status)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, date, datetime
+from fnmatch import fnmatchcase
 from typing import Any, Final
 
 from progflags.cli._reach import Advice, Path, reach
@@ -32,6 +33,7 @@ def advice(snapshot: Snapshot, today: date, age: Callable[[Path], int | None], d
                 yield from _types(rule.when, (*place, "rules", at, "when"), snapshot.attributes)
     yield from _salts(snapshot)
     yield from _segments(snapshot)
+    yield from _channels(snapshot)
 
 
 def _life(flag: FlagModel, place: Path, today: date) -> Iterator[Advice]:
@@ -125,3 +127,27 @@ def _fits(leaf: Compare, declared: str) -> bool:
     values: tuple[Any, ...] = leaf.value if isinstance(leaf.value, tuple) else (leaf.value,)
     wanted = _ACCEPTS[declared]
     return all(isinstance(value, wanted) and (bool in wanted or not isinstance(value, bool)) for value in values)
+
+
+def _channels(snapshot: Snapshot) -> Iterator[Advice]:
+    """Channels that nothing can reach, and secrets that everybody reads who reads the file."""
+    for name, spec in snapshot.notify.items():
+        place: Path = ("notify", name)
+        for key in ("flags", "owners", "tags"):
+            for word in spec.data.get(key, ()):
+                if not snapshot.rejected and not any(_heard(key, word, flag) for flag in snapshot.flags.values()):
+                    yield Advice("unused-channel", (*place, key), f"{_NOBODY[key]} {word!r}: correct it, or take it out")
+        for key in _SECRET:
+            value = spec.data.get(key, "")
+            if value and not value.startswith("env:") and (key != "smtp" or "@" in value):
+                yield Advice("secret-in-file", (*place, key), f'who reads this file can speak there: write {key} = "env:NAME"')
+
+
+_SECRET: Final = ("slack", "teams", "discord", "secret", "smtp")
+_NOBODY: Final = {"flags": "no flag's key is like", "owners": "no flag's owner is", "tags": "no flag has the tag"}
+
+
+def _heard(key: str, word: str, flag: FlagModel) -> bool:
+    if key == "flags":
+        return fnmatchcase(flag.key, word)
+    return word == flag.owner if key == "owners" else word in flag.tags

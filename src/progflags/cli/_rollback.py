@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-from progflags._printed import quoted
 from progflags.cli._client import connect, deadline, timed
 from progflags.cli._rollout import unstored
 from progflags.cli._say import tell, tell_json
 from progflags.errors import ProgflagsError
 
 if TYPE_CHECKING:
-    from progflags._connect import Flags
-    from progflags.flags import FlagModel
-    from progflags.rollout import RolloutStatus
+    from progflags.rollout import Dealt, RolloutStatus
 
 __all__ = ["add_parser", "run"]
 
@@ -39,58 +34,34 @@ def run(arguments: argparse.Namespace) -> int:
 
     Exit codes: 0 the candidates of all of them serve nobody, 2 one was refused, or is not stored: run it again.
     """
+    from progflags.rollout import Act, Which, deal
+
     if arguments.flag is None and arguments.tag is None and arguments.owner is None:
         raise ProgflagsError("roll back what? name a FLAG, a --tag or an --owner")
+    which = Which(arguments.flag, arguments.tag, arguments.owner)
     with deadline(arguments):
         flags = connect(arguments, needs_store=True)
-    done: list[RolloutStatus] = []
-    failed: dict[str, str] = {}
+
+    def rollback(flag: str) -> RolloutStatus:
+        with deadline(arguments):
+            return flags.rollouts.rollback(flag, reason=arguments.reason, by=arguments.by, timeout=arguments.timeout)
+
     with flags:
         with deadline(arguments):
-            chosen = _chosen(flags, arguments)
-        for flag in chosen:
-            try:
-                with deadline(arguments):
-                    done.append(flags.rollouts.rollback(flag, reason=arguments.reason, by=arguments.by, timeout=arguments.timeout))
-            except ProgflagsError as error:
-                failed[flag] = str(error)
-    _say(done, failed, as_json=arguments.json)
-    return 2 if failed or [status for status in done if unstored(status)] else 0
+            chosen = which.flags(flags.definitions, flags.rollouts, Act.ROLLBACK)
+        dealt = deal(chosen, rollback)
+    _say(dealt, as_json=arguments.json)
+    return 2 if dealt.failed or [status for status in dealt.done if unstored(status)] else 0
 
 
-def _say(done: Sequence[RolloutStatus], failed: Mapping[str, str], *, as_json: bool) -> None:
+def _say(dealt: Dealt, *, as_json: bool) -> None:
     if as_json:
-        refused = ({"ok": False, "flag": flag, "error": why} for flag, why in failed.items())
-        tell_json([*(status.to_dict() for status in done), *refused], default=str)
+        refused = ({"ok": False, "flag": flag, "error": why} for flag, why in dealt.failed.items())
+        tell_json([*(status.to_dict() for status in dealt.done), *refused], default=str)
         return
-    for status in done:
+    for status in dealt.done:
         tell(status)
-    for flag, why in failed.items():
+    for flag, why in dealt.failed.items():
         tell(f"progflags: {flag}: {why}", to=sys.stderr)
-    if not done and not failed:
+    if not dealt.done and not dealt.failed:
         tell("none of them is being rolled out: nothing is changed")
-
-
-def _chosen(flags: Flags, arguments: argparse.Namespace) -> list[str]:
-    """The flag that was named; or of those that fit, the ones whose candidate serves somebody, or will by itself."""
-    if arguments.flag is not None:
-        return [arguments.flag]
-    snapshot = flags.definitions
-    models = {} if snapshot is None else snapshot.flags
-    fitting = {key for key, model in models.items() if _fits(model, arguments)}
-    if not fitting:
-        raise ProgflagsError(_none(models, arguments))
-    from progflags.rollout import legal
-
-    return [status.flag for status in flags.rollouts.every() if status.flag in fitting and "rollback" in map(str, legal(status.state))]
-
-
-def _fits(model: FlagModel, arguments: argparse.Namespace) -> bool:
-    return (arguments.tag is None or arguments.tag in model.tags) and (arguments.owner is None or arguments.owner == model.owner)
-
-
-def _none(models: Any, arguments: argparse.Namespace) -> str:
-    asked = [f"{name} {quoted(value)}" for name, value in (("tag", arguments.tag), ("owner", arguments.owner)) if value is not None]
-    known = {word for model in models.values() for word in (*model.tags, model.owner or "") if word}
-    near = get_close_matches(arguments.tag or arguments.owner or "", known, 1)
-    return f"no flag has the {' and the '.join(asked)}" + (f": did you mean {quoted(near[0])}?" if near else "")

@@ -8,6 +8,7 @@ from progflags.rollout._metric_file import MetricFile
 from progflags.rollout._rollouts import Rollouts
 from progflags.rollout._status import RolloutStatus, Transition
 from progflags.rollout._timeline import changes
+from progflags.rollout._which import Dealt, Which, deal
 from progflags.rollout.plan import PROFILES, BrakeRule, Plan, PlanError, Stage
 from progflags.rollout.run import INCIDENT, Batch, Gathering, Hook, Line, Outbox, Sink, Webhook, signature
 from progflags.rollout.state import TRANSITIONS, VERBS, Act, Move, Record, Sight, State, advance, decide, diagram, legal
@@ -21,6 +22,7 @@ __all__ = [
     "Advice",
     "Batch",
     "BrakeRule",
+    "Dealt",
     "Forecast",
     "Gathering",
     "Hook",
@@ -39,8 +41,10 @@ __all__ = [
     "State",
     "Transition",
     "Webhook",
+    "Which",
     "advance",
     "changes",
+    "deal",
     "decide",
     "diagram",
     "forecast",

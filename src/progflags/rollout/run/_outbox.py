@@ -75,10 +75,10 @@ class _Round:
 
 
 class Outbox:
-    """Delivers a store's histories to sinks. `deliver` is one round; call it from a thread of its own, a sink may be slow."""
+    """Delivers the histories of `store` to sinks. `deliver` is one round; call it from a thread of its own, a sink may be slow."""
 
     def __init__(self, store: Store, clock: Clock, wait: Callable[[], float] = lambda: LIMIT) -> None:
-        self._store = store
+        self.store = store
         self._clock = clock
         self._wait = wait
         self._sinks: dict[str, Sink | Gathering] = {}
@@ -90,13 +90,13 @@ class Outbox:
         """A child is another deliverer: the claim stays its parent's."""
         self._me = uuid4().hex[:12]
         for name, tries in self._tries.items():
-            tries.claim = Claim(self._store.board, self._clock, name)
+            tries.claim = Claim(self.store.board, self._clock, name)
 
     def add(self, sink: Sink | Gathering) -> None:
         """Tell `sink` from now on. A new name begins with what happens next; a known one goes on where it was."""
         name = str.__str__(sink.name)
         self.drop(name)
-        self._tries[name] = _Tries(Beside(f"sink {name}", limit=LIMIT), Claim(self._store.board, self._clock, name))
+        self._tries[name] = _Tries(Beside(f"sink {name}", limit=LIMIT), Claim(self.store.board, self._clock, name))
         self._sinks[name] = sink
 
     def drop(self, name: str) -> None:
@@ -171,7 +171,7 @@ class Outbox:
             tries.next = self._clock.monotonic() + max(slower, float(getattr(error, "after", 0.0)))
 
     def _round(self, name: str, sink: Sink | Gathering, tries: _Tries) -> int:
-        if self._store.revision() == tries.at:
+        if self.store.revision() == tries.at:
             return 0
         place = _place(name)
         revision, ends, documents = self._ends()
@@ -191,7 +191,7 @@ class Outbox:
         return self._hand_over(sink, tries, document, _Round(self._waiting(behind, places), places))
 
     def _hand_over(self, sink: Sink | Gathering, tries: _Tries, document: Document, waiting: _Round) -> int:
-        batches = _gathered(sink, [_line(entry, self._store.url) for entry in waiting.entries])
+        batches = _gathered(sink, [_line(entry, self.store.url) for entry in waiting.entries])
         if not batches:
             return 0
         revision = document.revision
@@ -206,7 +206,7 @@ class Outbox:
 
     def _ends(self) -> tuple[int, dict[str, int], dict[str, Document]]:
         """The store's revision, how many lines every subject has, and all documents."""
-        revision, documents = self._store.read()
+        revision, documents = self.store.read()
         return revision, {key: lines_of(page) or 0 for key, page in documents.items() if key.startswith(_TOLD)}, documents
 
     def _of_everything(self, document: Document, ends: Mapping[str, int]) -> Document:
@@ -214,12 +214,12 @@ class Outbox:
         if "others" in document.body:
             return document
         body = {**document.body, "others": {subject: end for subject, end in ends.items() if not subject.startswith(_ROLLOUT)}}
-        self._store.commit(Commit({document.key: body}, {document.key: document.revision}, (), uuid4().hex))
-        return self._store.read(document.key)[1][document.key]
+        self.store.commit(Commit({document.key: body}, {document.key: document.revision}, (), uuid4().hex))
+        return self.store.read(document.key)[1][document.key]
 
     def _waiting(self, subjects: Sequence[str], places: Mapping[str, int]) -> list[Entry]:
         """The lines that were not told yet, in the order of their commits."""
-        lines = [entry for subject in subjects for entry in self._store.history(subject, after=places.get(subject, 0), limit=_BATCH)]
+        lines = [entry for subject in subjects for entry in self.store.history(subject, after=places.get(subject, 0), limit=_BATCH)]
         return sorted(lines, key=lambda entry: entry.revision)
 
     def _write(self, key: str, revision: int, places: Mapping[str, int]) -> int:
@@ -228,9 +228,9 @@ class Outbox:
         body = {"v": 1, "worker": self._me, "places": steps, "others": others}
         commit = Commit({key: body}, {key: revision}, (), uuid4().hex)
         try:
-            return self._store.commit(commit)
+            return self.store.commit(commit)
         except StoreError:
-            return self._store.commit(commit)
+            return self.store.commit(commit)
 
 
 def _place(name: str) -> str:

@@ -1,0 +1,91 @@
+"""The hook as an application to mount: ASGI and WSGI."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from progflags._printed import json_text
+from progflags.notify.inbound._hook import LIMIT, Hook
+
+__all__ = ["asgi", "wsgi"]
+
+Receive = Callable[[], Awaitable[Any]]
+Send = Callable[[Any], Awaitable[None]]
+
+
+def asgi(hook: Hook) -> Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]:
+    """`app.mount("/hooks/rollback", pf.notify.asgi(hook))`. The store is waited for in a thread, not on the loop."""
+
+    async def app(scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await _lifespan(receive, send)
+            return
+        if scope["type"] != "http":
+            raise ValueError(f"an alert comes over HTTP, not {scope['type']!s:.20}")
+        body = await _read(receive)
+        if body is None:
+            return
+        import asyncio
+
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        status, said = await asyncio.to_thread(_answer, hook, scope["method"], headers, body)
+        content, told = _content(status, said)
+        raw = [(name.encode(), value.encode()) for name, value in told]
+        await send({"type": "http.response.start", "status": status, "headers": raw})
+        await send({"type": "http.response.body", "body": content})
+
+    return app
+
+
+def wsgi(hook: Hook) -> Callable[[dict[str, Any], Callable[..., Any]], Sequence[bytes]]:
+    """The same for WSGI."""
+
+    def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Sequence[bytes]:
+        length = environ.get("CONTENT_LENGTH") or ""
+        # A chunked request has no length; a server that ends such input by itself says so.
+        size = int(length) if length.isdecimal() else LIMIT + 1 if environ.get("wsgi.input_terminated") else 0
+        body = environ["wsgi.input"].read(min(size, LIMIT + 1))
+        headers = {name[5:].replace("_", "-"): value for name, value in environ.items() if name.startswith("HTTP_")}
+        status, said = _answer(hook, environ["REQUEST_METHOD"], headers, body)
+        content, told = _content(status, said)
+        start_response(f"{status} {HTTPStatus(status).phrase}", list(told))
+        return [content]
+
+    return app
+
+
+def _answer(hook: Hook, method: str, headers: Mapping[str, str], body: bytes) -> tuple[int, dict[str, Any]]:
+    if method != "POST":
+        return 405, {"ok": False, "error": "an alert is sent by POST"}
+    return hook.answer(headers, body)
+
+
+def _content(status: int, said: Mapping[str, Any]) -> tuple[bytes, tuple[tuple[str, str], ...]]:
+    content = json_text(said).encode()
+    allow = (("allow", "POST"),) if status == 405 else (("www-authenticate", "Bearer"),) if status == 401 else ()
+    return content, (("content-type", "application/json"), ("content-length", str(len(content))), ("cache-control", "no-store"), *allow)
+
+
+async def _read(receive: Receive) -> bytes | None:
+    """The body up to just beyond the limit; None when the client left."""
+    chunks: list[bytes] = []
+    size = 0
+    while size <= LIMIT:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        chunks.append(message.get("body", b""))
+        size += len(chunks[-1])
+        if not message.get("more_body", False):
+            break
+    return b"".join(chunks)
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    while True:
+        kind = (await receive())["type"]
+        await send({"type": f"{kind}.complete"})
+        if kind == "lifespan.shutdown":
+            return
