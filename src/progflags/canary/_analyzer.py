@@ -101,12 +101,19 @@ def _spelled_out(gate: Gate, sides: tuple[Mapping[str, Any], Mapping[str, Any]],
         return every or [gate]  # of nothing: it holds, as it does in a rollout
     if gate.kind == Kind.GAUGE and gate.relative:
         gate = replace(gate, kind=Kind.MEAN)  # here both sides have readings of their own
+    if gate.kind == Kind.RATE and any(_per_exposure(side.get(gate.metric)) for side in sides):
+        gate = replace(gate, kind=Kind.COUNT)  # no share: there may be more events than hours
     if alternative == "two-sided" and gate.relative and gate.anomaly is None:
         bound = gate.max_decrease if gate.max_increase is None else gate.max_increase
         low = min(bound or 0.0, 0.999) if gate.max_decrease is None else gate.max_decrease
         high = bound if gate.max_increase is None else gate.max_increase
         return [replace(gate, max_increase=high, max_decrease=low, direction=None)]
     return [gate]
+
+
+def _per_exposure(data: Any) -> bool:
+    rates = data if isinstance(data, (list, tuple)) else (data,)
+    return any(isinstance(rate, Rate) and rate.trials is None for rate in rates)
 
 
 def _anomaly(gate: Gate, name: str, data: Any) -> Gate:

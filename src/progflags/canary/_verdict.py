@@ -23,8 +23,10 @@ class MetricResult:
     What was found about one metric.
 
     `baseline` and `canary` are the arms' estimates (a share, seconds, a mean; None: no data), `effect` is candidate over
-    control minus 1, `interval` an always-valid 95 % interval for it. `evidence` is the wealth of the test against the gate
-    now, `evidence_max` the most it ever was (or what a planned look saw that decided): it decides at `threshold`.
+    control minus 1. `interval` bounds it, or for an absolute gate the candidate's own value, and is made of the gate's tests turned
+    round: each end is one-sided, at the level at which its test decides, so the bound lies before it exactly where the gate was broken
+    (see the page on verdicts). It holds at every look, of the method "fixed" at one. `evidence` is the wealth of the test against the
+    gate now, `evidence_max` the most it ever was (or what a planned look saw that decided): it decides at `threshold`.
     `p_value` is always valid: min(1, 1/evidence_max). `n` counts observations of both arms, `n_baseline` and `n_canary` each.
     `detectable` is the smallest regression, as a fraction, that would have been caught by now with 80 % power; `proven`, whether
     the opposite of a regression is.
@@ -61,7 +63,7 @@ class MetricResult:
 
     @cached_property
     def interval(self) -> Interval | None:
-        """Always-valid bounds of `effect`; computed when first asked for, from the same totals."""
+        """Bounds of `effect`, or of `canary` where the gate is absolute; computed when first asked for, from the same totals."""
         return self._interval()
 
     @cached_property

@@ -9,7 +9,6 @@ import pytest
 from scipy.stats import ttest_ind
 
 from progflags.canary import CanaryAnalyzer, CanaryConfig, Gate, Rate
-from progflags.canary.compared._fixed import fisher, hodges_lehmann, mann_whitney, welch
 from progflags.canary.compared._kayenta import (
     Label,
     Labelled,
@@ -22,6 +21,7 @@ from progflags.canary.compared._kayenta import (
     shift_interval,
     sigma_kept,
 )
+from progflags.canary.compared._tests import fisher, hodges_lehmann, mann_whitney, welch
 from progflags.canary.sequential._exact import at_least, at_most, conditional_p
 
 

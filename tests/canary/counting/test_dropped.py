@@ -55,6 +55,21 @@ def test_what_was_dropped_stands_in_the_verdicts_notes(recorder):
     assert told == ["3 of the candidate's values were dropped: none is a number it can have"]
 
 
+@pytest.mark.parametrize("arm", ["control", "candidate"])
+def test_where_too_much_was_dropped_the_rest_proves_nothing(recorder, arm):
+    """Three in a hundred never return, which rolls back while less than one in a hundred was dropped; not once it is more, on either side."""
+    for _ in range(100):
+        recorder.record("f", arm=arm, seconds=math.nan, error=False)
+    assert bake(recorder, endless=30).decision == Decision.ROLLBACK
+    for _ in range(300):
+        recorder.record("f", arm=arm, seconds=math.nan, error=False)
+
+    verdict = bake(recorder, endless=30)
+
+    assert (verdict.decision, verdict.findings[0].decision) == (Decision.HOLD, Decision.HOLD)
+    assert "observations were dropped, more than 1 %, and what is left proves nothing" in verdict.reason
+
+
 def test_a_counter_grows_by_the_programs_clock():
     """Fifty more within ten seconds of the clock that was given to the program are five a second, however long the test took."""
     clock, values = ManualClock(), iter([1e6, 1e6 + 50])

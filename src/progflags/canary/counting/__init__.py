@@ -5,7 +5,7 @@ from progflags.canary.counting._groups import ANONYMOUS, GROUPS, Cells, added, f
 from progflags.canary.counting._otel import explicit, exponential
 from progflags.canary.counting._pool import Pool
 from progflags.canary.counting._recorder import Recorder
-from progflags.canary.counting._sketch import EDGES, LARGEST, OVERFLOW, UNIT, Sample, position
+from progflags.canary.counting._sketch import EDGES, LARGEST, OVERFLOW, UNIT, Sample, around, position
 from progflags.canary.counting._tallies import thresholds
 from progflags.canary.counting._totals import CLUSTERED, ERRORS, SHARDS, TRIALS, Moments, Totals, dispersion, exact, shards
 from progflags.canary.counting._window import CANDIDATE, CONTROL, Window
@@ -34,6 +34,7 @@ __all__ = [
     "Totals",
     "Window",
     "added",
+    "around",
     "beyond",
     "completed",
     "credited",

@@ -187,7 +187,7 @@ class Recorder:
         """
         Count by group of users what is beyond `places` (positions of the histogram, by sample) from now on.
 
-        The same for every worker: they come with the evidence. The first for a revision stay; of another revision they are ignored.
+        The same for every worker: they come with the evidence. Those marked before stay; of another revision they are ignored.
         """
         self._counts.mark(flag, revision, places)
 

@@ -24,7 +24,7 @@ from typing import Any, Final
 
 from progflags.canary._units import joined
 
-__all__ = ["EDGES", "LARGEST", "UNIT", "Sample", "Tally", "bucket_index", "edge", "position"]
+__all__ = ["EDGES", "LARGEST", "UNIT", "Sample", "Tally", "around", "bucket_index", "edge", "position"]
 
 SCALE: Final = 5
 #: Fixed-point unit of exact sums: about a nanosecond, when the sample is in seconds.
@@ -45,6 +45,12 @@ OVERFLOW: Final = len(EDGES)
 def position(value: float) -> int:
     """Where `value` is counted: an index into EDGES, 0 for the underflow, len(EDGES) for the overflow."""
     return bisect_left(EDGES, value)
+
+
+def around(value: float) -> tuple[int, int]:
+    """The positions of the edges next to `value`, below and above; one and the same where it is an edge."""
+    above = min(max(position(value), 1), OVERFLOW - 1)
+    return (above if EDGES[above] == value else max(above - 1, 1)), above
 
 
 def bucket_index(value: float, scale: int = SCALE) -> int:

@@ -16,7 +16,7 @@ from progflags.canary._words import LATENCY, Kind
 from progflags.canary.counting._columns import UNITS
 from progflags.canary.counting._grouped import Grouped, Watched
 from progflags.canary.counting._groups import group_of
-from progflags.canary.counting._sketch import LARGEST, Tally
+from progflags.canary.counting._sketch import LARGEST, Tally, around
 from progflags.canary.counting._totals import Moments, Totals, exact
 from progflags.canary.counting._window import CANDIDATE, CONTROL, Window
 
@@ -216,7 +216,10 @@ class Count:
         self.arms: dict[str, Arm] = {}
         self.gauges: dict[str, Moments] = {}
         self._thresholds = bounds
-        self._watched = Watched({}, means)
+        places = {
+            sample: tuple(sorted({place for bound in limits for place in around(bound)})) for sample, limits in bounds.items() if limits
+        }
+        self._watched = Watched(places, means)
         self._units: _Latest[bytes, tuple[str, int]] = _Latest()
         self._had: _Latest[tuple[bytes, str], int] = _Latest()
         self._observed: deque[tuple[str, str, float, int, str]] = deque()
@@ -228,12 +231,14 @@ class Count:
         return count
 
     def mark(self, places: Mapping[str, tuple[int, ...]]) -> None:
-        """Count from now on, by group of users, what is beyond these positions of EDGES, by sample. The first ones stay."""
-        if self._watched.places or not places:
+        """Count from now on, by group of users, what is beyond these positions of EDGES too, by sample."""
+        known = self._watched.places
+        wanted = {**known, **{sample: tuple(sorted({*known.get(sample, ()), *where})) for sample, where in places.items()}}
+        if wanted == known:
             return
         with self.lock:
             self.fold()  # what was observed before counts by its histogram only
-            self._watched.places = {sample: tuple(sorted(where)) for sample, where in places.items()}
+            self._watched.places = wanted
 
     def note(self, name: str, seconds: float | None, failed: bool | None, unit: bytes | None, now: float) -> None:
         """

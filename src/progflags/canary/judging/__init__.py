@@ -2,6 +2,7 @@
 
 from progflags.canary.judging._estimates import change, estimate
 from progflags.canary.judging._foresight import Foreseen, foresee
+from progflags.canary.judging._intervals import interval, inverted, reconciled, stretched
 from progflags.canary.judging._judge import judge, whole
 from progflags.canary.judging._planning import Prospect, prospects, requests_to_detect, requests_to_prove, smallest_detectable
 from progflags.canary.judging._policy import asked, next_asked
@@ -16,14 +17,18 @@ __all__ = [
     "duration",
     "estimate",
     "foresee",
+    "interval",
+    "inverted",
     "judge",
     "moved",
     "next_asked",
     "odds",
     "prospects",
     "quantity",
+    "reconciled",
     "requests_to_detect",
     "requests_to_prove",
     "smallest_detectable",
+    "stretched",
     "whole",
 ]

@@ -1,9 +1,8 @@
-"""Estimates behind a finding: both arms' values, always-valid intervals, and what would have been seen by now."""
+"""Estimates behind a finding: both arms' values, and what would have been seen by now."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,31 +11,23 @@ from progflags.canary.counting import EDGES, OVERFLOW, Moments, Sample, Totals, 
 from progflags.canary.sequential import (
     FIRST,
     FIRST_READINGS,
-    LEVEL,
-    RATIO,
     Claim,
     Counts,
     Evidence,
-    Means,
     Worth,
-    counted,
-    fresh,
-    level,
-    log_mean,
+    against,
     margin,
     mixture,
     moments_of,
     radius,
     rate_of,
-    ratio,
-    ratio_interval,
     shift,
     standard,
     stretched,
     tuning,
 )
 
-__all__ = ["Estimate", "caught", "change", "estimate", "interval", "scale_to_catch", "smallest_caught"]
+__all__ = ["Estimate", "caught", "change", "estimate", "scale_to_catch", "smallest_caught"]
 
 _POWER: Final = 0.8416212335729143  # standard normal quantile of 80 %
 _LARGEST: Final = 49.0  # ×50: what such a regression does, nobody needs statistics for
@@ -126,62 +117,6 @@ def _quantile(claim: Claim, control: Totals, candidate: Totals) -> Estimate:
     return Estimate(values[0], values[1], b.n, c.n, inside, refused)
 
 
-# -- intervals --------------------------------------------------------------------------------------------------------
-
-
-def interval(evidence: Evidence, claim: Claim) -> tuple[float, float] | None:
-    """
-    Bounds of the effect (candidate over control minus 1) that hold at every look, at 1 - alpha; None where there is no control.
-
-    Rates: the ratios that the ratio test does not refute, by inversion on the revision's totals, on what they are worth.
-    """
-    totals, alpha, below = evidence.totals, evidence.alpha, False
-    effect = evidence.worth.get(claim.name, _ALL).strict
-    if claim.kind == Kind.GAUGE:
-        return None
-    if claim.kind == Kind.QUANTILE:
-        c, b = (arm.samples.get(claim.gate.sample) or _EMPTY for arm in (totals.candidate, totals.control))
-        bounds = ratio_interval(c, b, claim.gate.quantile or 0.5, alpha, effect)
-        return None if bounds is None else (bounds[0] - 1, bounds[1] - 1)
-    if claim.kind == Kind.MEAN:
-        compared = Claim(claim.name, claim.gate, "max_increase", up=True, limit=0.0)
-        groups = counted(evidence, compared)
-        if groups is None or not (means := Means().see(compared, totals, groups)).ready(relative=True):
-            return None
-
-        below = (means.control or 0.0) < 0  # the quotient of two means below 0 is that of their sizes, and falls as the mean rises
-
-        def says(r: float, up: bool) -> float:
-            return means.evidence(r, up != below, True, alpha / 2, effect)
-
-    else:
-        counts = (*rate_of(claim.gate, totals.candidate), *rate_of(claim.gate, totals.control))
-        if not counts[1] or not counts[3]:
-            return None
-
-        def says(r: float, up: bool) -> float:
-            return log_mean(ratio(fresh(RATIO), r, up, counts[0] / effect, counts[1], counts[2] / effect, counts[3]))
-
-    bar = math.log(2 / alpha)
-    low, high = _invert(lambda r: says(r, True), bar, up=True) - 1, _invert(lambda r: says(r, False), bar, up=False) - 1
-    return (-high, -low) if below else (low, high)
-
-
-def _invert(says: Callable[[float], float], bar: float, *, up: bool) -> float:
-    """The ratio at which the evidence crosses the bar, between 1e-4 and 1e4; 0 or infinity beyond."""
-    low, high = math.log(1e-4), math.log(1e4)
-    if says(math.exp(low if up else high)) < bar:
-        return 0.0 if up else math.inf
-    for _ in range(16):  # to a third of a permille, which no interval of a rate is worth
-        middle = (low + high) / 2
-        # Going up the evidence for "more than r" falls; for "less than r" it rises.
-        if (says(math.exp(middle)) >= bar) == up:
-            low = middle
-        else:
-            high = middle
-    return math.exp((low + high) / 2)
-
-
 # -- what would have been caught ----------------------------------------------------------------------------------------
 
 
@@ -193,7 +128,7 @@ def caught(evidence: Evidence, claim: Claim, regression: float, scale: float = 1
     `scale` times the traffic seen so far.
     """
     bar = -math.log(evidence.alpha_of(claim)) - (math.log(FIRST) if evidence.restarts and claim.kind != Kind.MEAN else 0.0)
-    totals = evidence.totals
+    totals, worth = evidence.totals, evidence.worth.get(claim.name, _ALL)
     if claim.kind == Kind.GAUGE or (claim.gate.metric in totals.gauges and not claim.relative):
         return True
     if claim.kind == Kind.MEAN:
@@ -203,10 +138,7 @@ def caught(evidence: Evidence, claim: Claim, regression: float, scale: float = 1
     _, n_c = rate_of(claim.gate, totals.candidate)
     n_c *= scale
     if not claim.relative:
-        if claim.limit in {0.0, 1.0}:
-            return n_c > 0
-        p = min(claim.limit * (1 + regression), 1.0) if claim.up else claim.limit * (1 - regression)
-        return log_mean(level(fresh(LEVEL), claim.limit, claim.up, _unlucky(n_c, p, claim.up), n_c)) >= bar
+        return _beyond_bound_caught(claim, regression, n_c / worth.effect, bar)
     x_b, n_b = rate_of(claim.gate, totals.control)
     if not n_c or not n_b:
         return False
@@ -236,11 +168,20 @@ def _alarmed(evidence: Evidence, claim: Claim, null: float, counts: Counts, bar:
     return bool(bounds) and taken > 0 and standard([split]) >= bounds[taken - 1]
 
 
+def _beyond_bound_caught(claim: Claim, regression: float, n: float, bar: float) -> bool:
+    """Whether a rate that far beyond an absolute bound would have been caught in `n` trials."""
+    share = claim.kind == Kind.RATE
+    if claim.limit == 0 or (share and claim.limit == 1):
+        return n > 0
+    p = claim.limit * (1 + regression if claim.up else 1 - regression)
+    return against(claim, claim.limit, claim.up, (_unlucky(n, min(p, 1.0) if share else p, claim.up), n)) >= bar
+
+
 def _unlucky(n: float, p: float, up: bool) -> float:
-    """The 20th (80th, going down) percentile of a binomial count, near enough."""
+    """The 20th (80th, going down) percentile of a binomial count, or of one per exposure where that is no share; near enough."""
     mean = n * p
-    spread = _POWER * math.sqrt(mean * (1 - p))
-    return max(0.0, mean - spread) if up else min(n, mean + spread)
+    spread = _POWER * math.sqrt(mean * (1 - p) if p <= 1 else mean)
+    return max(0.0, mean - spread) if up else mean + spread if p > 1 else min(n, mean + spread)
 
 
 def _quantile_caught(evidence: Evidence, claim: Claim, regression: float, scale: float, bar: float) -> bool:
@@ -254,7 +195,8 @@ def _quantile_caught(evidence: Evidence, claim: Claim, regression: float, scale:
         # The candidate as it is, stretched until its quantile lies that far beyond the bound.
         place = position(c.quantile(q) / stretch) if 0 < c.quantile(q) < math.inf else -1
         p = min(1.0, c.above(min(place, len(EDGES) - 1)) / c.n) if place > 0 else 0.0
-        return log_mean(level(fresh(LEVEL), 1 - q, claim.up, _unlucky(c.n * scale, p, claim.up), c.n * scale)) >= bar
+        n = c.n * scale / evidence.worth.get(claim.name, _ALL).effect
+        return against(claim, claim.limit, claim.up, (_unlucky(n, p, claim.up), n)) >= bar
     place = b.place_of(q)
     there = b.snapped(place + margin(claim), up=claim.up)  # where the test would count the candidate
     beyond = stretched(b, there, -shift(stretch), few=claim.up) if 0 < there < OVERFLOW else -1

@@ -53,7 +53,7 @@ def negative_control(control: Totals) -> float | None:
 def advice(evidence: Evidence, checks: Mapping[str, Any]) -> tuple[str, ...]:
     """What the checks say about the tests that were used, and what to do about it; in sentences."""
     said = [*_dropped(evidence), *_worth(evidence)]
-    if checks.get("clustered"):
+    if checks.get("clustered") and not evidence.named:
         scatter = f"the control's errors come in clusters (they scatter {checks['dispersion']:.2g} times as much as chance would have it)"
         mine = [claim for claim in evidence.claims if claim.gate.metric == "error_rate"]
         if any(not claim.relative for claim in mine):
@@ -73,7 +73,8 @@ def _dropped(evidence: Evidence) -> Iterator[str]:
 def _worth(evidence: Evidence) -> Iterator[str]:
     """What the requests are worth, and what is not known of them."""
     compared = {claim.gate.metric: claim for claim in evidence.claims if claim.name in evidence.worth and claim.relative}
-    for metric, claim in compared.items():
+    own = {claim.gate.metric: claim for claim in evidence.claims if not claim.relative and evidence.told_apart(claim)}
+    for metric, claim in {**own, **compared}.items():
         effect = evidence.design_effect(claim) or 1.0
         if effect >= _TOLD and not evidence.independent(claim):
             said = f"{effect:.2g}" if effect < 10 else f"{effect:.0f}"

@@ -1,8 +1,9 @@
 """
 The judge: evidence in, verdict out. Pure: it reads no clock and keeps nothing.
 
+    too much dropped                                           HOLD       what is left may be any part: it proves nothing
     any critical gate broken                                   ROLLBACK   at once, whatever else is missing
-    assignment broken, too much rejected                       HOLD       the data can't be trusted
+    assignment broken                                          HOLD       the data can't be trusted
     no fresh data, bake or samples not complete                HOLD       with the time it still takes
     some gate not satisfied under its policy                   HOLD       with what would change it
     otherwise                                                  PASS
@@ -23,8 +24,9 @@ from progflags._trouble import swallow
 from progflags.canary._gate import ANY, Gate
 from progflags.canary._verdict import MetricResult, Verdict, searched
 from progflags.canary._words import Decision, Kind, Policy, Severity
-from progflags.canary.judging._estimates import Estimate, estimate, interval, smallest_caught
+from progflags.canary.judging._estimates import Estimate, estimate, smallest_caught
 from progflags.canary.judging._integrity import FALSE_WARNINGS, advice, integrity
+from progflags.canary.judging._intervals import interval
 from progflags.canary.judging._policy import Now, Said, lenient
 from progflags.canary.judging._sentences import difference, duration, many, movement, odds
 from progflags.canary.sequential import GOOD, PEER, SMALL, VERSUS, Claim, Evidence, Track, discoveries, upper
@@ -57,6 +59,8 @@ def judge(
     now = Now(baked, bake, asking)
     findings = tuple(finding for gate in evidence.gates for finding in _findings(evidence, gate, now))
     checks = integrity(evidence, share)
+    if checks.get("rejected_failed"):
+        findings = tuple(_unproven(finding, _too_much_dropped(checks)) for finding in findings)
     decision, reason, eta = _conclude(evidence, findings, checks, baked, bake, min_samples, fresh)
     notes = (*advice(evidence, checks), *_standing_out(evidence))
 
@@ -88,6 +92,8 @@ def _conclude(  # noqa: PLR0917 - one row of the table
     min_samples: int,
     fresh: bool,
 ) -> tuple[Decision, str, float | None]:
+    if checks.get("rejected_failed"):
+        return Decision.HOLD, _too_much_dropped(checks), None
     for finding in findings:
         if finding.decision == Decision.ROLLBACK:
             return Decision.ROLLBACK, finding.reason, None
@@ -96,8 +102,6 @@ def _conclude(  # noqa: PLR0917 - one row of the table
         planned = f"{100 * checks['share']:.4g} % was planned"
         met = f"{many(candidate, 'unit')} of the candidate against {control} of the control, where {planned}"
         return Decision.HOLD, f"assignment is broken: {met}", None
-    if checks.get("rejected_failed"):
-        return Decision.HOLD, "more than 1 % of the observations were no finite numbers: fix what is recorded", None
     if not fresh:
         return Decision.HOLD, "no fresh data: nothing was recorded on one of the arms lately", None
     waits = [wait for wait in (_short_of_samples(evidence, min_samples, baked), _short_of_bake(baked, bake)) if wait]
@@ -111,6 +115,16 @@ def _conclude(  # noqa: PLR0917 - one row of the table
     if not findings:
         return Decision.PASS, "the stage has no gates and its bake is over", None
     return Decision.PASS, f"{many(len(findings), 'gate')} passed: {findings[0].reason}", None
+
+
+def _unproven(finding: MetricResult, why: str) -> MetricResult:
+    """A finding on data of which too much was dropped: what is left may be any part of what was, so it proves nothing, good or bad."""
+    return replace(finding, decision=Decision.HOLD, passed=False, proven=False, reason=why)
+
+
+def _too_much_dropped(checks: Mapping[str, Any]) -> str:
+    arms = [f"{checks[f'rejected_{arm}']} of the {arm}'s" for arm in ("control", "candidate") if f"rejected_{arm}" in checks]
+    return f"{' and '.join(arms)} observations were dropped, more than 1 %, and what is left proves nothing: fix what is recorded"
 
 
 def _short_of_samples(evidence: Evidence, least: int, baked: float) -> tuple[str, float | None] | None:

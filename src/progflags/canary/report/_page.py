@@ -127,9 +127,11 @@ def _table(report: Reported) -> str:
 
 def _row(name: str, finding: MetricResult) -> str:
     sides = ("–" if value is None else quantity(finding.kind, value, finding.unit) for value in (finding.baseline, finding.canary))
-    effect = moved(finding.effect, finding.baseline)
-    bounds = finding.interval
-    if bounds is not None:
+    bounds, effect, own = finding.interval, moved(finding.effect, finding.baseline), ""
+    if bounds is not None and _absolute(finding.gate):
+        ends = " to ".join(quantity(finding.kind, end, finding.unit) for end in bounds)
+        own = f'<br><span class="soft">{markup(ends)}</span>'
+    elif bounds is not None:
         effect += f'<br><span class="soft">{markup(between(*bounds, finding.baseline))}</span>'
     weight = "" if finding.p_value is None else f"p = {finding.p_value:.3g}"
     if finding.evidence_max is not None and finding.threshold is not None:
@@ -137,11 +139,16 @@ def _row(name: str, finding: MetricResult) -> str:
     condition = asked(finding.metric, finding.kind, finding.gate, finding.unit)
     cells = [
         f"<th scope=row>{markup(name)}<br><span class=soft>{markup(condition)}</span></th>",
-        *(f"<td>{markup(side)}</td>" for side in sides),
+        f"<td>{markup(next(sides))}</td><td>{markup(next(sides))}{own}</td>",
         f"<td>{effect}</td><td>{weight}</td>",
         f'<td><b class="{finding.decision}">{SIGN[finding.decision]} {finding.decision}</b><br>{markup(finding.reason)}</td>',
     ]
     return f"<tr>{''.join(cells)}</tr>"
+
+
+def _absolute(gate: str) -> bool:
+    """Whether a gate bounds the candidate's own value, whatever the control's."""
+    return gate.rpartition(" ")[0].endswith((" max", " min"))
 
 
 def _steps(steps: Sequence[Mapping[str, Any]]) -> str:
@@ -160,10 +167,13 @@ def _steps(steps: Sequence[Mapping[str, Any]]) -> str:
 
 def _figures(report: Reported) -> str:
     figures = []
-    rows = [(name, finding.effect, finding.interval) for name, finding in report.results.items() if finding.effect is not None]
+    told = [(name, finding) for name, finding in report.results.items() if finding.effect is not None]
+    rows = [(name, finding.effect, None if _absolute(finding.gate) else finding.interval) for name, finding in told]
     if rows:
         figures.append(
-            _figure(_plots.ranges("Effect of each metric", rows), f"Candidate over control, with {100 * (1 - report.alpha):g} % intervals.")
+            _figure(
+                _plots.ranges("Effect of each metric", rows), "Candidate over control; each end is where its gate's test ceases to refute."
+            )
         )
     evidence = report._evidence
     if evidence is not None:

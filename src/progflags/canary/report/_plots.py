@@ -101,7 +101,7 @@ def cdf(title: str, arms: tuple[Sample, Sample], alpha: float, unit: str) -> str
             continue
         low, high = [], []
         for q in (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99):
-            lower, upper = quantile_bounds(sample, q, alpha / 2)
+            lower, upper = quantile_bounds(sample, q, (alpha / 2, alpha / 2))
             low.append((math.log(min(max(lower, EDGES[first]), EDGES[last])), q))
             high.append((math.log(min(max(upper, EDGES[first]), EDGES[last])), q))
         inner += axes.area(low, high, kind)

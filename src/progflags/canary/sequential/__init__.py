@@ -1,7 +1,9 @@
 """Evidence that may be looked at at any time: the tests, and what they have added up so far."""
 
+from progflags.canary.sequential._bounded import against, bounded
 from progflags.canary.sequential._claims import Claim, claims, margin, moments_of, rate_of, shift, stretched
-from progflags.canary.sequential._comparison import Worth
+from progflags.canary.sequential._comparison import Ledger, Worth, said
+from progflags.canary.sequential._counted import counted
 from progflags.canary.sequential._design_effect import Counts
 from progflags.canary.sequential._evidence import Evidence
 from progflags.canary.sequential._exact import at_least, at_most, conditional_p
@@ -9,8 +11,9 @@ from progflags.canary.sequential._means import Means, clipped, cuped, not_zero, 
 from progflags.canary.sequential._open import mixture
 from progflags.canary.sequential._planned import standard, upper
 from progflags.canary.sequential._quantiles import quantile_bounds, ratio_interval
+from progflags.canary.sequential._revision import z_of_look
 from progflags.canary.sequential._sequential import LEVEL, RATIO, discoveries, fresh, fresh_levels, level, level_test, log_mean, ratio
-from progflags.canary.sequential._step import BAD, FIRST_READINGS, GOOD, PEER, SMALL, VERSUS, counted
+from progflags.canary.sequential._step import BAD, FIRST_READINGS, GOOD, PEER, SMALL, VERSUS
 from progflags.canary.sequential._track import FIRST, Track
 
 __all__ = [
@@ -26,11 +29,14 @@ __all__ = [
     "Claim",
     "Counts",
     "Evidence",
+    "Ledger",
     "Means",
     "Track",
     "Worth",
+    "against",
     "at_least",
     "at_most",
+    "bounded",
     "claims",
     "clipped",
     "conditional_p",
@@ -51,10 +57,12 @@ __all__ = [
     "rate_of",
     "ratio",
     "ratio_interval",
+    "said",
     "shift",
     "slope_of",
     "standard",
     "stretched",
     "tuning",
     "upper",
+    "z_of_look",
 ]

@@ -5,23 +5,25 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import mul, sub
 from typing import Any, Final
 
 from progflags.canary._words import Kind
 from progflags.canary.counting import ERRORS, GROUPS, REQUESTS, TRIALS, UNITS, Cells, Places, Totals, beyond, credited, summed, timed, worth
 from progflags.canary.sequential._claims import Claim
-from progflags.canary.sequential._design_effect import NO_SHOCKS, NO_STRATA, Shocks, Strata, Stratum
+from progflags.canary.sequential._design_effect import NO_SHOCKS, NO_STRATA, Column, Counts, Shocks, Strata, Stratum
 from progflags.canary.sequential._open import Split, mixture
 from progflags.canary.sequential._track import FIRST
 
-__all__ = ["Groups", "Ledger", "Worth", "groups", "names", "said", "splits", "stake"]
+__all__ = ["LOST", "Groups", "Ledger", "Worth", "groups", "names", "said", "splits", "stake"]
 
 Names = tuple[str, str, str]  # trials of an arm; events of the candidate; events of the control
-Groups = tuple[Sequence[float], Sequence[float], Sequence[float], Sequence[float]]  # x_c, n_c, x_b, n_b by group
+Groups = tuple[Column, Column, Column, Column]  # x_c, n_c, x_b, n_b by group
 
 _FEWEST: Final = 3  # groups of the candidate that had events, and groups its traffic is worth, before it may be rolled back
 _SPREAD: Final = 2.0  # groups that its events are worth: one user's three hundred and three others' one each are no more than one
 _NONE: Final = (0,) * GROUPS
+LOST: Final = -700.0  # log of a stake of which nothing is left
 
 
 def names(claim: Claim, control: Totals, candidate: Totals, places: Places | None, *, proof: bool = False) -> Names | None:
@@ -54,9 +56,9 @@ def groups(candidate: Cells, control: Cells, names: Names, since: Mapping[str, C
     """Both arms' counts by group, since the columns `since`."""
     trials, events, others = names
 
-    def of(cells: Cells, arm: str, name: str) -> Sequence[float]:
+    def of(cells: Cells, arm: str, name: str) -> Column:
         now, before = cells.get(name, _NONE), since.get(arm, {}).get(name)
-        return now if before is None else [a - b for a, b in zip(now, before, strict=True)]
+        return now if before is None else tuple(map(sub, now, before))
 
     return (
         of(candidate, "candidate", events),
@@ -86,9 +88,9 @@ class Worth:
         x_c, n_c, _, _ = counts
         whole = sum(n_c)
         largest = (max(n_c) - sorted(n_c)[GROUPS // 2]) / whole if whole else 0.0
-        equal = whole * whole / sum([n * n for n in n_c]) if whole else 0.0
-        events, squares = sum(x_c), sum([x * x for x in x_c])
-        met, spread = sum(1 for x in x_c if x > 0), events * events / squares if squares else 0.0
+        equal = whole * whole / sum(map(mul, n_c, n_c)) if whole else 0.0
+        events, squares = sum(x_c), sum(map(mul, x_c, x_c))
+        met, spread = len(x_c) - x_c.count(0), events * events / squares if squares else 0.0
         return cls(strata.effect(strict=False), strata.effect(strict=True), met, spread, equal, largest)
 
     @property
@@ -142,24 +144,25 @@ class Ledger:
             return self
         return replace(self, shocks=self.shocks.add(x - self.since[0], m - self.since[1]), since=(x, m))
 
-    def now(self, counts: Groups) -> tuple[Strata, Strata]:
-        """(the rollout's strata, the stage's) with the present one."""
-        row = Stratum((sum(counts[0]), sum(counts[1]), sum(counts[2]), sum(counts[3])), self.shocks)
+    def now(self, counts: Groups, known: Counts | None = None) -> tuple[Strata, Strata]:
+        """(the rollout's strata, the stage's) with the present one; `known`: its sums, where the columns are not exact."""
+        row = Stratum(known or (sum(counts[0]), sum(counts[1]), sum(counts[2]), sum(counts[3])), self.shocks)
         whole = self.whole.close(row, counts)
         return whole, whole if self.stage is self.whole or not self.whole.rows else self.stage.close(row, counts)
 
-    def close(self, counts: Groups | None, *, stage: bool) -> Ledger:
+    def close(self, counts: Groups | None, known: Counts | None = None, *, stage: bool) -> Ledger:
         """With the present stratum behind it; `stage`: the stage is over as well. Restarts of its columns end as cash."""
-        whole, present = (self.whole, self.stage) if counts is None else tuple(strata.rounded() for strata in self.now(counts))
-        return replace(self._cashed(()), whole=whole, stage=NO_STRATA if stage else present, shocks=NO_SHOCKS, since=(0.0, 0.0))
+        whole, present = (self.whole, self.stage) if counts is None else tuple(strata.rounded() for strata in self.now(counts, known))
+        return Ledger(whole, NO_STRATA if stage else present, cash=self.cash + self._ended({}))
 
     def bet(self, copies: Mapping[int, float]) -> Ledger:
         """With what each restart says now."""
-        return replace(self._cashed(copies), copies=dict(copies))
+        return Ledger(self.whole, self.stage, self.shocks, self.since, copies, self.cash + self._ended(copies))
 
-    def _cashed(self, alive: Mapping[int, float] | tuple[()]) -> Ledger:
+    def _ended(self, alive: Mapping[int, float]) -> float:
+        """What the restarts that are no longer alive end with, as parts of the whole stake."""
         ended = {number: log for number, log in (self.copies or {}).items() if number not in alive}
-        return replace(self, copies=None, cash=self.cash + sum(stake(number) * math.exp(min(log, 700.0)) for number, log in ended.items()))
+        return sum(stake(number) * math.exp(min(log, 700.0)) for number, log in ended.items())
 
     def evidence(self, main: float, restarts: int) -> float:
         """Log of the evidence of the whole mixture: what was there from the start, each restart, and the stakes of those to come."""

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Final
 
 from progflags.canary._gate import ANY, Gate
 from progflags.canary._words import Kind
-from progflags.canary.counting import ANONYMOUS, OVERFLOW, Cells, Places, Window, completed
+from progflags.canary.counting import ANONYMOUS, OVERFLOW, Cells, Places, Window, around, completed
 from progflags.canary.sequential._claims import Claim, claims, seen
 from progflags.canary.sequential._comparison import Ledger, Worth
 from progflags.canary.sequential._means import Means
 from progflags.canary.sequential._planned import LOOKS, bounds
 from progflags.canary.sequential._track import Track
 
-__all__ = ["BAD", "WARM", "Learned"]
+__all__ = ["BAD", "GOOD", "WARM", "Learned"]
 
 BAD: Final = "bad"  # the test of a claim that speaks against the candidate
+GOOD: Final = "good"  # and the one that rules out its opposite
 WARM: Final = 200  # control observations before a quantile of it is a threshold
 _OPEN: Final = 0.2  # of a claim's alpha, for continuous watching where looks are planned as well
 
@@ -105,15 +107,27 @@ class Learned:
         return self.modes.get(claim.gate.metric) == "ratio"
 
     def design_effect(self, claim: Claim) -> float | None:
-        """How many of a comparison's requests one independent request is worth; None where nothing was compared yet."""
+        """How many of a claim's requests one independent request is worth; None where nobody asked yet, or knows whose they are."""
         worth = self.worth.get(claim.name)
-        return None if worth is None or not claim.relative else worth.effect if claim.up else worth.strict
+        if worth is None or not (claim.relative or self.told_apart(claim)):
+            return None
+        return worth.effect if claim.up else worth.strict
+
+    def told_apart(self, claim: Claim) -> bool:
+        """Whether it is known whose the requests behind a claim are: what comes with denominators of its own is nobody's."""
+        arms = (self.totals.control, self.totals.candidate)
+        if self.independent(claim) or any(claim.gate.metric in arm.rates for arm in arms):
+            return False
+        return self.named if any(arm.trials for arm in arms) else any(arm.units for arm in arms)
 
     @property
     def design_effects(self) -> dict[str, float]:
         """Likewise by metric."""
-        found = ((claim.gate.metric, self.design_effect(claim)) for claim in self.claims)
-        return {metric: effect for metric, effect in found if effect is not None}
+        found: dict[str, float] = {}
+        for claim in self.claims:
+            if (effect := self.design_effect(claim)) is not None:
+                found[claim.gate.metric] = max(effect, found.get(claim.gate.metric, 1.0))
+        return found
 
     def silent(self, claim: Claim) -> str:
         """Why a comparison says nothing however much it has seen; empty where it may speak."""
@@ -133,26 +147,37 @@ class Learned:
         arms = (self.totals.control, self.totals.candidate)
         return 2 * sum(sum(arm.cells.get(ANONYMOUS, ())) for arm in arms) <= sum(arm.trials for arm in arms)
 
+    def places_of(self, claim: Claim) -> Places | None:
+        """Beyond which positions a quantile's claim counts; None of other claims, and where that is not settled yet."""
+        if claim.kind != Kind.QUANTILE:
+            return None
+        if not claim.relative:
+            return _around(claim.limit, up=claim.up)
+        found = self.places.get(claim.name)
+        return None if found is None else (found[0], found[1], found[2])
+
     @property
     def thresholds(self) -> Mapping[str, tuple[int, ...]]:
         """By sample: the positions beyond which every worker counts from now on."""
         found: dict[str, set[int]] = {}
         for claim in self.claims:
-            if claim.kind == Kind.QUANTILE and claim.relative and (places := self.places.get(claim.name)):
+            if places := self.places_of(claim):
                 found.setdefault(claim.gate.sample, set()).update(place for place in places if 0 < place < OVERFLOW)
         return {sample: tuple(sorted(places)) for sample, places in found.items()}
 
     def grouped(self, batch: Window) -> Window:
         """The batch with what was not counted by group as one cluster: a slice of time."""
-        quantiles = [(claim.gate.sample, self.places[claim.name]) for claim in self.claims if _placed(claim) and claim.name in self.places]
+        where = [(claim.gate.sample, places) for claim in self.claims if (places := self.places_of(claim))]
         sums = {name for claim in self.claims if claim.kind == Kind.MEAN for name in (claim.gate.sample, claim.gate.metric)}
-        where: list[tuple[str, Places]] = [(sample, (p[0], p[1], p[2])) for sample, p in quantiles]
         arms = {name: completed(totals, self.batches, where, sums) for name, totals in batch.arms.items()}
         return replace(batch, arms=arms)
 
 
-def _placed(claim: Claim) -> bool:
-    return claim.kind == Kind.QUANTILE and claim.relative
+@lru_cache(maxsize=1024)
+def _around(limit: float, *, up: bool) -> Places:
+    """The edges next to an absolute bound, on the side that is no help to the alarm, and on the one that is none to the proof."""
+    below, above = around(limit)
+    return (above, above, below) if up else (below, below, above)
 
 
 def _like(watched: Gate, gate: Gate) -> Gate:

@@ -198,7 +198,7 @@ def _scores(trials: Sequence[float], totals: Sequence[float], w: float) -> Score
 
 
 def _met(trials: Sequence[float]) -> int:
-    return sum(1 for n in trials if n)
+    return len(trials) - trials.count(0)
 
 
 def _variance(moments: Moments) -> float:

@@ -30,12 +30,13 @@ _LOG_WEIGHTS: Final = tuple(-step * step / 2 - _LOG_TOTAL for step in _STEPS)
 
 def mixture(splits: Sequence[Split]) -> float:
     """Log of the evidence that the suspected side has more than it may, over all strata."""
-    logs = list(_LOG_WEIGHTS)
+    logs: Sequence[float] = _LOG_WEIGHTS
+    still = 0.0
     for y, other, kappa in splits:
         k = y + other
         if not k or kappa <= 0:
             continue
-        still = k * log1p(kappa)
-        logs = [so_far + y * step + still - k * log1p(kappa * r) for so_far, step, r in zip(logs, _STEPS, _RATIOS, strict=True)]
+        still += k * log1p(kappa)
+        logs = [so_far + y * step - k * log1p(kappa * r) for so_far, step, r in zip(logs, _STEPS, _RATIOS, strict=True)]
     peak = max(logs)
-    return peak + log(sum([exp(one - peak) for one in logs]))
+    return peak + still + log(sum(map(exp, [one - peak for one in logs])))

@@ -11,9 +11,11 @@ from progflags.canary.sequential._sequential import LEVEL, fresh, level, log_mea
 __all__ = ["quantile_bounds", "ratio_interval"]
 
 
-def quantile_bounds(sample: Sample, quantile: float, alpha: float) -> tuple[float, float]:
+def quantile_bounds(sample: Sample, quantile: float, levels: tuple[float, float], effect: float = 1.0) -> tuple[float, float]:
     """
-    Bounds of the quantile behind a sample that hold at every look, each with probability 1 - alpha.
+    Bounds of the quantile behind a sample that hold at every look, each with probability 1 - its level.
+
+    `effect`: how many requests one independent one is worth.
 
     The lower bound is the highest edge that "at most 1 - q is above it" is refuted at, the upper one the lowest edge that
     "at least 1 - q is above it" is; 0 and infinity where nothing is refuted.
@@ -22,11 +24,12 @@ def quantile_bounds(sample: Sample, quantile: float, alpha: float) -> tuple[floa
     """
     if not sample.n:
         return 0.0, math.inf
-    bar, tail = -math.log(alpha), 1 - quantile
+    tail = 1 - quantile
     first, last = max(sample.base - 1, 0), min(sample.base + len(sample.counts), len(EDGES)) - 1
 
     def refuted(place: int, *, up: bool) -> bool:
-        return log_mean(level(fresh(LEVEL), tail, up, sample.above(place), sample.n)) >= bar
+        wealth = log_mean(level(fresh(LEVEL), tail, up, sample.above(place) / effect, sample.n / effect))
+        return wealth >= -math.log(levels[0 if up else 1])
 
     low, high = first - 1, sample.place_of(quantile)
     while high - low > 1:  # places up to `low` are refuted as too low
@@ -40,9 +43,11 @@ def quantile_bounds(sample: Sample, quantile: float, alpha: float) -> tuple[floa
     return lower, EDGES[high] if high <= last else math.inf
 
 
-def ratio_interval(candidate: Sample, control: Sample, quantile: float, alpha: float, effect: float = 1.0) -> tuple[float, float] | None:
+def ratio_interval(
+    candidate: Sample, control: Sample, quantile: float, levels: tuple[float, float], effect: float = 1.0
+) -> tuple[float, float] | None:
     """
-    Bounds of the quotient of two samples' quantiles, at 1 - alpha at every look; None when an arm is empty.
+    Bounds of the quotient of two samples' quantiles, each at 1 - its level at every look; None when an arm is empty.
 
     In whole buckets, rounded outwards. `effect`: how many requests one independent one is worth. Assumes the requests of an arm are
     alike, so it is for reports: what rolls back is the exceedance test, which does not.
@@ -51,7 +56,8 @@ def ratio_interval(candidate: Sample, control: Sample, quantile: float, alpha: f
     """
     if not candidate.n or not control.n:
         return None
-    low, high = (_stretch(*pair, quantile, alpha / 2, effect) for pair in ((candidate, control), (control, candidate)))
+    pairs = ((candidate, control), (control, candidate))
+    low, high = (_stretch(*pair, quantile, alpha, effect) for pair, alpha in zip(pairs, levels, strict=True))
     return (0.0 if low is None else 2 ** (low / 32)), (math.inf if high is None else 2 ** (-high / 32))
 
 

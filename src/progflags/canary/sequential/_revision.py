@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -9,11 +10,11 @@ from progflags.canary._words import Kind
 from progflags.canary.counting import OVERFLOW, Sample
 from progflags.canary.sequential._claims import Claim, margin, shift, usual
 from progflags.canary.sequential._comparison import Ledger, splits
-from progflags.canary.sequential._learned import BAD, Learned
+from progflags.canary.sequential._counted import counted, exact
+from progflags.canary.sequential._learned import BAD, GOOD, Learned
 from progflags.canary.sequential._planned import standard
-from progflags.canary.sequential._step import GOOD, counted
 
-__all__ = ["closing", "looking", "placed"]
+__all__ = ["closing", "looking", "placed", "z_of_look"]
 
 E = TypeVar("E", bound=Learned)
 
@@ -26,7 +27,8 @@ def closing(evidence: E, *, stage: bool) -> E:
     for claim in {claim.name: claim for claim in evidence.claims}.values():
         for name, proof in ((claim.name, False), (f"{claim.name}/{GOOD}", True)):
             if name in ledgers:
-                ledgers[name] = ledgers[name].close(counted(evidence, claim, proof=proof), stage=stage)
+                counts, known = counted(evidence, claim, proof=proof), exact(evidence, claim, proof=proof)
+                ledgers[name] = ledgers[name].close(counts, known, stage=stage)
     kept = {claim.name for claim in evidence.claims}
     for name, ledger in ledgers.items():  # of gates that are not asked about now: nothing new, but their stage is over too
         if stage and name.removesuffix(f"/{GOOD}") not in kept:
@@ -42,7 +44,7 @@ def looking(evidence: E, due: int) -> E:
         if not evidence.planned(claim):
             continue
         for test in (BAD, GOOD):
-            z = _z(evidence, claim, test)
+            z = z_of_look(evidence, claim, test)
             if z is None:
                 continue
             name, bound = f"{claim.name}/{test}", evidence.bounds_of(claim, proof=test == GOOD)[due - 1]
@@ -52,16 +54,20 @@ def looking(evidence: E, due: int) -> E:
     return replace(evidence, looked=looked)
 
 
-def _z(evidence: Learned, claim: Claim, test: str) -> float | None:
-    """How far the stage's counts are beyond what a test's null allows; None where they may not speak."""
+def z_of_look(evidence: Learned, claim: Claim, test: str, bars: Sequence[float] = ()) -> float | None:
+    """
+    How far the stage's counts are beyond what a test's null allows, or (`bars`) other nulls; None where they may not speak.
+
+    Of several it is how far they are beyond all of them.
+    """
     worth, up = evidence.worth.get(claim.name), claim.up if test == BAD else not claim.up
     if worth is None or (test == BAD and not evidence.independent(claim) and worth.silent(falls=not up or claim.kind == Kind.MEAN)):
         return None
-    null = null_of(evidence, claim, test)
+    nulls = bars or _nulls_of(evidence, claim, test)
     if claim.kind == Kind.MEAN:
-        effect, bars = worth.effect if test == BAD and up else worth.strict, claim.nulls if test == BAD else (null,)
-        found = [z for bar in bars if (z := evidence.means[claim.name].z(bar, up, effect)) is not None]
-        return min(found) if len(found) == len(bars) else None
+        effect = worth.effect if test == BAD and up else worth.strict
+        found = [z for null in nulls if (z := evidence.means[claim.name].z(null, up, effect)) is not None]
+        return min(found) if len(found) == len(nulls) else None
     proof = test == GOOD and claim.kind == Kind.QUANTILE
     name = f"{claim.name}/{GOOD}" if proof else claim.name
     counts, ledger = counted(evidence, claim, proof=proof), evidence.ledgers.get(name) or Ledger()
@@ -70,19 +76,19 @@ def _z(evidence: Learned, claim: Claim, test: str) -> float | None:
     _, stage = ledger.now(counts)
     strict = test == GOOD or not up
     effect = 1.0 if evidence.independent(claim) else stage.effect(strict=strict)
-    return standard(splits(stage, null, effect, up=up))
+    return standard(splits(stage, nulls[0], effect, up=up))
 
 
-def null_of(evidence: Learned, claim: Claim, test: str) -> float:
+def _nulls_of(evidence: Learned, claim: Claim, test: str) -> tuple[float, ...]:
     """The candidate's rate (or mean) over the control's at the edge of what a test refutes; of exceedances it is in their thresholds."""
     if claim.kind == Kind.QUANTILE:
-        return 1.0
+        return (1.0,)
     if test == BAD:
-        return claim.null
+        return claim.nulls if claim.kind == Kind.MEAN else (claim.null,)
     if claim.kind == Kind.MEAN:
         mean = evidence.means[claim.name].control
-        return claim.worst if mean is None else claim.worst_at(mean)
-    return claim.worst_at(usual(claim.gate, evidence.totals.control))
+        return (claim.worst if mean is None else claim.worst_at(mean),)
+    return (claim.worst_at(usual(claim.gate, evidence.totals.control)),)
 
 
 def placed(evidence: Learned, *, anew: bool = False) -> dict[str, tuple[int, ...]]:

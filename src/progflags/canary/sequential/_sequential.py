@@ -32,6 +32,7 @@ __all__ = [
     "level_test",
     "log_mean",
     "majority",
+    "per_exposure",
     "ratio",
 ]
 
@@ -117,6 +118,25 @@ def level(logs: Logs, null: float, up: bool, x: float, n: float) -> Logs:
         return (_REFUTED,) * len(logs) if impossible else logs
     rest = n - x
     return tuple([wealth + x * event + rest * other for wealth, (event, other) in zip(logs, _levels(null, up), strict=True)])
+
+
+@lru_cache(maxsize=256)
+def _paces(null: float, up: bool) -> tuple[tuple[float, float], ...]:
+    """(log of an alternative over the null, how much more it is per unit of exposure)."""
+    return tuple((math.log(p / null), p - null) for g in grid(LEVEL, 19.0) for p in (null * (1 + g) if up else null / (1 + g),))
+
+
+def per_exposure(logs: Logs, null: float, up: bool, x: float, n: float) -> Logs:
+    """
+    As `level`, of counts per time or gigabyte: at most (at least) `null` events per unit of an exposure of `n`.
+
+    e = (p'/p0)^x exp(-(p' - p0) n).
+
+    Source: as `level`, with the Poisson distribution's likelihood; of shares it is valid too, and a little weaker.
+    """
+    if null <= 0:
+        return (_REFUTED,) * len(logs) if up and x > 0 else logs
+    return tuple([wealth + x * event - n * more for wealth, (event, more) in zip(logs, _paces(null, up), strict=True)])
 
 
 def fresh_levels() -> Logs:

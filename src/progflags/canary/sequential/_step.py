@@ -2,35 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Final, Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
-from progflags.canary._gate import Gate
 from progflags.canary._words import Kind
-from progflags.canary.counting import Cells, Moments, Sample, Totals, Window
-from progflags.canary.sequential._claims import Claim, Counts, moments_of, rate_of, usual
-from progflags.canary.sequential._comparison import Groups, Ledger, Worth, groups, names, said
-from progflags.canary.sequential._design_effect import NO_STRATA, Stratum
-from progflags.canary.sequential._learned import BAD, Learned
+from progflags.canary.counting import Moments, Window
+from progflags.canary.sequential._bounded import Bounded, against, bounded
+from progflags.canary.sequential._claims import Claim, moments_of, usual
+from progflags.canary.sequential._comparison import LOST, Groups, Ledger, Worth, said
+from progflags.canary.sequential._counted import counted
+from progflags.canary.sequential._design_effect import NO_STRATA, Strata, Stratum
+from progflags.canary.sequential._learned import BAD, GOOD, Learned
 from progflags.canary.sequential._means import Means
-from progflags.canary.sequential._sequential import LEVEL, MAJORITY, RATIO, fresh, level, log_mean, majority, ratio
+from progflags.canary.sequential._sequential import LEVEL, MAJORITY, fresh, level, log_mean, majority
 from progflags.canary.sequential._track import Track
 
-__all__ = ["BAD", "FIRST_READINGS", "GOOD", "PEER", "SMALL", "VERSUS", "Silent", "Step", "counted"]
+__all__ = ["BAD", "FIRST_READINGS", "GOOD", "PEER", "SMALL", "VERSUS", "Silent", "Step"]
 
 FIRST_READINGS: Final = 20  # batches whose readings say what a source was like at first
 
 # The tests behind one claim. BAD: it is broken (wealth says roll back). GOOD: its opposite is ruled out (wealth says
 # proven), and so is SMALL: the candidate is at `min_absolute` or above. For absolute claims also PEER: the control breaks the same
 # bound; VERSUS: the candidate is worse than the control.
-GOOD: Final = "good"
 SMALL: Final = "small"
 PEER: Final = "peer"
 VERSUS: Final = "versus"
 
 
 _NONE: Final = Moments()
+_SUSPECT: Final = 0.5  # log-evidence against a candidate from which on it matters what the control does
 
 
 class Silent(Exception):  # noqa: N818 - a state, no fault of ours
@@ -77,21 +78,13 @@ class Step(Generic[E]):
         if claim.kind == Kind.GAUGE or (claim.gate.metric in self.evidence.totals.gauges and not claim.relative):
             self._gauge(claim)
         elif claim.kind == Kind.QUANTILE:
-            self._exceed(claim) if claim.relative else self._beyond(claim)
+            self._exceed(claim) if claim.relative else self._bound(claim)
         elif claim.kind == Kind.MEAN:
             self._mean(claim)
         elif claim.relative:
             self._rate(claim)
         else:
             self._bound(claim)
-
-    def _put(self, claim: Claim, test: str, points: int, logs: Any) -> None:
-        """Run one test: `logs` maps old log-wealths to new ones."""
-        name = f"{claim.name}/{test}"
-        track = self.tracks.get(name) or Track.start(points, restarts=self.evidence.live and test != GOOD)
-        if len(track.logs) != points:  # a source of that name was named only now: what was bet so far goes on in other bets
-            track = track.into(points)
-        self.tracks[name] = track.add(logs(track.logs))
 
     # -- comparisons, by groups of users --------------------------------------------------------------------------------------
 
@@ -134,44 +127,64 @@ class Step(Generic[E]):
         return worth
 
     def _copies(self, claim: Claim, counts: Groups, null: float, effect: float, *, up: bool) -> dict[int, float]:
-        """What the counts since each restart say, by themselves: their own design effect is known no sooner than theirs."""
+        """
+        What the counts since each restart say, by themselves: their own design effect is known no sooner than theirs.
+
+        It is looked for only where they would speak against the candidate without; where its events are no more than it may have every
+        bet has lost, and is taken for lost altogether.
+        """
         found = {}
         for number, since in self.evidence.restarts.items():
             part = counted(self.evidence, claim, since=since) if since else counts
-            if part is not None:
-                strata = NO_STRATA.close(Stratum((sum(part[0]), sum(part[1]), sum(part[2]), sum(part[3]))), part)
-                own = 1.0 if self.evidence.independent(claim) else strata.effect(strict=not up)
-                found[number] = said(strata, null, max(effect, own), up=up)
+            if part is None:
+                continue
+            x_c, n_c, x_b, n_b = counts_of = (sum(part[0]), sum(part[1]), sum(part[2]), sum(part[3]))
+            if x_c * n_b <= null * x_b * n_c if up else x_c * n_b >= null * x_b * n_c:
+                found[number] = LOST
+                continue
+            row = Stratum(counts_of)
+            found[number] = said(Strata((row,)), null, effect, up=up)
+            if found[number] > 0 and not self.evidence.independent(claim):
+                strata = NO_STRATA.close(row, part)
+                found[number] = said(strata, null, max(effect, strata.effect(strict=not up)), up=up)
         return found
 
     def _say(self, claim: Claim, test: str, now: float, *, quietly: bool = False) -> None:
         """Note where a test stands; `quietly`: nobody may act on it."""
         name = f"{claim.name}/{test}"
         track = self.tracks.get(name) or Track.start(0)
-        self.tracks[name] = replace(track, now=now, batches=track.batches + 1) if quietly else track.say(now)
+        self.tracks[name] = track.mutter(now) if quietly else track.say(now)
+
+    # -- absolute bounds --------------------------------------------------------------------------------------------------------
 
     def _bound(self, claim: Claim) -> None:
-        gate, limit, up = claim.gate, claim.limit, claim.up
-        x_c, n_c = _plain(gate, self.batch.candidate, self.before.candidate)
-        x_b, n_b = _plain(gate, self.batch.control, self.before.control)
-        at_risk = (*rate_of(gate, self.batch.candidate, self.before.candidate), *rate_of(gate, self.batch.control, self.before.control))
-        self._absolute(claim, limit, up, (x_c, n_c, x_b, n_b), x_c, at_risk)
+        alarm = bounded(self.evidence, claim)
+        if alarm is None:
+            return
+        proof = bounded(self.evidence, claim, proof=True) if claim.kind == Kind.QUANTILE else alarm
+        up, limit = claim.up, claim.limit
+        self.worth[claim.name] = alarm.worth
+        ledger = self.ledgers.get(claim.name) or Ledger()
+        now = against(claim, limit, up, alarm.candidate)
+        if self.evidence.live:
+            ledger = ledger.bet({number: against(claim, limit, up, arms[0]) for number, arms in alarm.since(self.evidence, claim).items()})
+            now = ledger.evidence(now, self.evidence.restarted)
+        self.ledgers[claim.name] = ledger
+        self._say(claim, BAD, now)
+        if proof is not None:
+            self._say(claim, GOOD, against(claim, limit, not up, proof.candidate))
+            self._shared(claim, alarm, proof)
+        if claim.kind == Kind.QUANTILE:
+            self.ledgers.setdefault(f"{claim.name}/{GOOD}", Ledger())
 
-    def _beyond(self, claim: Claim) -> None:
-        """An absolute quantile bound: at most 1 - q of the requests are above `max`, counted exactly there if anybody asked."""
-        gate = claim.gate
-        pair = [arm.samples.get(gate.sample) or _EMPTY for arm in (self.batch.candidate, self.batch.control)]
-        (x_c, x_b), strict = ([sample.more_than(claim.limit, few=few) for sample in pair] for few in (claim.up, not claim.up))
-        counts = (x_c, pair[0].n, x_b, pair[1].n)
-        self._absolute(claim, 1 - (gate.quantile or 0.5), claim.up, counts, strict[0], (x_c, pair[0].n, strict[1], pair[1].n))
-
-    def _absolute(self, claim: Claim, limit: float, up: bool, counts: Counts, strict: float, versus: Counts) -> None:  # noqa: PLR0917
-        """`strict`: the candidate's events again, rounded the other way where they are not exact: for what must not be proven too soon."""
-        x_c, n_c, x_b, n_b = counts
-        self._put(claim, BAD, LEVEL, lambda logs: level(logs, limit, up, x_c, n_c))
-        self._put(claim, GOOD, LEVEL, lambda logs: level(logs, limit, not up, strict, n_c))
-        self._put(claim, PEER, LEVEL, lambda logs: level(logs, limit, up, x_b, n_b))
-        self._put(claim, VERSUS, RATIO, lambda logs: ratio(logs, 1.0, up, *versus))
+    def _shared(self, claim: Claim, alarm: Bounded, proof: Bounded) -> None:
+        """Whether the control breaks the bound as well, and the candidate is worse than it: nobody asks before there is a suspicion."""
+        if self.tracks[f"{claim.name}/{BAD}"].best <= _SUSPECT:
+            return
+        # A control is suspected by the worst of its latest hours: of all of them together the good ones would hide what is going on.
+        peers = (proof.control, *(arms[1] for arms in proof.since(self.evidence, claim, proof=True).values()))
+        self._say(claim, PEER, max(against(claim, claim.limit, claim.up, control) for control in peers))
+        self._say(claim, VERSUS, said(alarm.strata, 1.0, alarm.apart, up=claim.up))
 
     def _gauge(self, claim: Claim) -> None:
         reading = self.batch.gauges.get(claim.gate.metric)
@@ -189,7 +202,11 @@ class Step(Generic[E]):
                 return
             limit = claim.null * Moments(n, total).mean
         beyond = reading.mean > limit if claim.up else reading.mean < limit
-        self._put(claim, BAD, MAJORITY, lambda logs: majority(logs, beyond))
+        name = f"{claim.name}/{BAD}"
+        track = self.tracks.get(name) or Track.start(MAJORITY, restarts=self.evidence.live)
+        if len(track.logs) != MAJORITY:  # a source of that name was named only now: what was bet so far goes on in other bets
+            track = track.into(MAJORITY)
+        self.tracks[name] = track.add(majority(track.logs, beyond))
 
     def _mean(self, claim: Claim) -> None:
         counts = counted(self.evidence, claim) if self.compare or not claim.relative else None
@@ -208,28 +225,3 @@ class Step(Generic[E]):
             worth_of = effect if test == BAD and up else strict
             now = min(means.evidence(bar, up, claim.relative, alpha, worth_of) for bar in bars)
             self._say(claim, test, now, quietly=silent and test == BAD)
-
-
-def counted(evidence: Learned, claim: Claim, *, proof: bool = False, since: Mapping[str, Cells] | None = None) -> Groups | None:
-    """A claim's counts by group at the present revision, since the candidate was warm or since a restart; None where there are none."""
-    totals, places = evidence.totals, evidence.places.get(claim.name)
-    where = None if places is None or len(places) != 3 else (places[0], places[1], places[2])
-    columns = names(claim, totals.control, totals.candidate, where, proof=proof)
-    if columns is None:
-        return None
-    return groups(totals.candidate.cells, totals.control.cells, columns, evidence.since if since is None else since)
-
-
-def _plain(gate: Gate, totals: Totals, before: Totals) -> tuple[float, float]:
-    """
-    For an absolute bound: events and trials as they are; the likelihood only cares for their sums.
-
-    Where units are known, a tracked event's trials are the new ones, even if there are none: who came before and has it only now was
-    counted when they came.
-    """
-    events, trials = rate_of(gate, totals)
-    tracked = gate.metric != "error_rate" and gate.metric not in {**totals.rates, **before.rates}
-    return events, totals.units if tracked and (totals.units or before.units) else trials
-
-
-_EMPTY: Final = Sample()

@@ -58,7 +58,11 @@ class Track:
 
     def say(self, now: float) -> Track:
         """The track of a test that computes its evidence from totals: note where it stands."""
-        return replace(self, now=now, best=max(self.best, now), batches=self.batches + 1)
+        return Track(self.logs, max(self.best, now), now, self.batches + 1, self.restarts, self.copies, self.cash)
+
+    def mutter(self, now: float) -> Track:
+        """Likewise of one that nobody may act on: the most it ever had stays."""
+        return Track(self.logs, self.best, now, self.batches + 1, self.restarts, self.copies, self.cash)
 
     def restart(self) -> Track:
         """Send one more copy on its way, from wealth 1: for what may begin only now."""

@@ -48,7 +48,7 @@ def look(record: Record, window: Window, step: float, sight: Sight) -> tuple[Rec
         record = record.expecting()
     record = record.remembering(batch, sight.now, step)
     broken = ""
-    if record.memory is not None and record.memory.broken:
+    if record.memory is not None and record.memory.broken and not verdict.integrity.get("rejected_failed"):
         told["findings"] += record.memory.findings()
         broken = next(iter(record.memory.broken.values()))
         told |= {"decision": str(Decision.ROLLBACK), "reason": broken}
