@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from progflags import notify as notify
     from progflags._connect import Flags as Flags
     from progflags._connect import connect as connect
+    from progflags._console import Viewer as Viewer
+    from progflags._console import console as console
     from progflags.canary import CanaryAnalyzer as CanaryAnalyzer
     from progflags.canary import CanaryConfig as CanaryConfig
     from progflags.canary import CanaryDecision as CanaryDecision
@@ -56,6 +58,8 @@ if TYPE_CHECKING:
 _HOME = {
     "Flags": "_connect",
     "connect": "_connect",
+    "Viewer": "_console",
+    "console": "_console",
     "Context": "context",
     "bind": "context",
     "DefinitionError": "errors",

@@ -40,6 +40,7 @@ class Definitions:
         self.refused: tuple[Problem, ...] = ()
         self.saved_at: float | None = None
         self.also: Callable[[], tuple[Problem, ...]] = tuple
+        self._planned: tuple[Snapshot | None, tuple[Problem, ...]] = None, ()
         self.renew()
 
     def renew(self) -> None:
@@ -85,7 +86,21 @@ class Definitions:
         snapshot = self._client.definitions
         if snapshot is None:
             return ()
-        return (*snapshot.warnings, *_unstartable(snapshot), *_of_other_types(snapshot), *self._client.uncompared, *self.also())
+        return (*snapshot.warnings, *self._unstartable(snapshot), *_of_other_types(snapshot), *self._client.uncompared, *self.also())
+
+    def _unstartable(self, snapshot: Snapshot) -> tuple[Problem, ...]:
+        """
+        Rollout tables that are well-formed and can't be carried out: starting them would be refused, so say it at load.
+
+        Found once per document: a status is asked for every second, and hundreds of plans take a while.
+        """
+        if not has_rollouts(snapshot):
+            return ()
+        if self._planned[0] is not snapshot:
+            from progflags.rollout import unstartable
+
+            self._planned = snapshot, unstartable(snapshot)
+        return self._planned[1]
 
     def _look(self) -> None:
         loaded = self.loader.load()
@@ -116,15 +131,6 @@ class Definitions:
 
 def has_rollouts(snapshot: Snapshot | None) -> bool:
     return snapshot is not None and any(flag.rollout is not None for flag in snapshot.flags.values())
-
-
-def _unstartable(snapshot: Snapshot) -> tuple[Problem, ...]:
-    """Rollout tables that are well-formed and can't be carried out: starting them would be refused, so say it at load."""
-    if not has_rollouts(snapshot):
-        return ()
-    from progflags.rollout import unstartable
-
-    return unstartable(snapshot)
 
 
 def _of_other_types(snapshot: Snapshot) -> tuple[Problem, ...]:

@@ -17,7 +17,7 @@ from progflags.errors import DefinitionError, Problem, ProgflagsError, StoreErro
 if TYPE_CHECKING:
     from progflags._connect import Flags
 
-__all__ = ["anything", "attributes", "connect", "context", "deadline", "defaults", "inspect", "positive", "share", "timed"]
+__all__ = ["anything", "attributes", "connect", "context", "deadline", "defaults", "inspect", "positive", "require", "share", "timed"]
 
 _STORE: Final = "live state is kept in a store that the application shares: say --store URL, or set PROGFLAGS_STORE"
 _WHICH: Final = "which flag file? say --flags FILE, or set PROGFLAGS_FILE"
@@ -38,8 +38,7 @@ def connect(arguments: argparse.Namespace, *, needs_store: bool = False) -> Flag
     """
     from progflags._connect import connect as connect_
 
-    if not arguments.flags and not arguments.store:
-        raise ProgflagsError(_WHICH)
+    require(arguments)
     if needs_store and not arguments.store:
         raise ProgflagsError(_STORE)
     try:
@@ -48,6 +47,12 @@ def connect(arguments: argparse.Namespace, *, needs_store: bool = False) -> Flag
         if arguments.flags:
             raise
         raise DefinitionError(_or_a_file(problem) for problem in error.problems) from None
+
+
+def require(arguments: argparse.Namespace) -> None:
+    """Raise ProgflagsError where neither a file nor a store was named."""
+    if not arguments.flags and not arguments.store:
+        raise ProgflagsError(_WHICH)
 
 
 def anything(arguments: argparse.Namespace) -> Flags:

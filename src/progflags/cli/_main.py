@@ -35,6 +35,7 @@ _NOUNS = (
     "_canary",
     "_replay",
     "_report",
+    "_console",
     "_push",
     "_doctor",
     "_completion",

@@ -40,6 +40,7 @@ class Plans:
         self._client = client
         self._parsed: dict[str, tuple[object, Plan]] = {}
         self._listed: tuple[object, tuple[str, ...]] = (None, ())
+        self._compared: dict[str, tuple[Plan, Plan, bool]] = {}  # by flag: the file's plan, the run's, and whether they differ
 
     def of(self, flag: str) -> Plan:
         """
@@ -91,9 +92,16 @@ class Plans:
     def changed(self, record: Record) -> bool:
         """Whether the file's plan is no longer the one `record` was started with."""
         try:
-            return record.state is not State.DRAFT and self.of(record.flag).blank != record.plan.blank
+            return record.state is not State.DRAFT and self._differ(record.flag, self.of(record.flag), record.plan)
         except (TransitionRefused, DefinitionError):
             return record.state is not State.DRAFT
+
+    def _differ(self, flag: str, ours: Plan, theirs: Plan) -> bool:
+        """Compared once: both are what they are, and a status is asked for every second."""
+        known = self._compared.get(flag)
+        if known is None or known[0] is not ours or known[1] is not theirs:
+            known = self._compared[flag] = ours, theirs, ours.blank != theirs.blank
+        return known[2]
 
     def notes(self, record: Record) -> tuple[str, ...]:
         """What an edit of the file means for those who were rolled out another variant than it names now."""

@@ -314,7 +314,8 @@ class Rollouts:
 
     def every(self) -> tuple[RolloutStatus, ...]:
         """
-        Every rollout that was ever started, its flag's last run, by flag; `history` is left out, ask `status` for it.
+        Every rollout that was ever started, its flag's last run, by flag. Left out are `history`, `findings`, `design_effect` and
+        `watched_by`, which take a while for hundreds of them: ask `status`.
 
         As of one moment; with the store out of reach, what was read last. One that can't be read is held, and says why.
         """

@@ -41,18 +41,21 @@ class Standing:
         if page.damaged:
             return self._unreadable(page)
         record = Record(flag, parts.plans.of(flag)) if page.record is None else page.record
-        return RolloutStatus.of(record, self._circumstances(page, record), history)
+        return RolloutStatus.of(record, self._circumstances(page, record, records(parts.controller.pages)), history)
 
     def every(self) -> tuple[RolloutStatus, ...]:
-        """Every rollout that was started, by flag, as of one moment; without their steps."""
+        """Every rollout that was started, by flag, as of one moment; without their steps and findings."""
         parts = self._parts
         try:
             pages: Mapping[str, Page] = parts.ledger.pages()
         except StoreError as error:
             swallow("rollouts: the store", error)
             pages = parts.controller.pages
+        others = records(parts.controller.pages)
         return tuple(
-            self._unreadable(page) if page.record is None else RolloutStatus.of(page.record, self._circumstances(page, page.record), ())
+            self._unreadable(page)
+            if page.record is None
+            else RolloutStatus.of(page.record, self._circumstances(page, page.record, others), (), whole=False)
             for _, page in sorted(pages.items())
             if page.record is not None or page.damaged
         )
@@ -68,7 +71,10 @@ class Standing:
         """Why it may not climb just now. Nothing that ends or halts a climb has to wait for somebody's answer to that."""
         if verb in _HALTS:
             return ""
-        return blocked(record, records(pages), self._parts.clock.now()) or self._parts.stops.closed(record)
+        return self._blocked(record, records(pages))
+
+    def _blocked(self, record: Record, others: Mapping[str, Record | None]) -> str:
+        return blocked(record, others, self._parts.clock.now()) or self._parts.stops.closed(record)
 
     @property
     def pending(self) -> tuple[str, ...]:
@@ -78,13 +84,13 @@ class Standing:
         turns = [f"{flag or 'all flags'}: {act(flag, one)} by {one.actor}" + _because(one) for flag, one in wanted.items()]
         return (*rollbacks, *turns)
 
-    def _circumstances(self, page: Page, record: Record) -> Circumstances:
+    def _circumstances(self, page: Page, record: Record, others: Mapping[str, Record | None]) -> Circumstances:
         parts = self._parts
         intent, turned = parts.brake.intent(page.flag), page.flag in parts.switches.wanted
         live = parts.client.live(page.flag) if turned else page.live
         return Circumstances(
             wanted=intent.reason if intent is not None and intent.run == record.run else None,
-            waiting=self.blocked(record, parts.controller.pages) if record.state in _WAITING else "",
+            waiting=self._blocked(record, others) if record.state in _WAITING else "",
             cool_down=parts.controller.cooling(page),
             changed=parts.plans.changed(record),
             notes=parts.plans.notes(record),

@@ -132,9 +132,12 @@ class RolloutStatus:
     design_effect: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, record: Record, here: Circumstances, history: tuple[Transition, ...]) -> RolloutStatus:
-        """Of a record as it is stored, in the circumstances of this process."""
+    def of(cls, record: Record, here: Circumstances, history: tuple[Transition, ...], *, whole: bool = True) -> RolloutStatus:
+        """Of a record as it is stored, in the circumstances of this process. `whole`: with what takes the judge a while to say."""
         stored, wanted = _stored(record), here.wanted
+        if whole:
+            worth = {} if record.evidence is None else record.evidence.design_effects
+            stored = replace(stored, findings=findings(record), design_effect=worth, watched_by=record.watched_by)
         if wanted is not None:
             stored = replace(stored, state=State.ROLLING_BACK, reason=wanted, eta=None, pending=True)
         return replace(
@@ -190,7 +193,7 @@ class RolloutStatus:
 
 
 def _stored(record: Record) -> RolloutStatus:
-    """What the record alone says."""
+    """What the record alone says, at once."""
     plan, verdict = record.plan, record.verdict or {}
     word = verdict.get("decision")
     return RolloutStatus(
@@ -207,16 +210,14 @@ def _stored(record: Record) -> RolloutStatus:
         min_samples=plan.min_samples(record.stage),
         verdict=None if word is None else Decision(word),
         why=str(verdict.get("reason", "")),
-        findings=findings(record),
+        findings=(),
         notes=tuple(map(str, verdict.get("notes", ()))),
-        design_effect={} if record.evidence is None else record.evidence.design_effects,
         reason=record.reason,
         actor=record.moved_by,
         run=record.run,
         profile=plan.profile,
         reach=record.reach / 10_000,
         eta=record.eta,
-        watched_by=record.watched_by,
     )
 
 

@@ -16,7 +16,7 @@ from progflags.canary.report._stages import stage_lines
 if TYPE_CHECKING:
     from progflags.canary.sequential import Evidence
 
-__all__ = ["CanaryReport"]
+__all__ = ["CanaryReport", "figures", "stylesheet"]
 
 
 @dataclass(frozen=True)
@@ -104,6 +104,20 @@ class CanaryReport:
         rows.insert(0, ("metric", "baseline", "canary", "effect", "by chance", "decision"))
         widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
         return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+
+
+def figures(report: CanaryReport) -> str:
+    """The table of findings and the plots, for a page that has a style of its own: see `stylesheet`. No style and no script in it."""
+    from progflags.canary.report._page import findings
+
+    return findings(report)
+
+
+def stylesheet() -> str:
+    """The style of `figures`, and of a whole report."""
+    from progflags.canary.report._page import STYLE
+
+    return STYLE
 
 
 def _row(finding: MetricResult) -> tuple[str, str, str, str, str]:

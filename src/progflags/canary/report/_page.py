@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from progflags.canary.counting import Window
     from progflags.canary.sequential import Evidence
 
-__all__ = ["body", "page"]
+__all__ = ["STYLE", "body", "findings", "page"]
 
 # Blue and orange of the Okabe-Ito palette: told apart by every kind of colour vision, and by their grey. The candidate is
 # dashed as well.
-_STYLE = """
+STYLE = """
 .pf-canary{--ink:#1b1f24;--paper:#fff;--soft:#5c6670;--rule:#d8dee4;--control:#0072b2;--candidate:#b45f00;--limit:#1b1f24;
 --pass:#00664f;--hold:#7a5b00;--rollback:#a3230f;color:var(--ink);background:var(--paper);font:15px/1.5 system-ui,sans-serif;
 max-width:60rem;margin:0 auto;padding:1.5rem}
@@ -90,7 +90,7 @@ def page(report: Reported) -> str:
 def body(report: Reported) -> str:
     """The findings and plots, with their own style."""
     parts = [
-        f'<section class="pf-canary"><style>{_STYLE}</style>',
+        f'<section class="pf-canary"><style>{STYLE}</style>',
         _heading(report),
         *(f'<p class="soft">{markup(str(note))}</p>' for note in report.extra.get("notes", ())),
         _table(report),
@@ -101,6 +101,11 @@ def body(report: Reported) -> str:
         "</section>",
     ]
     return "".join(parts)
+
+
+def findings(report: Reported) -> str:
+    """The tables and the plots, without their style."""
+    return f'<section class="pf-canary">{_table(report)}{strip(report.extra.get("stages", ()))}{_figures(report)}</section>'
 
 
 def _heading(report: Reported) -> str:

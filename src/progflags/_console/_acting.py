@@ -1,0 +1,57 @@
+"""What is done: the verbs, by a form or by JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+from urllib.parse import quote
+
+from progflags._console._acts import Refused, act
+from progflags._console._desk import Desk, base_of, fields
+from progflags._console._reading import Handler
+from progflags.errors import ProgflagsError, StoreError, missing
+
+try:
+    from starlette.requests import Request
+    from starlette.responses import JSONResponse, RedirectResponse, Response
+except ImportError as error:
+    raise missing(error, "starlette", "starlette", "console") from error
+
+__all__ = ["acting"]
+
+
+def acting(desk: Desk) -> list[tuple[str, Handler, str]]:
+    """Addresses, what answers there, and the method: everything that changes something is a POST."""
+    return [("/act/{verb}", partial(_by_form, desk), "POST"), ("/api/act/{verb}", partial(_by_json, desk), "POST")]
+
+
+async def _by_form(desk: Desk, request: Request) -> Response:
+    form = await fields(request)
+    try:
+        done = await _done(desk, request, form, form.get("csrf", ""))
+    except Refused as refused:
+        return desk.drawn(request, refused.view)
+    page = "rollout" if done.get("status") else "flag" if done["flag"] else ""
+    where = f"{page}?flag={quote(done['flag'], safe='')}" if page else ""
+    return RedirectResponse(f"{base_of(request.scope)}/{where}", 303)
+
+
+async def _by_json(desk: Desk, request: Request) -> Response:
+    form = await fields(request)
+    try:
+        return JSONResponse(await _done(desk, request, form, request.headers.get("x-csrf-token", "")))
+    except Refused as refused:
+        return JSONResponse(refused.view.data, refused.status)
+
+
+async def _done(desk: Desk, request: Request, form: Mapping[str, str], proof: str) -> dict[str, Any]:
+    if not desk.is_ours(request, proof):
+        why = "this form was not made for you by this console, or by one that has ended since: load the page again"
+        raise Refused(403, f"{why} (several workers sign alike where console(secret=…) says with what)")
+    try:
+        return await desk.beside(act, desk.flags, request.path_params["verb"], form, request.state.known.viewer)
+    except StoreError as error:
+        raise Refused(503, f"the store is out of reach: {error}") from error
+    except (ProgflagsError, ValueError) as error:
+        raise Refused(422, str(error)) from error

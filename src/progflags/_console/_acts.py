@@ -1,0 +1,129 @@
+"""What people do in the console: verbs with a reason, by somebody with the role for it, to what they were looking at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from progflags._console._view import View, plain
+from progflags._console._viewer import Role, Viewer
+from progflags.errors import TransitionRefused
+
+if TYPE_CHECKING:
+    from progflags._connect import Flags
+    from progflags.rollout import RolloutStatus
+
+__all__ = ["ACTS", "Act", "Refused", "act", "version"]
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """
+    A verb: its name on a button, what it does in a sentence, who may. `down`: it only ever takes the candidate away. `typed`: the
+    flag's name is to be typed. `switch`: it turns a kill switch; the others are a rollout's.
+    """
+
+    label: str
+    does: str
+    role: Role = Role.OPERATOR
+    down: bool = False
+    typed: bool = False
+    switch: bool = False
+
+
+ACTS: Final[Mapping[str, Act]] = {
+    "start": Act("Start", "begins the climb with the plan the file has now"),
+    "approve": Act("Approve", "agrees to the step it waits for", Role.APPROVER),
+    "resume": Act("Resume", "goes on where it was stopped"),
+    "retry": Act("Retry", "begins again from the first stage"),
+    "pause": Act("Pause", "stops the climb here; it can still be rolled back", down=True),
+    "promote": Act("Promote", "takes the next step now, before the gates have said so", typed=True),
+    "rollback": Act("Roll back", "gives everybody the control, now", down=True),
+    "abort": Act("Abort", "gives it up; everybody gets the control", down=True),
+    "kill": Act("Kill", "serves the safe variant to everybody, whatever else happens", down=True, switch=True),
+    "unkill": Act("Take the kill back", "lets the flag answer as before", switch=True),
+    "panic": Act("Panic", "serves every flag's safe variant to everybody", down=True, typed=True, switch=True),
+    "unpanic": Act("End the panic", "lets every flag answer as before", switch=True),
+}
+"""By name, in the order the buttons have."""
+
+EVERYTHING: Final = frozenset({"panic", "unpanic"})
+_TIMEOUT: Final = 2.0
+
+
+class Refused(Exception):  # noqa: N818 - a signal inside the room, drawn as a page
+    """What was asked is not done, and the page that says why."""
+
+    def __init__(self, status: int, why: str, more: Mapping[str, Any] | None = None) -> None:
+        self.status = status
+        self.view = View("Not done", "refused.html", {"ok": False, "error": why, **(more or {})}, status=status)
+        super().__init__(why)
+
+
+def act(flags: Flags, verb: str, form: Mapping[str, str], viewer: Viewer) -> dict[str, Any]:
+    """
+    Do it, in the name of `viewer`. `form`: `flag`, `reason`, `seen` (the version that was looked at), `confirm` (what was typed).
+
+    Raises:
+        Refused: with the status and the page: no such verb (404), not theirs to do (403), no reason or not confirmed (422), or it has
+            moved on meanwhile, or can't be done from where it stands (409).
+        StoreError: the store is out of reach.
+    """
+    wanted, flag, reason = ACTS.get(verb), form.get("flag", ""), form.get("reason", "").strip()
+    if wanted is None:
+        raise Refused(404, f"there is no verb {verb!r}; there are {', '.join(ACTS)}")
+    if not viewer.may(wanted.role):
+        raise Refused(403, f"{verb} needs the role {wanted.role}, and {viewer.name} has {', '.join(sorted(viewer.roles)) or 'none'}")
+    if not reason:
+        raise Refused(422, "say why: the reason is kept in the history, and whoever comes after you reads it")
+    if wanted.typed and form.get("confirm", "") != (name := flag or "panic"):
+        raise Refused(422, f"type {name!r} to confirm it, exactly as it is written")
+    try:
+        return _do(flags, verb, form, {"reason": reason[:1000], "by": viewer.name, "timeout": _TIMEOUT})
+    except TransitionRefused as error:
+        raise Refused(409, str(error), {"state": error.state, "legal": list(error.legal), "flag": flag}) from error
+
+
+def _do(flags: Flags, verb: str, form: Mapping[str, str], said: Mapping[str, Any]) -> dict[str, Any]:
+    flag = form.get("flag", "")
+    if verb in EVERYTHING:
+        getattr(flags, verb)(**said)
+        return {"ok": True, "verb": verb, "flag": ""}
+    if not flag:
+        raise Refused(422, f"{verb} which flag? say flag")
+    if ACTS[verb].switch:  # a kill and its end are what they are, whatever the rollout does
+        getattr(flags, verb)(flag, **said)
+        return {"ok": True, "verb": verb, "flag": flag}
+    _must_be_as_seen(flags, verb, flag, form.get("seen", ""))
+    status = getattr(flags.rollouts, verb)(flag, **said)
+    return {"ok": not status.pending, "verb": verb, "flag": flag, "status": plain(status.to_dict())}
+
+
+def version(status: RolloutStatus) -> str:
+    """What somebody looks at: which run, at which step, killed or not."""
+    return f"{status.run}.{status.history[-1].revision if status.history else 0}.{'k' if status.killed else ''}"
+
+
+def _must_be_as_seen(flags: Flags, verb: str, flag: str, seen: str) -> None:
+    """
+    Refuse what was decided about another state of things, with what has changed since.
+
+    What only takes the candidate away is refused for another run alone: whoever rolls back at 1 % means it at 10 % as well.
+    """
+    status = flags.rollouts.status(flag)
+    now, (run, step) = version(status), _parts(seen)
+    same = f"{status.run}" == run if ACTS[verb].down else seen == now
+    if same:
+        return
+    if not seen:
+        raise Refused(422, "say which version of it you have seen: the page and GET /api/rollout have it as `version`")
+    since = [move.to_dict() for move in status.history if move.revision > step]
+    said = {"flag": flag, "version": now, "standing": status.standing, "percent": status.percent, "changes": plain(since)}
+    raise Refused(409, f"{flag} has moved on since you looked: look again, and decide about what is there now", said)
+
+
+def _parts(seen: str) -> tuple[str, int]:
+    run, _, rest = seen.partition(".")
+    step = rest.partition(".")[0]
+    return run, int(step) if step.isascii() and step.isdecimal() and len(step) < 12 else 0
