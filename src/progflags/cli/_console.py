@@ -6,6 +6,7 @@ import argparse
 import os
 import secrets
 import socket
+from contextlib import suppress
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,10 +48,10 @@ def run(arguments: argparse.Namespace) -> int:
         port = listener.getsockname()[1]
         _say(arguments, f"http://{_written(arguments.host)}:{port}/", shown)
         # Whoever reaches the console past a proxy must not choose the address that wrong tokens are counted by.
-        config = uvicorn.Config(
-            app, log_level="warning", access_log=False, server_header=False, proxy_headers=False, timeout_graceful_shutdown=1
-        )
-        uvicorn.Server(config).run(sockets=[listener])
+        quiet: dict[str, Any] = {"log_level": "warning", "access_log": False, "server_header": False}
+        config = uvicorn.Config(app, proxy_headers=False, timeout_graceful_shutdown=1, **quiet)
+        with suppress(KeyboardInterrupt):
+            uvicorn.Server(config).run(sockets=[listener])
     return 0
 
 
