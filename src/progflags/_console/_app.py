@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from progflags._console._acting import acting
 from progflags._console._desk import Desk, base_of, inside, too_many
 from progflags._console._guard import HEADERS, Guard, Known, headers_of
+from progflags._console._live import following
 from progflags._console._reading import Handler, reading
 from progflags._console._signing import signing
 from progflags._console._view import View
@@ -40,7 +41,7 @@ class Console:
     def __init__(self, flags: Flags, guard: Guard) -> None:
         self._guard = guard
         self._desk = desk = Desk(flags, guard)
-        told = [*reading(desk), *acting(desk), *([] if guard.tokens is None else signing(desk, guard.tokens))]
+        told = [*reading(desk), *following(desk), *acting(desk), *([] if guard.tokens is None else signing(desk, guard.tokens))]
         self.routes = tuple((path, method) for path, _, method in told)
         routes = [Route(path, _calm(handler), methods=[method]) for path, handler, method in told]
         self._app = Starlette(routes=routes, exception_handlers={HTTPException: self._refused})
@@ -72,8 +73,7 @@ class Console:
         headers = {"www-authenticate": "Bearer"} if self._guard.tokens is not None else {}
         return JSONResponse({"ok": False, "error": "nobody let you in"}, 401, headers)
 
-    async def _refused(self, request: Request, error: Exception) -> Response:
-        assert isinstance(error, HTTPException)
+    async def _refused(self, request: Request, error: Any) -> Response:
         why, status = _SAID.get(error.status_code, "refused"), error.status_code
         if inside(request.scope).startswith("/api/"):
             return JSONResponse({"ok": False, "error": why}, status)

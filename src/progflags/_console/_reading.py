@@ -23,7 +23,7 @@ __all__ = ["Handler", "reading"]
 
 Handler = Callable[[Request], Awaitable[Response]]
 _STATIC: Final = Path(__file__).with_name("static")
-_FILES: Final = {"console.css": "text/css; charset=utf-8", "console.js": "text/javascript; charset=utf-8"}
+_FILES: Final = {"console.css": "text/css; charset=utf-8", "console.js": "text/javascript; charset=utf-8", "icon.svg": "image/svg+xml"}
 
 
 def reading(desk: Desk) -> list[tuple[str, Handler, str]]:
@@ -65,6 +65,10 @@ async def _schema(request: Request) -> Response:
 
 async def _static(request: Request) -> Response:
     name = request.path_params["name"]
+    if name == "report.css":
+        from progflags.canary.report import stylesheet
+
+        return Response(stylesheet(), media_type="text/css; charset=utf-8")
     if name not in _FILES:
         raise HTTPException(404)
     return Response(_STATIC.joinpath(name).read_bytes(), media_type=_FILES[name])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,7 +22,7 @@ try:
 except ImportError as error:
     raise missing(error, "jinja2", "jinja2", "console") from error
 
-__all__ = ["Shell", "draw"]
+__all__ = ["Shell", "draw", "parts"]
 
 _NAV: Final = (
     ("", "Now"),
@@ -30,6 +31,10 @@ _NAV: Final = (
     ("changes", "Changes"),
     ("fleet", "Fleet"),
 )
+
+
+_PARTS: Final[Mapping[str, tuple[str, ...]]] = {"now": ("top",), "rollout": ("top", "rest"), "shadows": ("top",)}
+"""Of which pages which parts follow what happens. Nothing in them depends on who looks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,7 @@ class Shell:
     csrf_name: str = "csrf"
     csrf: str = ""
     login: bool = False
+    follows: bool = True  # whether `live` answers there
     here: str = ""
 
     def to(self, page: str, /, **query: object) -> str:
@@ -60,6 +66,14 @@ def draw(view: View, shell: Shell) -> str:
     return template.render(data=view.data, plots=plots, title=view.title, shell=shell, nav=_NAV, acts=ACTS, live=view.live)
 
 
+def parts(view: View, shell: Shell) -> dict[str, str]:
+    """The parts of a page that follow what happens, by name, drawn alike for everybody."""
+    plots = {name: Markup(text) for name, text in view.plots.items()}  # noqa: S704 - as in `draw`
+    stem = view.template.removesuffix(".html")
+    files = {part: f"{stem}.{part}.html" for part in _PARTS[stem]}
+    return {part: _environment().get_template(file).render(data=view.data, plots=plots, shell=shell) for part, file in files.items()}
+
+
 @cache
 def _environment() -> Environment:
     made = Environment(
@@ -69,7 +83,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         finalize=_shown,
     )
-    made.filters.update(when=_when, ago=_ago, span=_span, share=_share, count=_count, seconds=_seconds, value=_value)
+    made.filters.update(when=_when, ago=_ago, span=_span, share=_share, reach=_reach, count=_count, seconds=_seconds, value=_value)
     return made
 
 
@@ -111,6 +125,11 @@ def _seconds(seconds: float | None) -> str:
         if seconds >= size:
             return f"{seconds / size:.3g} {unit}"
     return f"{seconds * 1e6:.3g} µs"
+
+
+def _reach(percent: float) -> float:
+    """How long a bar of 100 is for a share: on a log scale, for 1 % is to be seen."""
+    return 100 * math.log10(1 + max(0.0, percent)) / math.log10(101)
 
 
 def _share(percent: float | None) -> str:

@@ -127,7 +127,7 @@ def _table(report: Reported) -> str:
         return ""
     head = "".join(f"<th scope=col>{name}</th>" for name in ("Metric", "Control", "Candidate", "Effect", "By chance", "Decision"))
     rows = "".join(_row(name, finding) for name, finding in report.results.items())
-    return f"<h2>Findings</h2><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+    return f"<h2>Findings</h2><table tabindex=0><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
 
 
 def _row(name: str, finding: MetricResult) -> str:

@@ -27,7 +27,7 @@ def strip(stages: Sequence[Stage]) -> str:
     rows = "".join(_row(gate, [_finding(stage, gate) for stage in stages]) for gate in _gates(stages))
     why = "".join(f"<li>{_mark(stage)}</li>" for stage in stages)
     return (
-        f'<h2>Stages</h2><table class="stages"><thead><tr><th scope=col>Gate</th>{head}</tr></thead><tbody>{rows}</tbody></table>'
+        f"<h2>Stages</h2><table class=stages tabindex=0><thead><tr><th scope=col>Gate</th>{head}</tr></thead><tbody>{rows}</tbody></table>"
         f"<ul>{why}</ul>"
     )
 
