@@ -154,7 +154,7 @@ def test_an_approval_that_is_wanted_says_where_to_give_it():
 
     assert (wanted.severity, wanted.title) == ("warning", "new-login at 10 % waits for an approval")
     assert wanted.do == "progflags rollout approve new-login"
-    assert wanted.link == "https://flags.example.com/rollouts/new-login"
+    assert wanted.link == "https://flags.example.com/rollout?flag=new-login"
 
 
 def test_a_storm_of_one_flag_is_one_message(team):

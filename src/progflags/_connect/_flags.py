@@ -281,7 +281,8 @@ class Flags(Client):
         ):  # a thread that didn't end hangs at the store, and so would this
             put_up_the_rest(made[1], end)
         self.bus.close()
-        self._delivery.close()
+        with within(max(_LET_GO, end - time.monotonic())):
+            self._delivery.close()
         if self._owns_store:
             with within(max(_LET_GO, end - time.monotonic())):
                 self._store.close()

@@ -12,7 +12,7 @@ from typing import Any, Final
 from cachetools import LRUCache
 
 from progflags._printed import cut, printable
-from progflags.notify._channel import Busy, Channel, Refused
+from progflags.notify._channel import Channel, Refused
 from progflags.notify._message import Message, Severity
 from progflags.notify._post import must_be_url, post
 
@@ -74,7 +74,7 @@ class Slack(Channel):
         why = printable(str(answer.get("error", "no answer that says so")), 160)
         if why in _NEVER:
             raise Refused(f"Slack does not take it: {why}")
-        raise Busy(f"Slack does not take it: {why}", 30.0 if why == "ratelimited" else 0.0)
+        raise ConnectionError(f"Slack does not take it: {why}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -37,7 +37,7 @@ class Notifier:
     """
     Tells what happens to the flags of `client` to `channels`, and to those of its flag file.
 
-    `status` gives a flag's rollout as it stands. `problems`: channels of the file that can't be used in this process, and why.
+    `status` gives a flag's rollout as it stands.
     """
 
     def __init__(self, client: Source, outbox: Outbox, channels: Sequence[Channel], *, status: Callable[[str], RolloutStatus]) -> None:
@@ -47,7 +47,7 @@ class Notifier:
         self._facts = Facts(self._known, self._unblocks)
         self._coded = {channel.name for channel in channels}
         self._filed: Mapping[str, ChannelSpec] = {}
-        self.problems: tuple[Problem, ...] = ()
+        self._wrong: dict[str, Sequence[Problem]] = {}
         for channel in channels:
             self._add(channel)
 
@@ -55,22 +55,30 @@ class Notifier:
         """Serve the channels of the flag file as it is now; whether anything about them is another than before."""
         if filed == self._filed:
             return False
-        problems: list[Problem] = []
-        for name in self._filed.keys() - filed.keys() - self._coded:
-            self._outbox.drop(f"notify/{name}")
+        for name in self._filed.keys() - filed.keys():
+            self._wrong.pop(name, None)
+            if name not in self._coded:
+                self._outbox.drop(f"notify/{name}")
         for name, spec in filed.items():
-            if name in self._coded:
-                problems.append(spec.problem((), f"the program has a channel {name!r} of its own", "give one of them another name"))
-            elif spec != self._filed.get(name):
-                problems += self._try(spec)
-            else:
-                problems += [problem for problem in self.problems if problem.key.startswith(spec.problem((), "").key)]
-        self._filed, self.problems = filed, tuple(problems)
-        for problem in problems:
-            say("notify", f"nobody is told there: {problem}", cause=f"channel {problem.key}")
+            if spec != self._filed.get(name):
+                self._wrong[name] = self._try(spec)
+        self._filed = filed
         return True
 
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """Channels of the file that can't be used in this process, and why."""
+        return tuple(problem for problems in tuple(self._wrong.values()) for problem in problems)
+
     def _try(self, spec: ChannelSpec) -> Sequence[Problem]:
+        problems = self._served(spec)
+        for problem in problems:
+            say("notify", f"nobody is told there: {problem}", cause=f"channel {problem.key}")
+        return problems
+
+    def _served(self, spec: ChannelSpec) -> Sequence[Problem]:
+        if spec.name in self._coded:
+            return (spec.problem((), f"the program has a channel {spec.name!r} of its own", "give one of them another name"),)
         try:
             self._add(channel_of(spec))
         except DefinitionError as error:

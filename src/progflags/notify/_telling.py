@@ -27,6 +27,8 @@ _STOPPED: Final = {"kill", "unkill", "panic", "unpanic"}
 _OBSERVED: Final = {"shadow", "source"}
 _LINES: Final = 10  # sentences of one message
 _DO: Final = {**NEXT, "kill": "progflags unkill {flag}", "panic": "progflags unpanic"}
+#: The console's page about it; of everything else, the one of what is under way.
+_PAGES: Final = {"transition": "rollout", "kill": "flag", "unkill": "flag", "shadow": "dark-launch"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,5 +153,5 @@ def _do(line: Mapping[str, Any], flag: str) -> str:
 def _link(console_url: str, flag: str, kind: str) -> str:
     if not console_url:
         return ""
-    root = console_url.rstrip("/")
-    return f"{root}/rollouts/{quote(flag, safe='')}" if kind == "transition" else root + "/"
+    page = _PAGES.get(kind, "") if flag else ""
+    return f"{console_url.rstrip('/')}/{page}" + (f"?flag={quote(flag, safe='')}" if page else "")

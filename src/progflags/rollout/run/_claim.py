@@ -7,6 +7,7 @@ it lives; another takes over as soon as that has not been said for a while, or o
 
 from __future__ import annotations
 
+from itertools import count
 from typing import Final
 
 from progflags._clock import Clock
@@ -20,6 +21,7 @@ GONE: Final = 8.0  # seconds without a sign of life after which a claim is free:
 PATIENCE: Final = 30.0  # likewise where there never was one, as of a progflags before this: seconds that the document stands still
 _BEAT: Final = 2.0  # seconds between two signs of life
 _LEFT: Final = b"left"
+_NUMBERS: Final = count(1)  # of this process, whatever became of the claim meanwhile: the Board takes growing ones alone
 
 
 class Claim:
@@ -31,7 +33,6 @@ class Claim:
         self._topic = f"outbox/{sink}"
         self._seen = (-1, 0.0)  # the document's revision, and when it was first seen
         self._beaten: float | None = None
-        self._number = 0
         self.held = False
 
     def look(self, document: Document, worker: str) -> bool:
@@ -63,9 +64,8 @@ class Claim:
             self.beat(worker)
 
     def _say(self, worker: str, body: bytes) -> None:
-        self._number += 1
         try:
-            self._board.publish(self._topic, worker, self._number, body)
+            self._board.publish(self._topic, worker, next(_NUMBERS), body)
         except StoreError as error:
             swallow("outbox", error)
 
