@@ -10,10 +10,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Receiver:
-    """`seen`: (path, headers, body as text, when); `answers`: what to do with the next ones, a status or a function of the handler."""
+    """
+    `seen`: (path, headers, body as text, when), `taken`: those bodies that a receipt was given for; `answers`: what to do with the
+    next ones, a status or a function of the handler.
+    """
 
     def __init__(self) -> None:
         self.seen = []
+        self.taken = []
         self.answers = []
         self.url = ""
 
@@ -28,6 +32,8 @@ class Receiver:
             answer = answer(handler)
         self.seen.append((handler.path, dict(handler.headers), body, time.monotonic()))
         status, headers, text = answer if isinstance(answer, tuple) else (answer, {}, b"ok")
+        if status < 300:
+            self.taken.append(body)
         handler.send_response(status)
         for name, value in {**headers, "Content-Length": str(len(text))}.items():
             handler.send_header(name, value)

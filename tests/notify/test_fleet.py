@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import threading
@@ -10,6 +11,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from uuid import uuid4
 
+import httpx
 import pytest
 
 import progflags as pf
@@ -17,6 +19,7 @@ from progflags.notify import Slack, Webhook
 from progflags.store import open_store
 from support import servers
 from support.patience import until
+from support.web import gunicorn
 
 from .receiver import receiver
 
@@ -77,7 +80,8 @@ def workers(count, file, store):
 
 
 def reasons(server):
-    return [line["reason"] for document in server.documents for line in document["data"]["changes"]]
+    """Of what was taken, in order."""
+    return [line["reason"] for document in map(json.loads, server.taken) for line in document["data"]["changes"]]
 
 
 def claims(store):
@@ -108,6 +112,7 @@ def test_what_was_committed_and_not_told_is_told_by_another(server, file, store)
         until(lambda: reasons(server) == ["one"])
         server.answers += [lambda _: (hangs.wait(60), 500)[1]] * 2
         first.tell("unkill two")
+        until(lambda: len(server.answers) < 2)  # on its way, and not taken
         first.end("kill")
         hangs.set()
         until(lambda: "two" in reasons(server)[1:])
@@ -123,8 +128,9 @@ def test_what_the_last_process_could_not_tell_is_told_by_the_next(server, file, 
     server.answers += [500] * 3
     with workers(1, file, store) as (only,):
         only.tell("kill late")
+        until(lambda: server.seen)
         only.end("kill")
-    server.seen.clear()
+    assert reasons(server) == []
     server.answers.clear()
     with workers(1, file, store):
         until(lambda: "late" in reasons(server))
@@ -141,6 +147,37 @@ def test_who_leaves_properly_keeps_nobody_waiting(server, file, store):
         assert held[0][0] not in {worker for worker, body in claims(store) if body != b"left"}
         second.tell("unkill two")
         until(lambda: len(reasons(server)) == 2)
+
+
+APPLICATION = """
+import os
+
+import progflags as pf
+
+flags = pf.connect(os.environ["FILE"], store=os.environ["STORE"])
+
+
+def app(environ, start_response):
+    reason = environ["PATH_INFO"].strip("/")
+    flags.kill("banner", reason=reason) if environ["QUERY_STRING"] == "on" else flags.unkill("banner", reason=reason)
+    start_response("200 OK", [])
+    return [str(os.getpid()).encode()]
+"""
+
+
+def test_workers_that_were_forked_tell_once(server, file, tmp_path, monkeypatch):
+    """gunicorn --preload: connected before the fork, and every worker and their parent has the channel."""
+    monkeypatch.setenv("FILE", str(file))
+    monkeypatch.setenv("STORE", f"sqlite:///{tmp_path}/state.db")
+    (tmp_path / "application.py").write_text(APPLICATION)
+    with gunicorn("application:app", "--preload", "-w", "3", cwd=tmp_path) as address:
+        for n in range(6):
+            httpx.get(f"{address}/{n}?{'off' if n % 2 else 'on'}").raise_for_status()
+            until(lambda n=n: n > 1 or server.taken)
+        until(lambda: len(reasons(server)) == 6)
+        time.sleep(3)  # three rounds of each: what would be told twice has been
+
+    assert reasons(server) == [str(n) for n in range(6)]
 
 
 def test_a_channel_that_hangs_holds_nothing(server, tmp_path):

@@ -8,7 +8,8 @@ from progflags.rollout.run._kept import Kept
 from progflags.rollout.run._ledger import Ledger, Page, possible, records
 from progflags.rollout.run._looks import Looks
 from progflags.rollout.run._meter import Meter
-from progflags.rollout.run._outbox import INCIDENT, LIMIT, Outbox
+from progflags.rollout.run._outbox import LIMIT, Outbox
+from progflags.rollout.run._places import INCIDENT
 from progflags.rollout.run._saved import Saved
 from progflags.rollout.run._shadows import Shadows
 from progflags.rollout.run._sinks import Batch, Gathering, Hook, Line, Sink, Webhook, signature

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 from uuid import uuid4
@@ -23,18 +23,14 @@ from progflags._clock import Clock
 from progflags._process import in_child, look
 from progflags._trouble import swallow
 from progflags.errors import ConflictError, StoreError
-from progflags.rollout._timeline import changes_of, lines_of
 from progflags.rollout.run._claim import Claim
+from progflags.rollout.run._places import Places, key_of, line_of, places_of
 from progflags.rollout.run._sinks import Batch, Gathering, Sink
-from progflags.store import Commit, Document, Entry, Store
+from progflags.store import Document, Entry, Store
 
-__all__ = ["INCIDENT", "LIMIT", "Outbox"]
+__all__ = ["LIMIT", "Outbox"]
 
-INCIDENT: Final = "incident/"  # what is no change that anybody made, and worth telling all the same
 _SLOWEST: Final = 60.0  # seconds between two tries of a sink that fails
-_ROLLOUT: Final = "rollout/"
-_TOLD: Final = (_ROLLOUT, "flag/", "panic", "definitions", "defined/", INCIDENT)  # the subjects that sinks are told of
-_BATCH: Final = 100  # lines of one subject handed over between two commits of the place
 LIMIT: Final = 30.0  # seconds after which a round of one sink is said to hang
 
 
@@ -58,7 +54,7 @@ class _Round:
     entries: Sequence[Entry]
     places: dict[str, int]
     told: int = 0
-    failure: BaseException | None = field(default=None)
+    failure: BaseException | None = None
 
     def tell(self, batches: Sequence[Batch]) -> None:
         """Hand them over; moves the place with each batch that was taken, and notes what stopped it."""
@@ -83,6 +79,7 @@ class Outbox:
         self._wait = wait
         self._sinks: dict[str, Sink | Gathering] = {}
         self._tries: dict[str, _Tries] = {}
+        self._places = Places(store)
         self.after_fork()
         in_child(self)
 
@@ -110,11 +107,10 @@ class Outbox:
     def begin(self) -> None:
         """Write down where new sinks begin: here and now, not when they are first served. Never raises: else they begin there."""
         try:
-            _, ends, documents = self._ends()
-            for name in self._sinks:
-                if _place(name) not in documents:
-                    self._write(_place(name), 0, ends)
-                    self._tries[name].claim.taken(self._me)
+            known = self._places.look()
+            for name, tries in self._tries.items():
+                if key_of(name) not in known.told:
+                    self._new(name, tries, known.ends)
         except (StoreError, ConflictError) as error:  # somebody else's beginning is as good
             swallow("outbox", error)
 
@@ -171,70 +167,42 @@ class Outbox:
             tries.next = self._clock.monotonic() + max(slower, float(getattr(error, "after", 0.0)))
 
     def _round(self, name: str, sink: Sink | Gathering, tries: _Tries) -> int:
-        if self.store.revision() == tries.at:
+        known = self._places.look()
+        if known.revision == tries.at:
             return 0
-        place = _place(name)
-        revision, ends, documents = self._ends()
-        document = documents.get(place)
+        document, ends = known.told.get(key_of(name)), known.ends
         if document is None:
-            self._write(place, 0, ends)
-            tries.claim.taken(self._me)
+            self._new(name, tries, ends)
             return 0
-        document = self._of_everything(document, ends)
-        mine, places = tries.claim.look(document, self._me), _places(document)
+        places = places_of(document, ends)
+        if "others" not in document.body:  # from here on what comes next is told of, whoever looks
+            document = self._places.write(document, document.body["worker"], places)
+        mine = tries.claim.look(document, self._me)
         behind = [subject for subject, end in ends.items() if places.get(subject, 0) < end]
         if not behind:
-            tries.at = revision
+            tries.at = known.revision
             return 0
         if not mine:
             return 0
-        return self._hand_over(sink, tries, document, _Round(self._waiting(behind, places), places))
+        return self._hand_over(sink, tries, document, _Round(self._places.waiting(behind, places), places))
+
+    def _new(self, name: str, tries: _Tries, ends: Mapping[str, int]) -> None:
+        """A sink that nobody knew begins here, and is ours."""
+        self._places.write(Document(key_of(name), 0, {}), self._me, ends)
+        tries.claim.taken(self._me)
 
     def _hand_over(self, sink: Sink | Gathering, tries: _Tries, document: Document, waiting: _Round) -> int:
-        batches = _gathered(sink, [_line(entry, self.store.url) for entry in waiting.entries])
+        batches = _gathered(sink, [line_of(entry, self.store.url) for entry in waiting.entries])
         if not batches:
             return 0
-        revision = document.revision
         if not tries.claim.held or any(batch.send is not None for batch in batches):
-            revision = self._write(document.key, revision, waiting.places)  # the claim: from here on it is ours
+            document = self._places.write(document, self._me, waiting.places)  # the claim: from here on it is ours
             tries.claim.taken(self._me)
         waiting.tell(batches)
-        self._write(document.key, revision, waiting.places)
+        self._places.write(document, self._me, waiting.places)
         if waiting.failure is not None:
             raise waiting.failure
         return waiting.told
-
-    def _ends(self) -> tuple[int, dict[str, int], dict[str, Document]]:
-        """The store's revision, how many lines every subject has, and all documents."""
-        revision, documents = self.store.read()
-        return revision, {key: lines_of(page) or 0 for key, page in documents.items() if key.startswith(_TOLD)}, documents
-
-    def _of_everything(self, document: Document, ends: Mapping[str, int]) -> Document:
-        """A place that a progflags wrote which told of steps alone: of the rest its sink hears what comes next."""
-        if "others" in document.body:
-            return document
-        body = {**document.body, "others": {subject: end for subject, end in ends.items() if not subject.startswith(_ROLLOUT)}}
-        self.store.commit(Commit({document.key: body}, {document.key: document.revision}, (), uuid4().hex))
-        return self.store.read(document.key)[1][document.key]
-
-    def _waiting(self, subjects: Sequence[str], places: Mapping[str, int]) -> list[Entry]:
-        """The lines that were not told yet, in the order of their commits."""
-        lines = [entry for subject in subjects for entry in self.store.history(subject, after=places.get(subject, 0), limit=_BATCH)]
-        return sorted(lines, key=lambda entry: entry.revision)
-
-    def _write(self, key: str, revision: int, places: Mapping[str, int]) -> int:
-        steps = {subject.removeprefix(_ROLLOUT): at for subject, at in places.items() if subject.startswith(_ROLLOUT)}
-        others = {subject: at for subject, at in places.items() if not subject.startswith(_ROLLOUT)}
-        body = {"v": 1, "worker": self._me, "places": steps, "others": others}
-        commit = Commit({key: body}, {key: revision}, (), uuid4().hex)
-        try:
-            return self.store.commit(commit)
-        except StoreError:
-            return self.store.commit(commit)
-
-
-def _place(name: str) -> str:
-    return f"outbox/{name}"
 
 
 def _doing(sink: Sink | Gathering, tries: _Tries) -> str:
@@ -247,24 +215,3 @@ def _gathered(sink: Sink | Gathering, lines: Sequence[Mapping[str, Any]]) -> Seq
     if isinstance(sink, Gathering):
         return sink.gather(lines)
     return [Batch((at,), partial(sink.tell, line)) for at, line in enumerate(lines)]
-
-
-def _places(document: Document) -> dict[str, int]:
-    """How far a sink was told, by subject."""
-    steps = {f"{_ROLLOUT}{flag}": int(at) for flag, at in document.body["places"].items()}
-    return steps | {subject: int(at) for subject, at in document.body.get("others", {}).items()}
-
-
-def _line(entry: Entry, store: str) -> dict[str, Any]:
-    """
-    What a sink is told. A step of a rollout as its history has it; anything else with `kind`, and with the keys that a step has, so
-    that who prints steps can print it as well.
-    """
-    room, _, flag = entry.subject.partition("/")
-    if entry.subject.startswith(INCIDENT):
-        return {"id": f"{entry.subject}#{entry.number}", "from": None, "to": None, "percent": None, **entry.body}
-    if room == "rollout":
-        return {"id": f"{flag}#{entry.number}", "flag": flag, "kind": "transition", **entry.body}
-    change = changes_of(entry, None, store)[0].to_dict()
-    before, after = change.pop("before"), change.pop("after")
-    return {**entry.body, "id": f"{entry.subject}#{entry.number}", **change, "from": before, "to": after, "percent": None}
