@@ -6,7 +6,7 @@ project = "progflags"
 author = "the progflags maintainers"
 copyright = "the progflags maintainers, Apache-2.0"
 release = version = __version__
-extensions = ["myst_parser", "sphinx.ext.autodoc"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 source_suffix = {".md": "markdown"}
 myst_heading_anchors = 3
 myst_enable_extensions = ["deflist"]
@@ -15,6 +15,8 @@ html_theme = "furo"
 html_title = f"progflags {version}"
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
+napoleon_use_rtype = False
+default_role = "literal"  # docstrings write code in single backticks
 exclude_patterns = ["_build"]
 nitpicky = False
 

@@ -55,6 +55,14 @@ def test_this_page_has_its_readers_words(page):
     assert not said
 
 
+def test_every_page_is_found_from_the_first_once():
+    """In an order somebody chose."""
+    docs = ROOT / "docs"
+    listed = re.findall(r"^[\w-]+/[\w-]+$", (docs / "index.md").read_text(), re.M)
+
+    assert sorted(listed) == sorted(str(page.relative_to(docs).with_suffix("")) for page in docs.glob("*/*.md"))
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_the_code_on_this_page_runs(page, tmp_path, monkeypatch):
     """

@@ -105,7 +105,7 @@ def _swapped(session: Any, args: tuple[Any, ...], kwargs: dict[str, Any], takes:
 
 def rows(value: Any) -> Any:
     """
-    Mapped objects and `Row`s as dicts of their columns' values, in lists, tuples, sets and dicts of them; the rest as it is.
+    Mapped objects and rows (`Row`) as dicts of their columns' values, in lists, tuples, sets and dicts of them; the rest as it is.
 
     Nothing is loaded for it: a column that is deferred or expired is left out, relationships always are (see `rows_with`).
     """

@@ -95,7 +95,7 @@ def jaccard(*, key: Key = None) -> Score:
 
 def relative_error() -> Score:
     """
-    1 − |a − b| / max(|a|, |b|) of two numbers: 0.99 is one percent apart, 1.0 equal, 0.0 of opposite signs or one of them zero.
+    `1 − |a − b| / max(|a|, |b|)` of two numbers: 0.99 is one percent apart, 1.0 equal, 0.0 of opposite signs or one of them zero.
 
     NaN equals NaN and nothing else; an infinity equals only itself.
     """
