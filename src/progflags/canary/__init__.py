@@ -19,6 +19,8 @@ from progflags.canary.judging import (
     prospects,
     requests_to_detect,
     requests_to_prove,
+    ruled_out,
+    scatter,
     smallest_detectable,
     whole,
 )
@@ -64,6 +66,8 @@ __all__ = [
     "prospects",
     "requests_to_detect",
     "requests_to_prove",
+    "ruled_out",
+    "scatter",
     "slope_of",
     "smallest_detectable",
     "whole",

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from progflags._printed import printable
 from progflags.canary import Foreseen, Kind, Sample, Totals
-from progflags.rollout.plan import Plan, Prospect, Stage, Traffic, fitting, prospect
+from progflags.rollout.plan import Plan, Prospect, Stage, Traffic, climb, fitting
 from progflags.rollout.state import Record
 
 __all__ = ["Forecast", "Outlook", "detectable", "forecast", "span", "watched"]
@@ -141,11 +141,9 @@ def forecast(plan: Plan, *, rps: float | None = None, error_rate: float = 0.01, 
     elif traffic is not None:
         rps, error_rate = traffic.rps, traffic.control.errors / max(1, traffic.control.trials)
     outlooks: list[Outlook] = []
-    begins, gone = 0.0, 0.0
+    begins, told = 0.0, None if traffic is None else climb(plan.fit(0, fitting(plan, 0, traffic)) if plan.end else plan, 0, traffic)
     for number in range(plan.end):
-        plan = plan.fit(number, fitting(plan, number, traffic))
-        gone = gone + (outlooks[-1].lasts or 0.0) if outlooks and plan.share(number) == plan.share(number - 1) else 0.0
-        ahead = None if traffic is None else prospect(plan, number, traffic, gone=gone)
+        plan, ahead = (plan.fit(number, fitting(plan, number, None)), None) if told is None else next(told)
         outlooks.append(_outlook(plan, number, begins, rps, error_rate, ahead))
         begins += plan.warm_up + plan.stages[number].bake
     expected = sum(plan.warm_up + (one.lasts or 0.0) for one in outlooks) if traffic is not None else None
@@ -184,6 +182,8 @@ def watched(by: Mapping[str, str]) -> str:
 def _seen(one: Foreseen) -> str:
     if one.seconds is None:
         return f"{one.metric}: nothing is known of it yet"
+    if not one.seconds:
+        return f"{one.metric}: {one.asked} is ruled out by then"
     return f"{one.metric}: {one.asked} is seen after {span(one.seconds)}"
 
 

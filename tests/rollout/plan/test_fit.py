@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
 import progflags as pf
 from progflags.canary import Sample, Totals
 from progflags.rollout import Plan, PlanError, State, forecast
-from progflags.rollout.plan._fit import fitting, prospect
+from progflags.rollout.plan._fit import climb, fitting, prospect
 from progflags.rollout.plan._traffic import Traffic
 from progflags.testing import ManualClock
 from rollout.conftest import FLAG, House
@@ -33,9 +35,9 @@ def plan(*stages, **table):
 
 @pytest.mark.parametrize("rps", [10_000, 100, 20, 5, 2])
 def test_the_smallest_rung_at_which_what_matters_is_seen_in_four_bakes(rps):
-    climb = plan(auto(), {"percent": 50}, deadline="24h")
-    share = fitting(climb, 0, traffic(rps))
-    lasts = {rung: prospect(climb, 0, traffic(rps), rung).lasts for rung in climb.stages[0].rungs}
+    steep = plan(auto(), {"percent": 50}, deadline="24h")
+    share = fitting(steep, 0, traffic(rps))
+    lasts = {rung: prospect(steep, 0, traffic(rps), rung).lasts for rung in steep.stages[0].rungs}
 
     if min(lasts.values()) <= 4 * 900:
         assert lasts[share] <= 4 * 900 < min((lasts[rung] for rung in lasts if rung < share), default=math.inf)
@@ -44,11 +46,11 @@ def test_the_smallest_rung_at_which_what_matters_is_seen_in_four_bakes(rps):
 
 
 def test_the_larger_the_traffic_the_smaller_the_share_and_where_nothing_will_be_seen_the_smallest():
-    climb = plan(auto(), {"percent": 50}, deadline="24h")
-    shares = [fitting(climb, 0, traffic(rps)) for rps in (2, 5, 20, 100, 10_000)]
+    steep = plan(auto(), {"percent": 50}, deadline="24h")
+    shares = [fitting(steep, 0, traffic(rps)) for rps in (2, 5, 20, 100, 10_000)]
 
     assert shares == sorted(shares, reverse=True)
-    assert (shares[0] >= 200_000, shares[-1], fitting(climb, 0, traffic(0.0001))) == (True, 10_000, 10_000)
+    assert (shares[0] >= 200_000, shares[-1], fitting(steep, 0, traffic(0.0001))) == (True, 10_000, 10_000)
 
 
 def test_without_traffic_it_begins_with_the_smallest():
@@ -72,6 +74,33 @@ def test_a_budget_of_people_is_never_exceeded():
     assert exposed[0] > 200
     assert fitting(bound, 0, traffic(10)) < 10_000  # below the smallest rung
     assert fitting(plan(max_units=2000), 0, traffic(10)) <= fitting(free, 0, traffic(10))
+
+
+def test_a_budget_of_people_holds_over_the_whole_climb():
+    """What earlier stages have met is gone from it; a stage that can't afford its smallest rung stays at the share there is."""
+    stages = (auto(bake="10m"), auto(bake="10m"), auto(bake="10m"))
+    free, bound = (plan(*stages, **budget) for budget in ({}, {"max_units": 3000}))
+    exposed, shares = (
+        [getattr(one, name) for _, one in climb(bound.fit(0, fitting(bound, 0, traffic(20))), 0, traffic(20))]
+        for name in ("people", "share")
+    )
+
+    assert sum(one.people for _, one in climb(free.fit(0, fitting(free, 0, traffic(20))), 0, traffic(20))) > 3000
+    assert exposed[0] <= 3000
+    assert all(share == before or sum(exposed[: n + 2]) <= 3000 for n, (before, share) in enumerate(pairwise(shares)))
+    assert fitting(bound.fit(0, 20_000), 1, traffic(20), frozenset(), 3000) == 20_000
+
+
+def test_requests_that_go_together_take_as_many_more():
+    """Worth one in four, they take four times as long: measured before the start where it is known whose they are, and since."""
+    plain, worth = traffic(10), replace(traffic(10), worth={"error_rate": 4.0})
+    open_only = plan(look=False)
+    found = [{one.metric: one.seconds for one in prospect(open_only, 0, one, 100_000).seen} for one in (plain, worth)]
+
+    assert found[1]["error_rate"] == pytest.approx(4 * found[0]["error_rate"], rel=0.05)
+    assert Traffic.from_json(worth.to_json()) == worth
+    control = Totals(400, 400, 40, 400, cells={"n": (6.25,) * 64, "x": (10.0,) * 4 + (0.0,) * 60})
+    assert Traffic.over(60, control, Totals()).worth["error_rate"] == pytest.approx(9.5, rel=0.1)
 
 
 def test_no_rung_goes_beyond_a_later_percent_nor_past_an_approval():
@@ -128,9 +157,9 @@ def test_traffic_is_counted_before_the_start():
     minutes(house, 20, 5, every=100)
     status = house.rollouts.start(FLAG)
 
-    assert status.percent == 5
+    assert status.percent == 20
     assert status.eta == pytest.approx(house.rollouts.forecast(FLAG).expected, rel=0.01)
-    assert [step.percent for step in status.history] == [0, 5]
+    assert [step.percent for step in status.history] == [0, 20]
 
 
 def test_what_other_processes_serve_counts_too(houses):
@@ -139,7 +168,7 @@ def test_what_other_processes_serve_counts_too(houses):
     starting.rollouts.tick()
 
     assert starting.rollouts.forecast(FLAG).rps == pytest.approx(5, rel=0.1)
-    assert starting.rollouts.start(FLAG).percent == 5
+    assert starting.rollouts.start(FLAG).percent == 20
 
 
 def test_a_function_behind_a_rollout_that_is_not_started_is_counted():
@@ -206,7 +235,8 @@ def test_a_start_says_what_each_stage_will_see_and_what_is_hopeless():
     notes = house.rollouts.start(FLAG).notes
 
     assert [note.partition(":")[0] for note in notes] == ["1 %", "10 %", "50 %", "after 100 %"]
-    assert all("error_rate: a rise to ×2 is seen after" in note for note in notes[:3])
+    assert "error_rate: a rise to ×2 is seen after" in notes[0]
+    assert all("error_rate: a rise to ×2 is ruled out by then" in note for note in notes[1:3])  # which lasts
     assert notes[3] == "after 100 %: error_rate by a control, p99_latency by a control, * by a control"
 
     slow = House(tables={FLAG: {}})

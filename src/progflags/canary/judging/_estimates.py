@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -27,7 +28,7 @@ from progflags.canary.sequential import (
     tuning,
 )
 
-__all__ = ["Estimate", "caught", "change", "estimate", "scale_to_catch", "smallest_caught"]
+__all__ = ["Estimate", "caught", "change", "estimate", "smallest_caught", "times"]
 
 _POWER: Final = 0.8416212335729143  # standard normal quantile of 80 %
 _LARGEST: Final = 49.0  # ×50: what such a regression does, nobody needs statistics for
@@ -234,14 +235,14 @@ def smallest_caught(evidence: Evidence, claim: Claim) -> float | None:
     return high
 
 
-def scale_to_catch(evidence: Evidence, claim: Claim, regression: float) -> float | None:
-    """How many times the present traffic it takes until that regression would be caught; None beyond a thousandfold."""
+def times(enough: Callable[[float], bool]) -> float | None:
+    """How many times the present traffic is enough; None beyond a thousandfold."""
     low, high = 1.0, 2.0
-    while not caught(evidence, claim, regression, high):
+    while not enough(high):
         low, high = high, high * 2
         if high > 1024:
             return None
     for _ in range(5):
         middle = math.sqrt(low * high)
-        low, high = (low, middle) if caught(evidence, claim, regression, middle) else (middle, high)
+        low, high = (low, middle) if enough(middle) else (middle, high)
     return high

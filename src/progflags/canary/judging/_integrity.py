@@ -6,10 +6,10 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from progflags.canary.counting import CLUSTERED, SHARDS, Totals, dispersion, shards
-from progflags.canary.sequential import RATIO, Evidence, fresh, log_mean, ratio
+from progflags.canary.counting import ANONYMOUS, CLUSTERED, ERRORS, GROUPS, SHARDS, TRIALS, Totals, dispersion, shards
+from progflags.canary.sequential import NO_STRATA, RATIO, Evidence, Stratum, fresh, log_mean, ratio
 
-__all__ = ["FALSE_WARNINGS", "REJECTED", "SRM_ALPHA", "advice", "integrity", "negative_control", "srm"]
+__all__ = ["FALSE_WARNINGS", "REJECTED", "SRM_ALPHA", "advice", "integrity", "negative_control", "scatter", "srm"]
 
 SRM_ALPHA: Final = 0.001
 REJECTED: Final = 0.01  # of an arm's observations; above it nothing may pass
@@ -48,6 +48,18 @@ def negative_control(control: Totals) -> float | None:
         return None
     logs = [log_mean(ratio(fresh(RATIO), 1.0, True, failed, n, errors - failed, trials - n)) for n, failed in cells]
     return math.exp(min(log_mean(tuple(logs)), 700.0))
+
+
+def scatter(control: Totals) -> dict[str, float]:
+    """By metric how many of its requests one independent one is worth, by a control alone: of errors, where it is known whose they are."""
+    trials, failed = control.cells.get(TRIALS), control.cells.get(ERRORS)
+    if trials is None or failed is None or 2 * sum(control.cells.get(ANONYMOUS, ())) > sum(trials):
+        return {}
+    alone = NO_STRATA.close(Stratum((0, 0, sum(failed), sum(trials))), (_NOBODY, _NOBODY, failed, trials))
+    return {"error_rate": max(1.0, alone.effects[1])}
+
+
+_NOBODY: Final = (0,) * GROUPS
 
 
 def advice(evidence: Evidence, checks: Mapping[str, Any]) -> tuple[str, ...]:

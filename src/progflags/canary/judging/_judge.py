@@ -31,7 +31,7 @@ from progflags.canary.judging._policy import Now, Said, lenient
 from progflags.canary.judging._sentences import difference, duration, many, movement, odds
 from progflags.canary.sequential import GOOD, PEER, SMALL, VERSUS, Claim, Evidence, Track, discoveries, upper
 
-__all__ = ["judge", "whole"]
+__all__ = ["judge", "ruled_out", "whole"]
 
 Found = TypeVar("Found")
 
@@ -249,6 +249,11 @@ def _proven(evidence: Evidence, claim: Claim) -> bool:
         return True
     bar = -math.log(evidence.alpha) + (math.log(2) if small is not None else 0.0)  # either of two proofs will do: each has half of alpha
     return (good.now if later else good.best) >= bar or (small is not None and small.best >= bar)
+
+
+def ruled_out(evidence: Evidence) -> frozenset[str]:
+    """The claims, as findings call them, of which the opposite was ruled out: stages to come need not wait for it."""
+    return frozenset(claim.label for claim in evidence.claims if claim.relative and _proven(evidence, claim))
 
 
 def _detectable(evidence: Evidence, claim: Claim, seen: Estimate) -> float | None:

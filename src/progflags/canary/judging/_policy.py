@@ -6,7 +6,8 @@ import math
 from dataclasses import dataclass
 
 from progflags.canary._words import Decision, Kind, Policy
-from progflags.canary.judging._estimates import Estimate, caught, scale_to_catch, smallest_caught
+from progflags.canary.judging._estimates import Estimate, caught, smallest_caught, times
+from progflags.canary.judging._proofs import provable, proved
 from progflags.canary.judging._sentences import difference, duration, movement, quantity, regression
 from progflags.canary.sequential import Claim, Evidence
 
@@ -85,7 +86,8 @@ def _unseen(evidence: Evidence, claim: Claim, seen: Estimate, baked: float) -> S
     if claim.relative and not least and seen.baseline == 0 and seen.canary == 0 and claim.kind in {Kind.RATE, Kind.COUNT, Kind.MEAN}:
         hint = "no factor of nothing can be seen; say with min_absolute what would matter, or add max"
         return Decision.HOLD, f"{metric}: none on either side, and {hint}", None
-    scale = scale_to_catch(evidence, claim, size)
+    # What is proven needs no visibility, so whichever comes first.
+    scale = times(lambda more: caught(evidence, claim, size, more) or (provable(claim) and proved(evidence, claim, more)))
     eta = None if scale is None or baked <= 0 else (scale - 1) * baked
     smallest = smallest_caught(evidence, claim) if seen.baseline or not claim.relative else None
     so_far = f"so far {regression(claim, smallest)} would" if smallest is not None else "so far nothing would"

@@ -4,7 +4,7 @@ from progflags.canary.sequential._bounded import against, bounded
 from progflags.canary.sequential._claims import Claim, claims, margin, moments_of, rate_of, shift, stretched
 from progflags.canary.sequential._comparison import Ledger, Worth, said
 from progflags.canary.sequential._counted import counted
-from progflags.canary.sequential._design_effect import Counts
+from progflags.canary.sequential._design_effect import NO_STRATA, Counts, Stratum
 from progflags.canary.sequential._evidence import Evidence
 from progflags.canary.sequential._exact import at_least, at_most, conditional_p
 from progflags.canary.sequential._means import Means, clipped, cuped, not_zero, radius, slope_of, tuning
@@ -22,6 +22,7 @@ __all__ = [
     "FIRST_READINGS",
     "GOOD",
     "LEVEL",
+    "NO_STRATA",
     "PEER",
     "RATIO",
     "SMALL",
@@ -31,6 +32,7 @@ __all__ = [
     "Evidence",
     "Ledger",
     "Means",
+    "Stratum",
     "Track",
     "Worth",
     "against",

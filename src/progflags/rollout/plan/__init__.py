@@ -1,6 +1,6 @@
 """What is meant to happen: stages, gates, profiles, the calendar, and the share that fits the traffic."""
 
-from progflags.rollout.plan._fit import Prospect, expected, fitting, prospect
+from progflags.rollout.plan._fit import Prospect, climb, expected, fitting, prospect
 from progflags.rollout.plan._memory import Memory, remembers
 from progflags.rollout.plan._plan import BrakeRule, Plan, PlanError, Stage
 from progflags.rollout.plan._profiles import PROFILES
@@ -15,6 +15,7 @@ __all__ = [
     "Prospect",
     "Stage",
     "Traffic",
+    "climb",
     "expected",
     "fitting",
     "prospect",

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from progflags.canary import Totals
+from progflags.canary import Totals, scatter
 
 __all__ = ["Traffic"]
 
@@ -15,16 +15,18 @@ __all__ = ["Traffic"]
 class Traffic:
     """
     `rps` requests a second on both arms together, which are like `control` (of whatever size); `people` new ones a second, at
-    most: whom nobody told apart counts as one each.
+    most: whom nobody told apart counts as one each. `worth`: by metric how many of its requests one independent one is worth.
     """
 
     rps: float
     control: Totals
     people: float = 0.0
+    worth: Mapping[str, float] = field(default_factory=dict)
 
     def merge(self, other: Traffic) -> Traffic:
         """What two processes serve."""
-        return Traffic(self.rps + other.rps, self.control.merge(other.control), self.people + other.people)
+        control = self.control.merge(other.control)
+        return Traffic(self.rps + other.rps, control, self.people + other.people, scatter(control))
 
     @classmethod
     def over(cls, seconds: float, control: Totals, candidate: Totals) -> Traffic | None:
@@ -32,11 +34,11 @@ class Traffic:
         requests = control.size + candidate.size
         if seconds <= 0 or not requests or not control.size:
             return None
-        return cls(requests / seconds, control, ((control.units + candidate.units) or requests) / seconds)
+        return cls(requests / seconds, control, ((control.units + candidate.units) or requests) / seconds, scatter(control))
 
     def to_json(self) -> dict[str, Any]:
-        return {"rps": self.rps, "people": self.people, "control": self.control.to_json()}
+        return {"rps": self.rps, "people": self.people, "control": self.control.to_json(), "worth": dict(self.worth)}
 
     @classmethod
     def from_json(cls, body: Mapping[str, Any]) -> Traffic:
-        return cls(float(body["rps"]), Totals.from_json(body["control"]), float(body["people"]))
+        return cls(float(body["rps"]), Totals.from_json(body["control"]), float(body["people"]), dict(body.get("worth", {})))

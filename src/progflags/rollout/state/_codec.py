@@ -54,6 +54,7 @@ def dump(record: Record) -> dict[str, Any]:
         "recent": [list(slot) for slot in record.recent],
         "memory": None if record.memory is None else record.memory.to_json(),
         "results": [result.to_json() for result in record.results],
+        "met": record.met,
         "expects": [seconds if isfinite(seconds) else None for seconds in record.expects],
     }
 
@@ -110,6 +111,7 @@ def _load(body: Mapping[str, Any]) -> Record:
         recent=tuple((float(seconds), int(calls)) for seconds, calls in body.get("recent", ())),
         memory=None if (memory := body.get("memory")) is None else Memory.from_json(memory),
         results=tuple(map(StageResult.from_json, body.get("results", ()))),
+        met=int(body.get("met", 0)),
         expects=tuple(inf if seconds is None else float(seconds) for seconds in body.get("expects", ())),
     )
 

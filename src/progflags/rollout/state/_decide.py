@@ -218,4 +218,5 @@ def _anew(record: Record, actor: str, *, fresh: bool) -> Record:
         recent=(),
         expects=(),
         results=(),
+        met=0,
     )

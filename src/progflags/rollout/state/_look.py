@@ -68,10 +68,10 @@ def _fits(record: Record) -> int:
     traffic = record.known
     if traffic is None or record.stage >= record.plan.end or not record.plan.stages[record.stage].rungs:
         return 0
-    share = fitting(record.plan, record.stage, traffic)
+    share = fitting(record.plan, record.stage, traffic, record.proven, record.met)
     if share <= record.share:
         return 0
-    here, there = (prospect(record.plan, record.stage, traffic, at) for at in (record.share, share))
+    here, there = (prospect(record.plan, record.stage, traffic, at, proven=record.proven) for at in (record.share, share))
     return share if there.lasts < here.lasts - record.baked else 0
 
 

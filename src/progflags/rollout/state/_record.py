@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Final
 
-from progflags.canary import Evidence, Gate, Kind, Window, whole
+from progflags.canary import Evidence, Gate, Kind, Window, ruled_out, whole
 from progflags.rollout.plan import Memory, Plan, Traffic, expected, fitting, remembers
 from progflags.rollout.state._drift import Drift
 from progflags.rollout.state._result import StageResult
@@ -41,6 +41,7 @@ class Record:
     how the control was before the watch, and what has changed since. `traffic` is what was counted before the start, `recent` (seconds,
     calls) what has been since, over the last hour; `expects`: seconds that this stage and each later one will take, infinity: for
     ever; empty where nobody knows the traffic. `memory`: the control as it was during the climb, and what the watch makes of it.
+    `met`: how many people the candidate met at the shares before the present one, those of several counted for each.
     `since` is when it came to its state by the wall clock of who wrote that, `began` by the store's time: None where it has none.
     `results`: what was found at each stage that is behind.
     """
@@ -75,6 +76,7 @@ class Record:
     expects: tuple[float, ...] = ()
     memory: Memory | None = None
     results: tuple[StageResult, ...] = ()
+    met: int = 0
 
     @property
     def phase(self) -> State:
@@ -126,7 +128,8 @@ class Record:
         if stage < 0:
             return replace(self, stage=-1, waived=False, window=None, results=results)
         traffic = self.known
-        plan = self.plan.fit(stage, fitting(self.plan, stage, traffic)) if stage < self.plan.end else self.plan
+        proven, met = self.proven, self.met + self._meeting
+        plan = self.plan.fit(stage, fitting(self.plan, stage, traffic, proven, met)) if stage < self.plan.end else self.plan
         stays = self.stage >= 0 and plan.share(stage) == self.share  # the same share: nothing is served anew, so counting goes on
         gates, memory = _judged(plan, stage), self.memory
         if stage >= plan.end and memory is not None:
@@ -145,7 +148,8 @@ class Record:
             plan=plan,
             drift=drift,
             memory=memory,
-            expects=expected(plan, stage, traffic),
+            expects=expected(plan, stage, traffic, proven, met),
+            met=self.met if stays else met,
             stage=stage,
             baked=0.0,
             waited=0.0,
@@ -224,7 +228,19 @@ class Record:
 
     def expecting(self) -> Record:
         """With how long this stage and the later ones will take, at the traffic there is by now."""
-        return replace(self, expects=expected(self.plan, self.stage, self.known)) if 0 <= self.stage < self.plan.end else self
+        if not 0 <= self.stage < self.plan.end:
+            return self
+        return replace(self, expects=expected(self.plan, self.stage, self.known, self.proven, self.met))
+
+    @property
+    def proven(self) -> frozenset[str]:
+        """The bounds of which the opposite has been ruled out, for this stage and all that follow."""
+        return frozenset() if self.evidence is None else ruled_out(self.evidence)
+
+    @property
+    def _meeting(self) -> int:
+        """How many people the candidate has met at the present share; whom nobody told apart counts as one for each call."""
+        return 0 if self.evidence is None or self.stage < 0 else self.evidence.totals.candidate.bases
 
     @property
     def known(self) -> Traffic | None:
@@ -234,7 +250,8 @@ class Record:
         if totals is None or seconds < _SETTLED or totals.control.size < _SHAPED:
             return self.traffic
         people = (totals.control.units + totals.candidate.units) / self.waited if self.waited > 0 else 0.0
-        return Traffic(calls / seconds, totals.control, people or calls / seconds)
+        worth = {} if self.evidence is None else self.evidence.design_effects
+        return Traffic(calls / seconds, totals.control, people or calls / seconds, worth)
 
     @property
     def warming(self) -> bool:
