@@ -103,6 +103,16 @@ def test_requests_that_go_together_take_as_many_more():
     assert Traffic.over(60, control, Totals()).worth["error_rate"] == pytest.approx(9.5, rel=0.1)
 
 
+def test_a_proof_after_the_bake_comes_from_watching_alone_and_lasts():
+    """At 1 request a second and 0.1 % errors no planned look is left when enough is known; what is ruled out by then holds nobody up again."""
+    found = [prospect(plan(look=look), 0, traffic(1, errors=0.001), 500_000) for look in (True, False)]
+    proofs = [next(one for one in ahead.seen if one.metric == "error_rate") for ahead in found]
+
+    assert proofs[0].proof == pytest.approx(proofs[1].proof, rel=0.05)
+    assert found[0].lasts > proofs[0].proof > 10 * 3600
+    assert prospect(plan(), 0, traffic(1, errors=0.001), 500_000, proven={proofs[0].gate}).lasts == 900
+
+
 def test_no_rung_goes_beyond_a_later_percent_nor_past_an_approval():
     assert plan(auto(), {"percent": 10}).stages[0].rungs == (10_000, 20_000, 50_000, 100_000)
     assert plan(auto(), auto(at_least=10), approval={"before": [10]}).stages[0].rungs == (10_000, 20_000, 50_000)
