@@ -5,6 +5,7 @@ import pytest
 import progflags as pf
 from console.conftest import TOKENS, asking
 from progflags._console._acts import ACTS
+from progflags.notify import Hook
 from progflags.rollout import State, legal
 
 VIEWER, OPERATOR, APPROVER = TOKENS
@@ -130,3 +131,22 @@ async def test_a_version_that_is_none_is_another(app, seen):
 async def test_what_there_is_not_is_said(app, verb, flag, code):
     async with asking(app, OPERATOR) as client:
         assert (await said(client, verb, flag)).status_code == code
+
+
+async def test_an_alert_rolls_back_where_a_hook_is(flags):
+    """It proves itself to the hook; what it shows there is no token of the console, and counts as no wrong one."""
+    app = pf.console(flags, token=TOKENS, hook=Hook(flags, token="an-alerts-token-0123"))
+    alert = {"id": "1", "flag": "checkout", "action": "rollback", "reason": "errors"}
+    async with asking(app, "an-alerts-token-0123") as sender, asking(app) as nobody, asking(app, OPERATOR) as otto:
+        assert [(await nobody.post("/hooks/rollback", json=alert)).status_code for _ in range(12)] == [401] * 12
+        assert (await otto.post("/hooks/rollback", json=alert)).status_code == 401
+        assert flags.rollouts.status("checkout").state == "ramping"
+        assert (await sender.post("/hooks/rollback", json=alert)).status_code == 200
+        assert flags.rollouts.status("checkout").state == "rolled_back"
+        assert (await sender.get("/api/now")).status_code == 401
+        assert (await otto.get("/api/now")).status_code == 200
+
+
+async def test_without_a_hook_there_is_no_such_address(app):
+    async with asking(app, OPERATOR) as client:
+        assert (await client.post("/hooks/rollback", json={})).status_code == 404

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from progflags._console._acts import Refused, act
-from progflags._console._desk import Desk, base_of, fields
+from progflags._console._desk import Desk, base_of, fields, whole
 from progflags._console._reading import Handler
 from progflags.errors import ProgflagsError, StoreError, missing
 
@@ -18,7 +18,16 @@ try:
 except ImportError as error:
     raise missing(error, "starlette", "starlette", "console") from error
 
-__all__ = ["acting"]
+if TYPE_CHECKING:
+    from progflags.notify import Hook
+
+__all__ = ["HOOK", "acting", "alerted"]
+
+HOOK: Final = "/hooks/rollback"
+"""Where alerts come in. Who sends them proves that they may to the hook itself."""
+
+
+_ALERT: Final = 1_048_576  # bytes: Alertmanager groups a hundred alerts
 
 
 def acting(desk: Desk) -> list[tuple[str, Handler, str]]:
@@ -55,3 +64,13 @@ async def _done(desk: Desk, request: Request, form: Mapping[str, str], proof: st
         raise Refused(503, f"the store is out of reach: {error}") from error
     except (ProgflagsError, ValueError) as error:
         raise Refused(422, str(error)) from error
+
+
+def alerted(desk: Desk, hook: Hook) -> list[tuple[str, Handler, str]]:
+    """Where an alert rolls back: a progflags.notify.Hook decides about it."""
+    return [(HOOK, partial(_alert, desk, hook), "POST")]
+
+
+async def _alert(desk: Desk, hook: Hook, request: Request) -> Response:
+    status, told = await desk.beside(hook.answer, dict(request.headers), await whole(request, _ALERT))
+    return JSONResponse(told, status)

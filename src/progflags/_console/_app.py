@@ -6,7 +6,7 @@ import secrets
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from progflags._console._acting import acting
+from progflags._console._acting import HOOK, acting, alerted
 from progflags._console._desk import Desk, base_of, inside, too_many
 from progflags._console._guard import HEADERS, Guard, Known, headers_of
 from progflags._console._live import following
@@ -28,6 +28,7 @@ except ImportError as error:
 
 if TYPE_CHECKING:
     from progflags._connect import Flags
+    from progflags.notify import Hook
 
 __all__ = ["Console"]
 
@@ -38,10 +39,12 @@ _SAID: Final = {404: "there is no such page", 405: "that can't be done here", 41
 class Console:
     """An ASGI application. Made by `console`, which says what the options mean."""
 
-    def __init__(self, flags: Flags, guard: Guard) -> None:
+    def __init__(self, flags: Flags, guard: Guard, hook: Hook | None = None) -> None:
         self._guard = guard
+        self._hook = hook
         self._desk = desk = Desk(flags, guard)
         told = [*reading(desk), *following(desk), *acting(desk), *([] if guard.tokens is None else signing(desk, guard.tokens))]
+        told += [] if hook is None else alerted(desk, hook)
         self.routes = tuple((path, method) for path, _, method in told)
         routes = [Route(path, _calm(handler), methods=[method]) for path, handler, method in told]
         self._app = Starlette(routes=routes, exception_handlers={HTTPException: self._refused})
@@ -59,9 +62,10 @@ class Console:
         asked = Asked(scope["method"], scope["path"], headers_of(scope), (scope.get("client") or ("",))[0] or "", scope)
         if not self._guard.takes(asked.headers.get("host", "")):
             return PlainTextResponse("this host is not one of the console's: say hosts=(…) where it is made\n", 421)
-        known = await self._guard.who(asked)
+        open_to_alerts = self._hook is not None and inside(scope) == HOOK
+        known = Known(None) if open_to_alerts else await self._guard.who(asked)
         scope["state"] = {**scope.get("state", {}), "asked": asked, "known": known}
-        if known.viewer is not None or (self._guard.tokens is not None and inside(scope).startswith(_OPEN)):
+        if known.viewer is not None or open_to_alerts or (self._guard.tokens is not None and inside(scope).startswith(_OPEN)):
             return None
         return self._nobody(scope, known)
 

@@ -10,6 +10,7 @@ from progflags.errors import ProgflagsError
 
 if TYPE_CHECKING:
     from progflags._connect import Flags
+    from progflags.notify import Hook
 
 __all__ = ["console"]
 
@@ -22,6 +23,7 @@ def console(
     insecure: bool = False,
     hosts: Iterable[str] = (),
     secret: str | None = None,
+    hook: Hook | None = None,
 ) -> Any:
     """
     An ASGI application that shows what `flags` is rolling out and lets people steer it: serve it alone, or mount it in yours.
@@ -31,7 +33,8 @@ def console(
     or a mapping of tokens to viewers. The viewer's name is the actor in the history. `insecure=True` lets everybody in, and act.
 
     `hosts` are the names it is reached by besides those of the loopback; a request for any other is refused. `secret` signs forms
-    and is to be the same in all workers of one service; with `token` it need not be said.
+    and is to be the same in all workers of one service; with `token` it need not be said. `hook` is a `progflags.notify.Hook`, which
+    answers alerts at `POST /hooks/rollback`.
 
     Raises:
         ProgflagsError: neither `auth` nor `token`, and not `insecure`; or a token that is too short.
@@ -49,4 +52,4 @@ def console(
         tokens = None if token is None else Tokens(token, flags.clock)
     except ValueError as error:
         raise ProgflagsError(str(error)) from error
-    return Console(flags, Guard(auth=auth, tokens=tokens, hosts=hosts, secret=secret, clock=flags.clock))
+    return Console(flags, Guard(auth=auth, tokens=tokens, hosts=hosts, secret=secret, clock=flags.clock), hook)

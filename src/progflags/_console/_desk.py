@@ -25,7 +25,7 @@ except ImportError as error:
 if TYPE_CHECKING:
     from progflags._connect import Flags
 
-__all__ = ["Desk", "base_of", "fields", "inside", "keep", "too_many"]
+__all__ = ["Desk", "base_of", "fields", "inside", "keep", "too_many", "whole"]
 
 T = TypeVar("T")
 Scope = Mapping[str, Any]
@@ -102,6 +102,21 @@ def keep(response: Response, request: Request, name: str, value: str) -> None:
     response.set_cookie(name, value, path=path, secure=secure, httponly=True, samesite="lax")
 
 
+async def whole(request: Request, most: int) -> bytes:
+    """
+    The body of a request.
+
+    Raises:
+        HTTPException: it has more than `most` bytes.
+    """
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > most:
+            raise HTTPException(413)
+    return bytes(body)
+
+
 async def fields(request: Request) -> dict[str, str]:
     """
     The fields of a form, or of a JSON object of texts.
@@ -109,11 +124,7 @@ async def fields(request: Request) -> dict[str, str]:
     Raises:
         HTTPException: too large, or neither.
     """
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > _BODY:
-            raise HTTPException(413)
+    body = await whole(request, _BODY)
     try:
         if request.headers.get("content-type", "").partition(";")[0].strip() == "application/json":
             said = json.loads(body or b"{}")

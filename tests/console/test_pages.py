@@ -1,0 +1,164 @@
+"""Each page: what it says of a real rollout, the same in JSON, and no more of it than fits."""
+
+import pytest
+
+import progflags as pf
+from console.conftest import DOCUMENT, TOKENS, asking
+from progflags._console.pages import PAGES
+from progflags.testing import ManualClock
+
+OPERATOR = list(TOKENS)[1]
+
+
+@pytest.fixture
+def fallen(clock):
+    """A candidate that fails half of its calls from the seventh minute on, and was rolled back for it."""
+    with pf.connect(DOCUMENT, clock=clock) as flags:
+        flags.rollouts.start("checkout", by="ann", reason="it is ready")
+        flags.rollouts.tick()
+        for minute in range(12):
+            for n in range(60):
+                flags.metrics.record("checkout", arm="control", seconds=0.02 + n / 2000, error=n == 0, n=2)
+                flags.metrics.record("checkout", arm="candidate", seconds=0.02 + n / 2000, error=minute > 6 and n < 30, n=2)
+            clock.advance(30)
+            flags.rollouts.tick()
+        assert flags.rollouts.status("checkout").state == "rolled_back"
+        yield flags
+
+
+async def got(flags, path, **query):
+    async with asking(pf.console(flags, token=TOKENS), OPERATOR) as client:
+        page = await client.get(f"/{path}", params=query)
+        data = await client.get(f"/api/{path or 'now'}", params=query)
+    assert page.status_code == data.status_code
+    return page.text, data.json()
+
+
+async def test_now_has_everything_under_way_the_worst_first(fallen):
+    fallen.rollouts.start("search", by="bob", reason="go")
+    fallen.kill("banner", by="eve", reason="it flickers")
+    page, data = await got(fallen, "")
+
+    assert [one["kind"] for one in data["troubles"]] == ["kill"]
+    assert [(one["flag"], one["level"]) for one in data["rollouts"]] == [("checkout", "trouble"), ("search", "attention")]
+    assert "it flickers" in page
+    assert page.index("banner") < page.index("checkout") < page.index("search")
+
+
+async def test_a_rollout_shows_how_it_came_there(fallen):
+    page, data = await got(fallen, "rollout", flag="checkout")
+
+    assert data["state"] == "rolled_back"
+    assert data["verbs"] == ["retry", "kill"]
+    assert [step["to"] for step in data["steps"]][:2] == ["rolled_back", "rolling_back"]
+    assert 'class="share" points=' in page  # the line of its share
+    assert 'class="st-baking"' in page
+    assert "Findings" in page
+    assert "Distribution of latency" in page or "Effect of each metric" in page
+    assert data["reason"] in page.replace("&#39;", "'")
+
+
+async def test_a_draft_can_be_started_and_no_more(fallen):
+    _, data = await got(fallen, "rollout", flag="search")
+
+    assert (data["state"], data["verbs"], data["version"]) == ("draft", ["start", "kill"], "0.0.")
+    assert [stage["percent"] for stage in data["plan"]["stages"]] == [5.0]
+
+
+async def test_flags_are_found_by_any_word_and_paged():
+    many = {
+        f"flag-{n:05}": {"percent": 1, "owner": "shop" if n % 2 else "find", "tags": ["payments"] if n % 100 == 1 else []}
+        for n in range(10_000)
+    }
+    with pf.connect({"flags": {**many, "old": {"expires": "2020-01-01"}}}, clock=ManualClock(1_800_000_000.0)) as flags:
+        flags.kill("flag-00007", reason="x")
+        page, data = await got(flags, "flags")
+        assert (data["found"], data["pages"], len(data["flags"])) == (10_001, 201, 50)
+        assert len(page) < 60_000
+        assert [one["flag"] for one in (await got(flags, "flags", page="201"))[1]["flags"]] == ["old"]
+        assert (await got(flags, "flags", page="9999"))[1]["page"] == 201
+        assert (await got(flags, "flags", q="PAY shop"))[1]["found"] == 100
+        assert [one["flag"] for one in (await got(flags, "flags", kind="killed"))[1]["flags"]] == ["flag-00007"]
+        assert [one["flag"] for one in (await got(flags, "flags", kind="stale"))[1]["flags"]] == ["old"]
+
+
+async def test_who_gets_what_and_why(flags):
+    async with asking(pf.console(flags, token=TOKENS), OPERATOR) as client:
+        asked = {"flag": "colour", "key": "user-1", "attributes": "country=SE\nage=7\nbroken"}
+        data = (await client.post("/api/flag", json=asked)).json()
+        page = (await client.post("/flag", data=asked)).text
+
+    assert (data["answer"]["variant"], data["answer"]["reason"]) == ("blue", "TARGETING_MATCH")
+    assert data["answer"] == {**flags.explain("colour", pf.Context("user-1", {"country": "SE", "age": 7})).to_dict()}
+    assert "nordic" in page
+
+
+async def test_changes_are_filtered_by_flag_person_and_time(flags, clock):
+    clock.advance("2d")
+    flags.kill("banner", by="eve", reason="it flickers")
+    _, every = await got(flags, "changes")
+    _, hers = await got(flags, "changes", person="EVE")
+    _, late = await got(flags, "changes", since="2027-01-16")
+    _, banner = await got(flags, "changes", flag="banner", since="nonsense")
+
+    assert every["found"] > 2
+    assert [one["actor"] for one in hers["changes"]] == ["eve"]
+    assert [one["kind"] for one in late["changes"]] == ["kill"]
+    assert [one["kind"] for one in banner["changes"] if one["kind"] != "definition"] == ["kill"]
+
+
+async def test_a_dark_launch_shows_where_it_differs(clock):
+    with pf.connect({"flags": {"prices": {"percent": 100}}}, clock=clock) as flags:
+
+        @pf.dark_launch("prices", candidate=lambda n: {"total": n + (n % 3 == 0), "n": n}, flags=flags, executor="inline")
+        def total(n):
+            return {"total": n, "n": n}
+
+        for n in range(30):
+            assert total(n)["total"] == n
+        flags.rollouts.publish(at_once=True)
+        page, data = await got(flags, "dark-launch", flag="prices")
+        _, every = await got(flags, "dark-launches")
+
+    (launch,) = data["launches"]
+    assert launch["mismatches"] == {"$.total": 10}
+    assert [(row["path"], [cell["count"] for cell in row["cells"]]) for row in data["heat"]["rows"]] == [("$.total", [10])]
+    assert len(data["causes"][0]["samples"]) == 5
+    assert "heat-4" in page
+    assert [one["flag"] for one in every["launches"]] == ["prices"]
+
+
+async def test_the_fleet_says_how_well_this_process_is_supplied(flags):
+    _, data = await got(flags, "fleet")
+
+    assert data["here"]["state"] == "READY"
+    assert data["here"]["revision"] == flags.status().revision
+
+
+async def test_now_with_many_rollouts_is_small():
+    rolled = {f"release-{n}": {"owner": "shop", "rollout": {"profile": "standard"}} for n in range(200)}
+    with pf.connect({"flags": rolled}, clock=ManualClock(1_800_000_000.0)) as flags:
+        for key in rolled:
+            flags.rollouts.start(key, by="ann", reason="it is ready")
+        page, data = await got(flags, "")
+
+    assert len(data["rollouts"]) == 200
+    assert len(page.encode()) < 100_000
+
+
+@pytest.mark.parametrize("name", PAGES)
+async def test_a_mounted_console_links_to_itself(flags, name):
+    """Below another application's path, links and forms lead below it."""
+    from starlette.applications import Starlette
+    from starlette.routing import Mount
+
+    app = Starlette(routes=[Mount("/ops/flags", pf.console(flags, token=TOKENS))])
+    query = {"flag": "checkout"} if name in ("rollout", "flag") else {}
+    async with asking(app, OPERATOR) as client, asking(app) as nobody:
+        page = await client.get(f"/ops/flags/{name}", params=query)
+        assert (await nobody.get(f"/ops/flags/{name}")).headers["location"] == "/ops/flags/login"
+    addresses = {one.split('"')[0] for one in page.text.replace('action="', 'href="').replace('src="', 'href="').split('href="')[1:]}
+
+    assert page.status_code == (404 if name == "dark-launch" else 200)
+    assert len(addresses) > 5
+    assert [one for one in addresses if not one.startswith(("/ops/flags", "#"))] == []
