@@ -180,6 +180,21 @@ def test_workers_that_were_forked_tell_once(server, file, tmp_path, monkeypatch)
     assert reasons(server) == [str(n) for n in range(6)]
 
 
+def test_what_was_decided_without_the_store_is_told_when_it_is_back(server, file, tmp_path):
+    """The application starts, kills here, and tells once there is something to tell from."""
+    folder, away = tmp_path / "there", tmp_path / "away"
+    folder.mkdir()
+    with pf.connect(file, store=f"sqlite:///{folder}/state.db", poll=None):
+        pass  # the channel is known from here on
+    folder.rename(away)
+    with pf.connect(file, store=f"sqlite:///{folder}/state.db") as flags:
+        flags.kill("banner", reason="without the store")
+        assert not flags.is_enabled("banner", "user-1")
+        assert server.seen == []
+        away.rename(folder)
+        until(lambda: reasons(server) == ["without the store"])
+
+
 def test_a_channel_that_hangs_holds_nothing(server, tmp_path):
     """Neither kills, nor requests, nor the other channels; and `status` says which one hangs."""
     hangs = threading.Event()

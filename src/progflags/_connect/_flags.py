@@ -106,7 +106,8 @@ class Flags(Client):
         self._look_at_source()  # what began from the persisted last known good is stale from the first moment, and says so
         self._begin_with_store(required=terms.requires_store)
         if self._definitions.notes is not None:
-            self._telling.begin()
+            with within(_TIMEOUT):
+                self._telling.begin()
         if terms.poll is not None:
             self.bus.apart = True
             self._background.begin(terms.poll, source=self._look_at_source, store=self._look_when_due, step=self._step)
@@ -140,6 +141,7 @@ class Flags(Client):
         look()
         self._panic.look()
         self._definitions.look_until_settled()
+        self._telling.notice()
         self._telling.look()
         self._supply.look()
         self._delivery.carry()
@@ -241,7 +243,7 @@ class Flags(Client):
     def _look_at_source(self) -> None:
         self._panic.look()
         self._definitions.look()
-        self._telling.look()
+        self._telling.notice()
 
     def _look_when_due(self) -> None:
         self._supply.look_when_due()

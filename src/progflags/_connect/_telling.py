@@ -33,23 +33,29 @@ class Telling:
     def begin(self) -> None:
         """From now on, what happens is told: from the very next step, even to a channel that is new."""
         self.on = True
+        self.notice()
         self.look()
-        if self._notifier is not None:
-            self._delivery.rooms()[1].outbox.begin()
+
+    def notice(self) -> None:
+        """Whether there is anybody to tell by now. Asks no store, for kills in the file arrive where this is called."""
+        snapshot = self._client.definitions
+        if self.on and self._notifier is None and snapshot is not None and (self._channels or snapshot.notify):
+            self._notifier = self._make()
+            self.deliver()
 
     def look(self) -> None:
-        """Whether the flag file names other channels than before."""
+        """Serve the channels that the flag file names now, where they are others than before."""
         snapshot = self._client.definitions
-        if not self.on or snapshot is None or snapshot is self._seen:
+        if self._notifier is None or snapshot is None or snapshot is self._seen:
             return
-        self._seen = snapshot
-        if self._notifier is None and (self._channels or snapshot.notify):
-            self._notifier = self._make()
-        if self._notifier is not None and self._notifier.heed(snapshot.notify):
-            self.deliver()
+        new, self._seen = self._seen is None or self._seen.notify != snapshot.notify, snapshot
+        if new:
+            self._notifier.heed(snapshot.notify)
+            self._delivery.rooms()[1].outbox.begin()
 
     def round(self) -> None:
         """Notice what nobody did and is worth telling, then tell what waits. Never raises."""
+        self.look()
         self.observe()
         self._delivery.rooms()[1].deliver()
 

@@ -51,10 +51,8 @@ class Notifier:
         for channel in channels:
             self._add(channel)
 
-    def heed(self, filed: Mapping[str, ChannelSpec]) -> bool:
-        """Serve the channels of the flag file as it is now; whether anything about them is another than before."""
-        if filed == self._filed:
-            return False
+    def heed(self, filed: Mapping[str, ChannelSpec]) -> None:
+        """Serve the channels of the flag file as it is now."""
         for name in self._filed.keys() - filed.keys():
             self._wrong.pop(name, None)
             if name not in self._coded:
@@ -63,7 +61,6 @@ class Notifier:
             if spec != self._filed.get(name):
                 self._wrong[name] = self._try(spec)
         self._filed = filed
-        return True
 
     @property
     def problems(self) -> tuple[Problem, ...]:
