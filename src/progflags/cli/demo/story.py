@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import socket
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from progflags.cli._say import tell_all, tell_json
 from progflags.cli.demo import _facts
 from progflags.cli.demo._load import USERS
+from progflags.cli.demo._slack import Received, receiver
 from progflags.cli.demo._timeline import Timeline
 
 if TYPE_CHECKING:
@@ -49,17 +51,30 @@ def _tell(home: Path, rate: float, seed: int) -> int:
     began = time.monotonic()
     tell_all(f"A shop under uvicorn: two workers, one SQLite file, {rate:g} requests a second from {USERS:,} users.")
     tell_all(f"Its flag file: {home / 'demo.flags.toml'}\n")
-    with connect(home / "demo.flags.toml", store=f"sqlite:///{home / 'state.db'}", control=False) as flags:
+    with receiver() as slack, connect(home / "demo.flags.toml", store=f"sqlite:///{home / 'state.db'}", control=False) as flags:
         with _server(home) as port, _load(port, home, rate, seed):
             shadow = _shadow(port, began + PATIENCE)
             good = _follow(flags, GOOD, "release A, a good one", began + PATIENCE)
             bad = _follow(flags, BAD, "release B, a bad one", began + PATIENCE)
+            told = _told(flags, slack)
             time.sleep(1.5)  # long enough to see from outside that nobody serves B any more
-        summary = _summary(home, flags, shadow, good, bad)
+        summary = _summary(home, flags, shadow, (good, bad), told)
     summary["seconds"] = round(time.monotonic() - began, 1)
     _print_summary(summary)
     tell_json(summary)
     return 0 if summary["ok"] else 1
+
+
+def _told(flags: Flags, slack: Received) -> float | None:
+    """
+    Seconds from the step that began B's rollback to Slack's message about it; None: it did not come.
+
+    Not a number where B fell in an earlier run of a demo that was interrupted: whoever listened then was told.
+    """
+    fell = next((step.at for step in flags.rollouts.history(BAD) if step.target == "rolling_back"), None)
+    if fell is None or fell < slack.since:
+        return None if fell is None else math.nan
+    return slack.seconds_after(fell, f"{BAD} was rolled back", 10.0)
 
 
 def _follow(flags: Flags, key: str, title: str, until: float) -> Any:
@@ -104,7 +119,8 @@ def _shadow(port: int, until: float) -> dict[str, Any]:
     return {"verdict": "UNDECIDED", "paths": [], "compared": 0}
 
 
-def _summary(home: Path, flags: Flags, shadow: dict[str, Any], good: Any, bad: Any) -> dict[str, Any]:
+def _summary(home: Path, flags: Flags, shadow: dict[str, Any], ended: tuple[Any, Any], told_after: float | None) -> dict[str, Any]:
+    good, bad = ended
     with (home / "facts.txt").open() as lines:
         facts = _facts.answers(lines)
     climbs = flags.rollouts.history(GOOD)
@@ -124,6 +140,7 @@ def _summary(home: Path, flags: Flags, shadow: dict[str, Any], good: Any, bad: A
             "percent_reached": peak,
             "users_exposed": _facts.exposed_users(facts),
             "seconds_to_zero": _facts.seconds_to_zero(facts),
+            "seconds_to_message": None if told_after is None or math.isnan(told_after) else round(told_after, 2),
         },
     }
     ok = (
@@ -134,6 +151,7 @@ def _summary(home: Path, flags: Flags, shadow: dict[str, Any], good: Any, bad: A
         and peak == PERCENTS[0]
         and told["bad"]["users_exposed"] > 0
         and told["bad"]["seconds_to_zero"] is not None
+        and told_after is not None
         and told["requests_lost"] == 0
         and told["unstable_users"] == 0
     )
@@ -153,6 +171,12 @@ def _print_summary(summary: dict[str, Any]) -> None:
         f"  B: {bad['state']} at {bad['percent_reached']:g} %; {bad['users_exposed']} users met it;"
         f" from its first bad answer to the last worker at 0 %: {zero}"
     )
+    told = (
+        "no message about it"
+        if bad["seconds_to_message"] is None
+        else f"the message {bad['seconds_to_message']:.1f} s after that was decided"
+    )
+    tell_all(f"  Slack (a stand-in on this machine) had {told}")
     tell_all("  the story went as told" if summary["ok"] else "  THE STORY DID NOT GO AS TOLD")
 
 
