@@ -19,16 +19,18 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("--rate", type=float, default=300.0, help="requests a second (default 300)")
     parser.add_argument("--seed", type=int, default=7, help="for the order of users (default 7)")
+    parser.add_argument("--no-console", dest="console", action="store_false", help="without the web console beside it")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Exit 0 when the story went as told, 1 when it did not. The last line printed is one JSON object with the summary."""
-    for module in ("fastapi", "uvicorn"):  # the demo's application needs both; better said here than by a dead child
+    needed = ("fastapi", "uvicorn", *(("jinja2",) if arguments.console else ()))
+    for module in needed:  # by the demo's application and the console; better said here than by a dead child
         try:
             import_module(module)
         except ImportError as error:
             raise missing(error, module, module, "demo") from error
     from progflags.cli.demo.story import tell
 
-    return tell(arguments.dir, rate=arguments.rate, seed=arguments.seed)
+    return tell(arguments.dir, rate=arguments.rate, seed=arguments.seed, console=arguments.console)

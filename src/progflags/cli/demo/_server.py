@@ -7,14 +7,14 @@ import signal
 import sys
 import threading
 
-__all__ = ["main"]
+__all__ = ["main", "until_stdin_ends"]
 
 
 def main(port: int) -> None:
     """Serve the demo's application on loopback until standard input ends, which it also does when the parent dies."""
     import uvicorn
 
-    threading.Thread(target=_until_stdin_ends, daemon=True).start()
+    threading.Thread(target=until_stdin_ends, daemon=True).start()
     uvicorn.run(
         "progflags.cli.demo._app:app",
         host="127.0.0.1",
@@ -26,7 +26,8 @@ def main(port: int) -> None:
     )
 
 
-def _until_stdin_ends() -> None:
+def until_stdin_ends() -> None:
+    """End this process as its parent ends, or wants it to."""
     sys.stdin.buffer.read()
     os.kill(os.getpid(), signal.SIGTERM)
 

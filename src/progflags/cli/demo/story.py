@@ -15,7 +15,7 @@ import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,22 +36,23 @@ SETTLE = 1.0  # seconds a share change may take to reach both workers (0.1 s on 
 PATIENCE = 100.0  # seconds for both rollouts together; the whole demo has two minutes
 
 
-def tell(folder: Path | None, *, rate: float, seed: int) -> int:
-    """Run the demo in `folder` (a temporary one when None) and return the exit code."""
+def tell(folder: Path | None, *, rate: float, seed: int, console: bool = True) -> int:
+    """Run the demo in `folder` (a temporary one when None), with the console beside it, and return the exit code."""
     with tempfile.TemporaryDirectory(prefix="progflags-demo-") as temporary:
         home = folder or Path(temporary)
         home.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(Path(__file__).with_name("demo.flags.toml"), home / "demo.flags.toml")
-        return _tell(home, rate, seed)
+        with receiver() as slack, _page(home) if console else nullcontext():
+            return _tell(home, rate, seed, slack)
 
 
-def _tell(home: Path, rate: float, seed: int) -> int:
+def _tell(home: Path, rate: float, seed: int, slack: Received) -> int:
     from progflags._connect import connect
 
     began = time.monotonic()
     tell_all(f"A shop under uvicorn: two workers, one SQLite file, {rate:g} requests a second from {USERS:,} users.")
     tell_all(f"Its flag file: {home / 'demo.flags.toml'}\n")
-    with receiver() as slack, connect(home / "demo.flags.toml", store=f"sqlite:///{home / 'state.db'}", control=False) as flags:
+    with connect(home / "demo.flags.toml", store=f"sqlite:///{home / 'state.db'}", control=False) as flags:
         with _server(home) as port, _load(port, home, rate, seed):
             shadow = _shadow(port, began + PATIENCE)
             good = _follow(flags, GOOD, "release A, a good one", began + PATIENCE)
@@ -200,6 +201,14 @@ def _get(port: int, path: str) -> Any:
     ask = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with ask.open(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
         return json.load(answer)
+
+
+@contextmanager
+def _page(home: Path) -> Iterator[None]:
+    port = _free_port()
+    with _child(home, "_page", str(home), str(port)):
+        tell_all(f"To look rather than read, while it lasts: http://127.0.0.1:{port}/\n", flush=True)
+        yield
 
 
 @contextmanager
