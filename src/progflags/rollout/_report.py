@@ -26,14 +26,12 @@ def report(record: Record, status: RolloutStatus, steps: Sequence[Transition]) -
     told = {name: value for name, value in status.to_dict().items() if name not in {"findings", "history"}}
     extra = {
         "title": f"{record.flag}: {status.standing} at {status.percent:g} %",
-        "said": record.reason,
         "stopped": status.stopped,
         "status": told,
-        "watch": watch(status),
         "stages": [result.to_dict() for result in record.judged],
         "steps": [step.to_dict() for step in steps],
     }
-    extra = {name: value for name, value in extra.items() if value != ""}
+    extra |= {name: value for name, value in (("said", record.reason), ("watch", watch(status))) if value}
     return CanaryReport.of(verdict, method="sequential", alpha=record.plan.alpha, evidence=evidence, extra=extra)
 
 
