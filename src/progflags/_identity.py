@@ -18,6 +18,9 @@ from progflags.context import NOBODY, Context, Scope, as_context
 __all__ = ["Asking", "Found", "Identity", "ask_with", "head", "is_async"]
 
 
+Cookies = Callable[[Any], tuple[str, bool]]
+
+
 @dataclass(frozen=True, slots=True)
 class Asking:
     """How a middleware finds out: `ask(request)` is the application's, `cookies(request)` the Cookie header and whether it is https."""
@@ -25,11 +28,21 @@ class Asking:
     where: str
     ask: Callable[[Any], object] | None
     anonymous: AnonymousId | None
-    cookies: Callable[[Any], tuple[str, bool]]
+    cookies: Cookies
     known: bool = field(init=False)  # whether anybody can say who a request is
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "known", self.ask is not None or self.anonymous is not None)
+
+    @classmethod
+    def of(
+        cls,
+        context: Callable[[Any], object] | None,
+        anonymous: AnonymousId | str | bytes | None,
+        cookies: Callable[[Any], tuple[str, bool]],
+    ) -> Asking:
+        """As every FlagsMiddleware finds out, by what it was given."""
+        return cls("FlagsMiddleware context", context, AnonymousId.of(anonymous), cookies)
 
 
 class Found(NamedTuple):

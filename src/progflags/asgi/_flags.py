@@ -56,7 +56,7 @@ class FlagsMiddleware:
     ) -> None:
         self.app = app
         self._flags = flags
-        self._asking = Asking("FlagsMiddleware context", context, AnonymousId.of(anonymous), _cookies)
+        self._asking = Asking.of(context, anonymous, _cookies)
         self._awaited = context if context is not None and is_async(context) else None
         self._watch = _Watch()
 

@@ -8,12 +8,12 @@ from copy import deepcopy
 from functools import partial
 from operator import attrgetter
 from pickle import PicklingError
-from time import perf_counter
 from typing import Any, Literal, Unpack, cast
 
 import wrapt
 
 from progflags._printed import quoted
+from progflags.darklaunch._answered import answered, awaited
 from progflags.darklaunch._bind import Candidate, bound, kind_of
 from progflags.darklaunch._call import Call
 from progflags.darklaunch._experiment import Experiment
@@ -213,22 +213,11 @@ def _admitted(  # noqa: PLR0917 - wrapt's four and the two they belong to
 
 def _function(experiment: Experiment, candidate: Chosen) -> Wrapper:
     passes = experiment.gate.passes
-    timed = experiment.timed
 
     def call_function(control: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if not passes(args, kwargs):
             return control(*args, **kwargs)
-        call = _admitted(experiment, candidate, control, instance, args, kwargs)
-        began = perf_counter()
-        try:
-            value = control(*args, **kwargs)
-        except BaseException as error:
-            if call is not None:
-                call.raised(error, perf_counter() - began)
-            raise
-        seconds = perf_counter() - began
-        timed(seconds)
-        return value if call is None else call.returned(value, seconds)
+        return answered(experiment, _admitted(experiment, candidate, control, instance, args, kwargs), control, args, kwargs)
 
     return call_function
 
@@ -237,23 +226,7 @@ def _coroutine(experiment: Experiment, candidate: Chosen) -> Wrapper:
     passes = experiment.gate.passes
 
     async def shadowed(control: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        call = _admitted(experiment, candidate, control, instance, args, kwargs)
-        began = perf_counter()
-        try:
-            value = await control(*args, **kwargs)
-        except BaseException as error:
-            if call is not None:
-                call.raised(error, perf_counter() - began)
-                if experiment.inline:
-                    await call.finish()
-            raise
-        seconds = perf_counter() - began
-        experiment.timed(seconds)
-        if call is not None:
-            call.returned(value, seconds)
-            if experiment.inline:
-                await call.finish()
-        return value
+        return await awaited(experiment, _admitted(experiment, candidate, control, instance, args, kwargs), control, args, kwargs)
 
     def call_coroutine(control: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         return (shadowed(control, instance, args, kwargs)) if passes(args, kwargs) else control(*args, **kwargs)
@@ -261,33 +234,22 @@ def _coroutine(experiment: Experiment, candidate: Chosen) -> Wrapper:
     return call_coroutine
 
 
-def _generator(experiment: Experiment, candidate: Chosen) -> Wrapper:
+def _generator(through: Callable[[Any, Callable[[], Any]], Any], experiment: Experiment, candidate: Chosen) -> Wrapper:
+    """`through` passes the items on: `stream` or `async_stream`."""
     passes = experiment.gate.passes
 
     def call_generator(control: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         made = control(*args, **kwargs)
         if not passes(args, kwargs):
             return made
-        return stream(made, partial(_admitted, experiment, candidate, control, instance, args, kwargs))
+        return through(made, partial(_admitted, experiment, candidate, control, instance, args, kwargs))
 
     return call_generator
-
-
-def _async_generator(experiment: Experiment, candidate: Chosen) -> Wrapper:
-    passes = experiment.gate.passes
-
-    def call_async_generator(control: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        made = control(*args, **kwargs)
-        if not passes(args, kwargs):
-            return made
-        return async_stream(made, partial(_admitted, experiment, candidate, control, instance, args, kwargs))
-
-    return call_async_generator
 
 
 _WRAPPERS: dict[str, Callable[[Experiment, Chosen], Wrapper]] = {
     "function": _function,
     "coroutine": _coroutine,
-    "generator": _generator,
-    "async generator": _async_generator,
+    "generator": partial(_generator, stream),
+    "async generator": partial(_generator, async_stream),
 }

@@ -24,11 +24,11 @@ from collections.abc import Callable
 from contextvars import copy_context
 from dataclasses import dataclass
 from enum import StrEnum
-from time import perf_counter
 from typing import Any, Unpack
 
 from progflags._process import in_child
 from progflags.darklaunch import shadow
+from progflags.darklaunch._answered import answered, awaited
 from progflags.darklaunch._bind import is_coroutine
 from progflags.darklaunch._experiment import Experiment
 from progflags.darklaunch._options import Options
@@ -138,36 +138,12 @@ class Migration:
     def read(self, who: Any, *args: Any, **kwargs: Any) -> Any:
         """Read from the store that leads; where the stage reads both, the other is compared in the shadow."""
         stage = self.stage(who)
-        call, lead = self._begun(stage, who, args, kwargs), self._read[stage.new_leads]
-        began = perf_counter()
-        try:
-            value = lead(*args, **kwargs)
-        except BaseException as error:
-            if call is not None:
-                call.raised(error, perf_counter() - began)
-            raise
-        seconds = perf_counter() - began
-        self.dark_launch.timed(seconds)
-        return value if call is None else call.returned(value, seconds)
+        return answered(self.dark_launch, self._begun(stage, who, args, kwargs), self._read[stage.new_leads], args, kwargs)
 
     async def aread(self, who: Any, *args: Any, **kwargs: Any) -> Any:
         """As `read`, for coroutine functions."""
         stage = self.stage(who)
-        call, lead = self._begun(stage, who, args, kwargs), self._read[stage.new_leads]
-        began = perf_counter()
-        try:
-            value = await lead(*args, **kwargs)
-        except BaseException as error:
-            if call is not None:
-                call.raised(error, perf_counter() - began)
-            raise
-        seconds = perf_counter() - began
-        self.dark_launch.timed(seconds)
-        if call is not None:
-            call.returned(value, seconds)
-            if self.dark_launch.inline:
-                await call.finish()
-        return value
+        return await awaited(self.dark_launch, self._begun(stage, who, args, kwargs), self._read[stage.new_leads], args, kwargs)
 
     def _begun(self, stage: Stage, who: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         experiment = self.dark_launch

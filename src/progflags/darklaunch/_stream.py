@@ -21,18 +21,25 @@ ITEMS: Final = 1000
 class _Noted:
     """What a control's generator has yielded so far, as far as it can be compared."""
 
-    __slots__ = ("_call", "_items", "_refused", "_size", "conversed", "seconds")
+    __slots__ = ("_began", "_call", "_conversed", "_items", "_refused", "_seconds", "_size")
 
     def __init__(self, call: Call) -> None:
         self._call = call
         self._items: list[Any] = []
         self._size = 0
-        self.seconds = 0.0
+        self._began = self._seconds = 0.0
         self._refused: tuple[Shed, str] | None = None
-        self.conversed = False
+        self._conversed = False
 
-    def item(self, value: Any, began: float) -> None:
-        self.seconds += perf_counter() - began
+    def asked(self) -> None:
+        """The control is about to be asked for its next item."""
+        self._began = perf_counter()
+
+    def _answered(self) -> None:
+        self._seconds += perf_counter() - self._began
+
+    def item(self, value: Any) -> None:
+        self._answered()
         if self._refused is None:
             self._items.append(self._kept(value))
             if len(self._items) > ITEMS:
@@ -58,10 +65,16 @@ class _Noted:
             return kept
         return None
 
+    def heard(self, sent: Any, thrown: BaseException | None) -> None:
+        """What the caller answers the control; that can't be repeated for the candidate."""
+        self._conversed = self._conversed or sent is not None or thrown is not None
+
     def ended(self, returned: Any, drawn: Callable[[Any, int], Any], *, early: bool = False) -> None:
         """The caller has what it wanted: all of it, or only the first items (`early`)."""
         call = self._call
-        if self.conversed:
+        if not early:
+            self._answered()
+        if self._conversed:
             call.experiment.conclude(call, Outcome.INCOMPLETE)
             return
         if returned is not None:
@@ -72,11 +85,12 @@ class _Noted:
             wanted = len(self._items) if early else ITEMS + 1
             self._will_draw(drawn, wanted)
             call.size += self._size
-            call.returned(self._items if early else _whole(self._items, returned), self.seconds, isolated=True)
+            call.returned(self._items if early else _whole(self._items, returned), self._seconds, isolated=True)
 
     def failed(self, error: BaseException, drawn: Callable[[Any, int], Any]) -> None:
+        self._answered()
         self._will_draw(drawn, ITEMS + 1)
-        self._call.raised(error, self.seconds)
+        self._call.raised(error, self._seconds)
 
     def _will_draw(self, drawn: Callable[[Any, int], Any], wanted: int) -> None:
         call = self._call
@@ -92,11 +106,13 @@ class _Noted:
 class _Deaf(_Noted):
     """Nobody is comparing. There is no `yield from` for async generators, so their loop runs all the same."""
 
-    def __init__(self) -> None:
-        self.seconds = 0.0
-        self.conversed = False
+    def __init__(self) -> None: ...
 
-    def item(self, value: Any, began: float) -> None: ...
+    def asked(self) -> None: ...
+
+    def item(self, value: Any) -> None: ...
+
+    def heard(self, sent: Any, thrown: BaseException | None) -> None: ...
 
     def ended(self, returned: Any, drawn: Callable[[Any, int], Any], *, early: bool = False) -> None: ...
 
@@ -119,18 +135,16 @@ def stream(control: Generator[Any, Any, Any], begin: Callable[[], Call | None]) 
     sent: Any = None
     thrown: BaseException | None = None
     while True:
-        began = perf_counter()
+        noted.asked()
         try:
             item = control.send(sent) if thrown is None else control.throw(thrown)
         except StopIteration as end:
-            noted.seconds += perf_counter() - began
             noted.ended(end.value, _drawn)
             return end.value
         except BaseException as error:
-            noted.seconds += perf_counter() - began
             noted.failed(error, _drawn)
             raise
-        noted.item(item, began)
+        noted.item(item)
         sent, thrown = None, None
         try:
             sent = yield item
@@ -142,7 +156,7 @@ def stream(control: Generator[Any, Any, Any], begin: Callable[[], Call | None]) 
             raise
         except BaseException as error:
             thrown = error
-        noted.conversed = noted.conversed or sent is not None or thrown is not None
+        noted.heard(sent, thrown)
 
 
 async def async_stream(control: AsyncGenerator[Any, Any], begin: Callable[[], Call | None]) -> AsyncGenerator[Any, Any]:
@@ -152,20 +166,18 @@ async def async_stream(control: AsyncGenerator[Any, Any], begin: Callable[[], Ca
     sent: Any = None
     thrown: BaseException | None = None
     while True:
-        began = perf_counter()
+        noted.asked()
         try:
             item = await (control.asend(sent) if thrown is None else control.athrow(thrown))
         except StopAsyncIteration:
-            noted.seconds += perf_counter() - began
             noted.ended(None, _drawn_async)
             await noted.finish()
             return
         except BaseException as error:
-            noted.seconds += perf_counter() - began
             noted.failed(error, _drawn_async)
             await noted.finish()
             raise
-        noted.item(item, began)
+        noted.item(item)
         sent, thrown = None, None
         try:
             sent = yield item
@@ -177,7 +189,7 @@ async def async_stream(control: AsyncGenerator[Any, Any], begin: Callable[[], Ca
             raise
         except BaseException as error:
             thrown = error
-        noted.conversed = noted.conversed or sent is not None or thrown is not None
+        noted.heard(sent, thrown)
 
 
 @dataclass(frozen=True, slots=True)

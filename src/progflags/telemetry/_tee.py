@@ -138,7 +138,7 @@ class _TeeMeter(Meter):
     def create_counter(self, name: str, unit: str = "", description: str = "") -> Counter:
         inner = self._inner.create_counter(name, unit, description)
         wanted = self._ear.wants(name)
-        return inner if wanted is None else _TeeCounter(inner, wanted, self._ear)
+        return inner if wanted is None else _TeeCounter(inner, (wanted,), self._ear)
 
     def create_histogram(self, name: str, unit: str = "", description: str = "", **advice: Any) -> Histogram:
         inner = self._inner.create_histogram(name, unit, description, **advice)
@@ -161,29 +161,25 @@ class _TeeMeter(Meter):
         return self._inner.create_observable_gauge(*args, **options)
 
 
-class _TeeHistogram(Histogram):
-    def __init__(self, inner: Histogram, heard: tuple[str, str], ear: Ear) -> None:
+class _Heard:
+    """An instrument that is the inner one, and is listened to as `heard`: the metric's name, and of a histogram its unit."""
+
+    def __init__(self, inner: Any, heard: tuple[str, ...], ear: Ear) -> None:
         self._inner = inner
-        self._heard = heard  # the metric's name and unit
+        self._heard = heard
         self._ear = ear
 
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+
+class _TeeHistogram(_Heard, Histogram):
     def record(self, amount: float, attributes: Any = None, context: Any = None) -> None:
         self._ear.sample(*self._heard, amount, context)
         self._inner.record(amount, attributes, context)
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
 
-
-class _TeeCounter(Counter):
-    def __init__(self, inner: Counter, name: str, ear: Ear) -> None:
-        self._inner = inner
-        self._name = name
-        self._ear = ear
-
+class _TeeCounter(_Heard, Counter):
     def add(self, amount: float, attributes: Any = None, context: Any = None) -> None:
-        self._ear.count(self._name, amount, context)
+        self._ear.count(*self._heard, amount, context)
         self._inner.add(amount, attributes, context)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)

@@ -231,19 +231,14 @@ class _Body(Body):
         self._complete = False
         self._closed = False
 
-    def __next__(self) -> bytes:
-        try:
-            if self._iterator is None:
-                self._iterator = iter(self._inner)
-            data = next(self._iterator)
-        except StopIteration:
-            self._complete = True
-            raise
-        except BaseException as error:
-            self._tee.broke(error, answered=bool(self._tee.status))
-            raise
-        self._tee.piece(data)
-        return data
+    def _met(self, piece: bytes) -> None:
+        self._tee.piece(piece)
+
+    def _ran_out(self) -> None:
+        self._complete = True
+
+    def _broke(self, error: BaseException) -> None:
+        self._tee.broke(error, answered=bool(self._tee.status))
 
     def close(self) -> None:
         if self._closed:

@@ -50,7 +50,7 @@ class FlagsMiddleware:
     ) -> None:
         self.app = app
         self._flags = flags
-        self._asking = Asking("FlagsMiddleware context", context, AnonymousId.of(anonymous), _cookies)
+        self._asking = Asking.of(context, anonymous, _cookies)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         asking = self._asking
@@ -166,23 +166,19 @@ class _Body(Body):
         self._complete = False
         self._failed = False
 
-    def __next__(self) -> bytes:
-        try:
-            if self._iterator is None:
-                self._iterator = iter(self._inner)
-            piece = next(self._iterator)
-            self._request.let_go()
-        except StopIteration:
-            self._complete = True
-            self._request.let_go()
-            self._end()
-            raise
-        except Exception:
-            self._complete = self._failed = True
-            raise
+    def _met(self, piece: bytes) -> None:
+        self._request.let_go()
         if piece and self._request.status == 0:  # without a status the server answers 500, and asks for no more
             self._complete = True
-        return piece
+
+    def _ran_out(self) -> None:
+        self._complete = True
+        self._request.let_go()
+        self._end()
+
+    def _broke(self, error: BaseException) -> None:
+        if isinstance(error, Exception):
+            self._complete = self._failed = True
 
     def close(self) -> None:
         try:

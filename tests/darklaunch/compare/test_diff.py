@@ -31,8 +31,8 @@ from progflags.darklaunch import (
     unordered,
     within,
 )
-from progflags.darklaunch.compare._columns import MANY
 from progflags.darklaunch.compare._imprint import same as same_imprint
+from progflags.darklaunch.compare.walk._columns import MANY
 from support.sizes import size
 
 
@@ -490,9 +490,9 @@ def _read(differences):
 def _walked(a, b, rules=None):
     """The comparison with the fast paths out of the way."""
     with pytest.MonkeyPatch.context() as patch:
-        for file in ("_diff", "_walk"):
+        for file in ("_diff", "walk._walk"):
             patch.setattr(f"progflags.darklaunch.compare.{file}.same", lambda *_: False)
-        for file in ("_walk", "_sequences"):
+        for file in ("walk._walk", "walk._sequences"):
             patch.setattr(f"progflags.darklaunch.compare.{file}.MANY", math.inf)
         return diff(a, b, rules)
 

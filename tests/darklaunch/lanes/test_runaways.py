@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from progflags.darklaunch import Engine, dark_launch
-from progflags.darklaunch.lanes import _scale, _workers
+from progflags.darklaunch.lanes import _scale, _worker, _workers
 from progflags.darklaunch.lanes._fair import Fair
 from progflags.darklaunch.lanes._limits import Breaker
 from progflags.testing import ManualClock
@@ -29,7 +29,7 @@ def alone(function, own):
 
 def test_a_process_that_grows_while_a_shadow_runs_pauses_it(flags, monkeypatch, caplog):
     own, let_go, hoard = Engine(workers=1), threading.Event(), []
-    monkeypatch.setattr(_workers, "GROWTH", 32 << 20)
+    monkeypatch.setattr(_worker, "GROWTH", 32 << 20)
 
     def hoards(n):
         for _ in range(8):

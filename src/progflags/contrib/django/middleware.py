@@ -45,7 +45,7 @@ class FlagsMiddleware:
         found = _client.context_function()
         self._awaited = found if found is not None and must_be_awaited(found) else None
         ask = asking(found or default_context, self._asked_on_the_loop)
-        self._asking = Asking("FlagsMiddleware context", ask, _client.anonymous(), _cookies)
+        self._asking = Asking.of(ask, _client.anonymous(), _cookies)
         self._asked: set[str] = set()  # routes whose async views have asked for a flag
         if is_async(get_response):
             markcoroutinefunction(self)

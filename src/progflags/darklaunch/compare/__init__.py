@@ -1,6 +1,5 @@
 """Two results side by side: what differs, where, by which rules, and how much that matters."""
 
-from progflags.darklaunch.compare._bag import Freezer
 from progflags.darklaunch.compare._comparison import Budget, Comparison, Difference
 from progflags.darklaunch.compare._diff import diff
 from progflags.darklaunch.compare._exchange import MAX_BODY, METHODS, Answer, Heard, Reader, answer, heard, rooted, skipped
@@ -24,6 +23,7 @@ from progflags.darklaunch.compare._rules import (
 )
 from progflags.darklaunch.compare._scores import LARGEST, Scored, Scores
 from progflags.darklaunch.compare._views import register
+from progflags.darklaunch.compare.walk import Freezer
 
 __all__ = [
     "LARGEST",

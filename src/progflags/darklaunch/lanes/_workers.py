@@ -17,12 +17,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from progflags._process import Thread, here, in_child, look
+from progflags._process import Thread, in_child, look
 from progflags._trouble import say
 from progflags.darklaunch.lanes._fair import Fair
 from progflags.darklaunch.lanes._lane import Job
-from progflags.darklaunch.lanes._resident import resident
-from progflags.darklaunch.lanes._scale import GROWTH
+from progflags.darklaunch.lanes._watch import Watch
+from progflags.darklaunch.lanes._worker import HAS_CLOCKS, TICK, Worker
 from progflags.darklaunch.record import Shed, mute
 
 __all__ = ["GRACE", "STUCK", "Workers", "close_connections"]
@@ -30,23 +30,6 @@ __all__ = ["GRACE", "STUCK", "Workers", "close_connections"]
 GRACE: Final = 0.1  # seconds between a deadline and giving up
 QUEUED: Final = 4096
 STUCK: Final = 4  # abandoned threads that are replaced; with more than these nothing is taken in until one returns
-_TICK: Final = 0.02
-_IDLE: Final = 1.0
-
-
-class _Worker:
-    """One thread and what it is at."""
-
-    __slots__ = ("abandoned", "cpu", "gone", "job", "resident", "since", "thread")
-
-    def __init__(self) -> None:
-        self.job: Job | None = None
-        self.since = 0.0
-        self.cpu = 0.0  # thread CPU already charged for this job
-        self.abandoned = False
-        self.gone = False
-        self.resident = 0  # bytes of the process when this job began
-        self.thread: threading.Thread | None = None
 
 
 class Workers:
@@ -62,9 +45,8 @@ class Workers:
         """A child has none of its parent's threads, and must not do its parent's work."""
         self._queue: Fair[Job] = Fair()
         self._lock = threading.RLock()  # a signal's handler may call what is shadowed
-        self._workers: list[_Worker] = []
-        self._watching: threading.Thread | None = None
-        self._busy = threading.Event()
+        self._workers: list[Worker] = []
+        self._watch = Watch("watch", TICK, self._look)
         self._started = False
 
     @property
@@ -112,7 +94,7 @@ class Workers:
             self._started = True
 
     def _add(self) -> None:
-        worker = _Worker()
+        worker = Worker()
         worker.thread = Thread(self._serve, args=(worker,), name="progflags-shadow")
         worker.thread.start()  # where none can be started there is none to be counted on
         self._workers.append(worker)
@@ -126,7 +108,7 @@ class Workers:
             return False
         return True
 
-    def _serve(self, worker: _Worker) -> None:
+    def _serve(self, worker: Worker) -> None:
         while True:
             try:
                 self._work(worker)
@@ -136,12 +118,11 @@ class Workers:
             else:
                 return
 
-    def _work(self, worker: _Worker) -> None:
+    def _work(self, worker: Worker) -> None:
         while True:
             job = self._queue.get()
-            worker.since, worker.cpu = time.monotonic(), time.thread_time()
-            worker.resident, worker.job = 0, job
-            self._watch()
+            worker.take(job)
+            self._watch.wake()
             try:
                 job.work()
             except BaseException as error:  # the job's promise is not to raise; a worker must outlive a broken promise
@@ -161,84 +142,33 @@ class Workers:
                     worker.job = None
             del job
 
-    def _watch(self) -> None:
-        if self._busy.is_set():
-            return
-        self._busy.set()
+    def _look(self) -> bool:
+        """Whether anybody is busy; who overruns is given up, and what it was at is concluded."""
+        now, ended = time.monotonic(), list[Callable[[], None]]()
         with self._lock:
-            if not here(self._watching):
-                watching = Thread(self._look, name="progflags-shadow-watch")
-                try:
-                    watching.start()
-                except RuntimeError:
-                    if threading.main_thread().is_alive():
-                        raise
-                    return  # the interpreter ends: from Python 3.12 on it starts no threads by then, and there is nobody to wait for
-                self._watching = watching
-
-    def _look(self) -> None:
-        while True:
-            try:
-                self._watched()
-            except BaseException as error:
-                mute("dark launch watch", error)
-                time.sleep(_TICK)
-
-    def _watched(self) -> None:
-        idle_since = time.monotonic()
-        while True:
-            self._busy.wait()
-            time.sleep(_TICK)
-            now = time.monotonic()
-            ended: list[Callable[[], None]] = []
-            with self._lock:
-                self._empty_if_nobody_is_left(ended)
-                busy = [self._look_at(worker, now, ended) for worker in tuple(self._workers)]
-                if any(busy):
-                    idle_since = now
-                elif now - idle_since > _IDLE:
-                    self._busy.clear()
-                    if any(worker.job is not None for worker in self._workers):
-                        self._busy.set()  # taken up just now, by one who saw us awake
-            if ended:
-                _aside(ended)
+            self._empty_if_nobody_is_left(ended)
+            busy = [self._look_at(worker, now, ended) for worker in tuple(self._workers)]
+        if ended:
+            _aside(ended)
+        return any(busy)
 
     def _empty_if_nobody_is_left(self, ended: list[Callable[[], None]]) -> None:
         """With every thread stuck nobody takes from the queue; what waits there must not wait for ever."""
         while self._workers and all(worker.abandoned for worker in self._workers) and not self._queue.empty():
             ended.append(partial(self._queue.get().refuse, Shed.STUCK))
 
-    def _look_at(self, worker: _Worker, now: float, ended: list[Callable[[], None]]) -> bool:
+    def _look_at(self, worker: Worker, now: float, ended: list[Callable[[], None]]) -> bool:
         """Whether this worker is busy; what it uses is charged on the way, and it is given up when it overruns."""
         job, since = worker.job, worker.since
         if job is None or worker.gone:
             return False
-        self._charge(worker, job)
-        self._weigh(worker, job)
+        worker.account(job)
         if not worker.abandoned and now - since > job.deadline + GRACE and worker.job is job and worker.since == since:
             worker.abandoned = True
             ended.append(job.abandon)
             if self.stuck <= STUCK:
                 self._added()
-        return not worker.abandoned or job.stop() or _HAS_CLOCKS
-
-    def _weigh(self, worker: _Worker, job: Job) -> None:
-        """A candidate that hoards must not take the process with it."""
-        size = resident()
-        if not worker.resident:
-            worker.resident = size
-        elif size - worker.resident > GROWTH:
-            job.grew(size - worker.resident)
-            worker.resident = size
-
-    def _charge(self, worker: _Worker, job: Job) -> None:
-        """A candidate that spins must not have spun for free until it returns."""
-        if not _HAS_CLOCKS or worker.thread is None or worker.thread.ident is None:
-            return
-        used = time.clock_gettime(time.pthread_getcpuclockid(worker.thread.ident))
-        if worker.cpu and used - worker.cpu > _TICK / 4 and worker.job is job:
-            job.spent(used - worker.cpu)
-            worker.cpu = used
+        return not worker.abandoned or job.stop() or HAS_CLOCKS
 
 
 def _aside(ended: list[Callable[[], None]]) -> None:
@@ -269,6 +199,3 @@ def close_connections() -> None:
             close_connections()
         except Exception as error:
             mute("dark launch connections", error)
-
-
-_HAS_CLOCKS: Final = hasattr(time, "pthread_getcpuclockid")

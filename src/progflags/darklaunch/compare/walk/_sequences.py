@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from progflags.darklaunch.compare._bag import Freezer
-from progflags.darklaunch.compare._columns import MANY
 from progflags.darklaunch.compare._paths import INDEX, Path
-from progflags.darklaunch.compare._regrouped import bag, by_key, unordered
 from progflags.darklaunch.compare._rules import State
-from progflags.darklaunch.compare._walk import PLAIN, Pair, Walk
+from progflags.darklaunch.compare.walk._bag import Freezer
+from progflags.darklaunch.compare.walk._columns import MANY
+from progflags.darklaunch.compare.walk._regrouped import bag, by_key, unordered
+from progflags.darklaunch.compare.walk._walk import PLAIN, Pair, Walk
 
 __all__ = ["items", "sequence"]
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from progflags.darklaunch.compare._paths import KEY, MANY_KEYS, Path
 from progflags.darklaunch.compare._rules import State
-from progflags.darklaunch.compare._walk import ABSENT, PLAIN, Pair, Walk
+from progflags.darklaunch.compare.walk._walk import ABSENT, PLAIN, Pair, Walk
 
 __all__ = ["entries", "mapping", "retyped"]
 

@@ -14,12 +14,12 @@ from typing import Any, Final
 
 from progflags.darklaunch._interrupt import is_delivered
 from progflags.darklaunch.compare._allow import allowed
-from progflags.darklaunch.compare._columns import MANY, Columns
 from progflags.darklaunch.compare._comparison import Budget, Comparison
 from progflags.darklaunch.compare._imprint import same
-from progflags.darklaunch.compare._notes import Notes, Stop
 from progflags.darklaunch.compare._paths import Path
 from progflags.darklaunch.compare._rules import State
+from progflags.darklaunch.compare.walk._columns import MANY, Columns
+from progflags.darklaunch.compare.walk._notes import Notes, Stop
 
 __all__ = ["ABSENT", "PLAIN", "Kinds", "Pair", "Walk"]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from progflags.darklaunch.compare._bag import Freezer, TooMuchError, by_size, grouped, pair
 from progflags.darklaunch.compare._paths import INDEX, Path
 from progflags.darklaunch.compare._rules import State
-from progflags.darklaunch.compare._walk import Pair, Walk
+from progflags.darklaunch.compare.walk._bag import Freezer, TooMuchError, by_size, grouped, pair
+from progflags.darklaunch.compare.walk._walk import Pair, Walk
 
 __all__ = ["bag", "by_key", "unordered"]
 

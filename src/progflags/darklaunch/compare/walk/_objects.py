@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from progflags.darklaunch.compare._arrays import SAME, Leeway, SpecialDiff
-from progflags.darklaunch.compare._mappings import entries
 from progflags.darklaunch.compare._paths import Path
 from progflags.darklaunch.compare._rules import State
-from progflags.darklaunch.compare._scalars import equal
-from progflags.darklaunch.compare._sequences import items
-from progflags.darklaunch.compare._sets import members
 from progflags.darklaunch.compare._views import is_closed, opened, special
-from progflags.darklaunch.compare._walk import Handler, Walk
+from progflags.darklaunch.compare.walk._mappings import entries
+from progflags.darklaunch.compare.walk._scalars import equal
+from progflags.darklaunch.compare.walk._sequences import items
+from progflags.darklaunch.compare.walk._sets import members
+from progflags.darklaunch.compare.walk._walk import Handler, Walk
 
 __all__ = ["objects", "of_two_types"]
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from progflags.darklaunch.compare._mappings import retyped
 from progflags.darklaunch.compare._paths import INDEX, Path
-from progflags.darklaunch.compare._regrouped import bag
 from progflags.darklaunch.compare._rules import State
-from progflags.darklaunch.compare._walk import Walk
+from progflags.darklaunch.compare.walk._mappings import retyped
+from progflags.darklaunch.compare.walk._regrouped import bag
+from progflags.darklaunch.compare.walk._walk import Walk
 
 __all__ = ["members"]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from progflags.darklaunch.compare._paths import Path
 from progflags.darklaunch.compare._rules import State
-from progflags.darklaunch.compare._walk import Walk
+from progflags.darklaunch.compare.walk._walk import Walk
 
 __all__ = ["equal", "scalar"]
 
