@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import math
 import sys
 import threading
 from urllib.parse import parse_qs
@@ -56,6 +57,7 @@ def server():
         (vector("0.25"), 0.25),
         (scalar("1.5"), 1.5),
         (vector("1e+06"), 1e6),
+        (vector("+Inf"), math.inf),
         (vector(), None),  # no series
         (vector("NaN"), None),  # 0/0: nothing happened, so there is no rate
     ],
@@ -81,6 +83,16 @@ def test_a_missing_numerator_is_zero_where_the_user_says_so_and_a_missing_denomi
         ({"status": "success", "data": {"resultType": "matrix", "result": []}}, "200 OK", "a matrix, not a number"),
         (b"<html>welcome</html>", "200 OK", "is .* a Prometheus server"),
         (b"[]", "502 Bad Gateway", "HTTP 502"),
+        (b"[" * 100_000, "200 OK", "is .* a Prometheus server"),
+        ({"status": "success"}, "200 OK", r"\(success.data: Field required\): is .* a Prometheus server"),
+        (
+            {"status": "success", "data": {"resultType": "vector", "result": [{}]}},
+            "200 OK",
+            r"success.data.vector.result.0.value: Field required",
+        ),
+        (vector("much"), "200 OK", r"result.0.value.1: Input should be a valid number"),
+        (scalar(None), "200 OK", r"result.1: Input should be a valid number"),
+        ({"status": "error", "error": ["a", "list"]}, "400 Bad Request", r"error.error: Input should be a valid string"),
     ],
 )
 def test_what_is_no_single_number_is_refused_in_words(server, answer, status, says):
