@@ -151,7 +151,7 @@ def test_a_dead_store_stops_the_climb_and_nothing_else():
     ],
 )
 def test_an_edited_history_is_found_out(house, tamper, says):
-    from progflags.rollout.run._ledger import Chain
+    from progflags.rollout.run._history import Chain
 
     house.rollouts.start(FLAG)
     house.run(160)

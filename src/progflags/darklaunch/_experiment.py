@@ -15,7 +15,7 @@ from progflags._process import in_child, look
 from progflags.darklaunch._admission import Admission
 from progflags.darklaunch._options import Options
 from progflags.darklaunch.lanes import Engine, remember, remembered
-from progflags.darklaunch.record import DarkLaunchStats, DarkLaunchVerdict, Outcome, ShadowSummary, judge, judge_score
+from progflags.darklaunch.record import DarkLaunchStats, DarkLaunchVerdict, Outcome, ShadowSummary, judge, judge_score, reading
 
 __all__ = ["Experiment", "experiments"]
 
@@ -45,7 +45,7 @@ class Experiment(Admission):
         """
         look()
         self._only(candidate)
-        return self.record.read(rate=self.rate.value, breaker=self.breaker.state)
+        return reading((self.record,), rate=self.rate.value, breaker=self.breaker.state)
 
     def verdict(
         self,

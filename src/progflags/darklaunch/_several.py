@@ -19,7 +19,7 @@ from progflags._printed import quoted
 from progflags.darklaunch._call import Call
 from progflags.darklaunch._experiment import Experiment
 from progflags.darklaunch._options import Options
-from progflags.darklaunch.record import DarkLaunchStats, DarkLaunchVerdict, JsonLines, Observation, Outcome, ShadowSummary
+from progflags.darklaunch.record import DarkLaunchStats, DarkLaunchVerdict, JsonLines, Observation, Outcome, ShadowSummary, reading
 
 __all__ = ["CONTROL", "Calls", "Several"]
 
@@ -80,8 +80,8 @@ class Several(Experiment):
         """
         if candidate is not None:
             return self._one(candidate).stats()
-        every = [one.record for one in self.of.values()]
-        return self.record.read(rate=min(one.rate.value for one in self.of.values()), breaker=self._breakers(), others=every)
+        every = self.record, *(one.record for one in self.of.values())
+        return reading(every, rate=min(one.rate.value for one in self.of.values()), breaker=self._breakers())
 
     def summaries(self) -> tuple[ShadowSummary, ...]:
         return ()  # each of its candidates is an experiment, and tells its own

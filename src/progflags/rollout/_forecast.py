@@ -12,7 +12,7 @@ from typing import Any, Final
 from progflags._printed import printable
 from progflags.canary import Foreseen, Kind, Sample, Totals
 from progflags.rollout.plan import Plan, Prospect, Stage, Traffic, climb, fitting
-from progflags.rollout.state import Record
+from progflags.rollout.state import Record, watched_by
 
 __all__ = ["Forecast", "Outlook", "detectable", "forecast", "span", "watched"]
 
@@ -149,7 +149,7 @@ def forecast(plan: Plan, *, rps: float | None = None, error_rate: float = 0.01, 
     expected = sum(plan.warm_up + (one.lasts or 0.0) for one in outlooks) if traffic is not None else None
     look = plan.batch_at(0) if plan.stages else plan.batch
     found = expected if expected is not None and math.isfinite(expected) else None
-    by = Record("", plan).watched_by if plan.watch > 0 else {}
+    by = watched_by(Record("", plan)) if plan.watch > 0 else {}
     return Forecast(plan.profile, tuple(outlooks), plan.full / 10_000, begins, begins + plan.watch, look, found, rps, by)
 
 

@@ -14,7 +14,7 @@ from progflags.flags import Snapshot, circles, circular, suggest
 from progflags.rollout._chosen import plan_of
 from progflags.rollout._forecast import span
 from progflags.rollout.plan import Plan
-from progflags.rollout.state import Record
+from progflags.rollout.state import Record, watched_by
 
 __all__ = ["Advice", "lint", "lint_snapshot", "unstartable"]
 
@@ -87,7 +87,7 @@ def unwatched(plan: Plan) -> dict[str, str]:
     if plan.watch <= 0 or not plan.remember:
         return {}
     critical = {gate.metric for gate in (*plan.all_gates, *plan.gates(plan.end)) if gate.critical}
-    return {metric: by for metric, by in Record("", plan).watched_by.items() if by == "nothing" and metric in critical}
+    return {metric: by for metric, by in watched_by(Record("", plan)).items() if by == "nothing" and metric in critical}
 
 
 def lint_snapshot(snapshot: Snapshot) -> tuple[tuple[Problem, ...], tuple[Problem, ...]]:

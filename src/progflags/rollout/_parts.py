@@ -39,7 +39,7 @@ class Parts:
         self.shadows = Shadows(self.board, client.bus, clock, self.ledger.ages)
         self.stops = Stops(client, self.shadows)
         self.found = Summaries(self.board, client, clock)
-        self.controller = Controller(client, self.ledger, recorder, self.brake, clock=clock, closed=self.stops.closed)
+        self.controller = Controller(client, self.ledger, recorder, self.brake, self.stops.closed)
         self.looks = Looks(client, self.ledger, self.controller, clock, None if folder is None else Saved(folder, store.url))
         self.kept = None if folder is None else Kept(folder, store.url)
         if self.kept is not None:  # of a process that ended before the store was back: ours to carry now

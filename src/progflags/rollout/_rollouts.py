@@ -323,7 +323,7 @@ class Rollouts:
 
     def history(self, flag: str) -> tuple[Transition, ...]:
         """Every step of the flag's rollouts, oldest first. Raises TransitionRefused where there is no such flag."""
-        steps = self._parts.ledger.history(flag)
+        steps = self._parts.ledger.history.of(flag)
         if not steps:
             self._parts.plans.known(flag)
         return steps
@@ -342,7 +342,7 @@ class Rollouts:
         if record is None or record.evidence is None:
             self._parts.plans.model(flag)
             raise TransitionRefused(f"{quoted(flag)} has no evidence yet: start it, and let some traffic pass")
-        return report(record, self.status(flag), self._parts.ledger.history(flag, run=record.run))
+        return report(record, self.status(flag), self._parts.ledger.history.of(flag, run=record.run))
 
     def verify(self, flag: str) -> tuple[str, ...]:
         """Check the hash chain of a flag's history: what is wrong, as sentences; empty when every line is as it was written."""

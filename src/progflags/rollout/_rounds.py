@@ -50,7 +50,7 @@ class Rounds:
         """Put up what was counted, and store what waits for it. False: the store is out of reach, and no more is to be asked of it."""
         parts, worker = self._parts, self._parts.pool.worker
         try:
-            parts.controller.publish(parts.pool, at_once=at_once)
+            parts.controller.windows.publish(parts.controller.pages.values(), parts.pool, at_once=at_once)
             parts.shadows.publish(parts.controller.pages)
             parts.meter.publish(worker, at_once=at_once)
             parts.found.publish(worker, at_once=at_once)

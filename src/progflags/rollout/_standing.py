@@ -34,7 +34,7 @@ class Standing:
         try:
             page = parts.ledger.page(flag)
             if page.record is not None:
-                history = parts.ledger.history(flag, after=max(0, page.record.number - _RECENT))
+                history = parts.ledger.history.of(flag, after=max(0, page.record.number - _RECENT))
         except StoreError as error:
             swallow("rollouts: the store", error)
             page = parts.controller.pages.get(flag) or Page(flag, parts.client.live(flag))
@@ -91,7 +91,7 @@ class Standing:
         return Circumstances(
             wanted=intent.reason if intent is not None and intent.run == record.run else None,
             waiting=self._blocked(record, others) if record.state in _WAITING else "",
-            cool_down=parts.controller.cooling(page),
+            cool_down=parts.ledger.ages.cooling(record),
             changed=parts.plans.changed(record),
             notes=parts.plans.notes(record),
             killed=live.killed is not None,

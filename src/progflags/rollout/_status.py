@@ -9,7 +9,7 @@ from typing import Any
 from progflags._printed import printable
 from progflags.canary import Decision
 from progflags.flags import Live
-from progflags.rollout.state import Record, State, findings
+from progflags.rollout.state import Record, State, eta, findings, watched_by
 
 __all__ = ["Circumstances", "RolloutStatus", "Transition", "unreadable"]
 
@@ -137,7 +137,7 @@ class RolloutStatus:
         stored, wanted = _stored(record), here.wanted
         if whole:
             worth = {} if record.evidence is None else record.evidence.design_effects
-            stored = replace(stored, findings=findings(record), design_effect=worth, watched_by=record.watched_by)
+            stored = replace(stored, findings=findings(record), design_effect=worth, watched_by=watched_by(record))
         if wanted is not None:
             stored = replace(stored, state=State.ROLLING_BACK, reason=wanted, eta=None, pending=True)
         return replace(
@@ -217,7 +217,7 @@ def _stored(record: Record) -> RolloutStatus:
         run=record.run,
         profile=plan.profile,
         reach=record.reach / 10_000,
-        eta=record.eta,
+        eta=eta(record),
     )
 
 

@@ -16,7 +16,7 @@ from progflags.rollout._standing import Standing
 from progflags.rollout._status import RolloutStatus
 from progflags.rollout.plan import Traffic
 from progflags.rollout.run import Intent, Page, possible
-from progflags.rollout.state import Act, Ask, Record, Sight, State, ask, legal, settle
+from progflags.rollout.state import Act, Ask, Record, Sight, State, ask, known, legal, settle, watched_by
 
 __all__ = ["TIMEOUT", "Turn", "Verbs"]
 
@@ -98,8 +98,8 @@ class Verbs:
         parts = self._parts
         try:
             record = parts.ledger.page(flag).record
-            known = record.known if record is not None and record.serving else None
-            return known or parts.meter.of(flag, parts.pool.worker)
+            own = known(record) if record is not None and record.serving else None
+            return own or parts.meter.of(flag, parts.pool.worker)
         except StoreError as error:
             swallow("rollouts: the board", error)
             return None
@@ -120,7 +120,7 @@ class Verbs:
             record = self._record(page, wish.verb)
             pages = parts.ledger.pages()
             closed = self._standing.blocked(record, pages, wish.verb)
-            move = ask(record, replace(wish, by=actor, closed=closed, cooling=parts.controller.cooling(page)))
+            move = ask(record, replace(wish, by=actor, closed=closed, cooling=parts.ledger.ages.cooling(page.record)))
             if move is None:
                 return None
             if wish.verb in _FRESH and move.target in (State.SCHEDULED, State.COOLING_DOWN):
@@ -154,7 +154,7 @@ class Verbs:
 
 def _watching(record: Record) -> Record:
     """The record, unless its plan watches everybody for a while and would see nothing."""
-    plan, by = record.plan, replace(record, state=State.DRAFT, stage=-1).watched_by
+    plan, by = record.plan, watched_by(replace(record, state=State.DRAFT, stage=-1))
     if plan.remember and plan.watch > 0 and set(by.values()) == {"nothing"}:
         raise TransitionRefused(
             f"{record.flag} is not started: its watch after 100 % would watch nothing ({', '.join(by)}): keep a holdback, compare or bound"

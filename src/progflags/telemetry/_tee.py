@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final
 
 from opentelemetry.metrics import Counter, Histogram, Meter, MeterProvider
@@ -138,12 +139,12 @@ class _TeeMeter(Meter):
     def create_counter(self, name: str, unit: str = "", description: str = "") -> Counter:
         inner = self._inner.create_counter(name, unit, description)
         wanted = self._ear.wants(name)
-        return inner if wanted is None else _TeeCounter(inner, (wanted,), self._ear)
+        return inner if wanted is None else _TeeCounter(inner, partial(self._ear.count, wanted))
 
     def create_histogram(self, name: str, unit: str = "", description: str = "", **advice: Any) -> Histogram:
         inner = self._inner.create_histogram(name, unit, description, **advice)
         wanted = self._ear.wants(name)
-        return inner if wanted is None else _TeeHistogram(inner, (wanted, unit), self._ear)
+        return inner if wanted is None else _TeeHistogram(inner, partial(self._ear.sample, wanted, unit))
 
     def create_up_down_counter(self, *args: Any, **options: Any) -> Any:
         return self._inner.create_up_down_counter(*args, **options)
@@ -162,12 +163,11 @@ class _TeeMeter(Meter):
 
 
 class _Heard:
-    """An instrument that is the inner one, and is listened to as `heard`: the metric's name, and of a histogram its unit."""
+    """An instrument that is the inner one, and whose values are heard first: `hear(amount, context)`."""
 
-    def __init__(self, inner: Any, heard: tuple[str, ...], ear: Ear) -> None:
+    def __init__(self, inner: Any, hear: Callable[[float, Any], object]) -> None:
         self._inner = inner
-        self._heard = heard
-        self._ear = ear
+        self._hear = hear
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
@@ -175,11 +175,11 @@ class _Heard:
 
 class _TeeHistogram(_Heard, Histogram):
     def record(self, amount: float, attributes: Any = None, context: Any = None) -> None:
-        self._ear.sample(*self._heard, amount, context)
+        self._hear(amount, context)
         self._inner.record(amount, attributes, context)
 
 
 class _TeeCounter(_Heard, Counter):
     def add(self, amount: float, attributes: Any = None, context: Any = None) -> None:
-        self._ear.count(*self._heard, amount, context)
+        self._hear(amount, context)
         self._inner.add(amount, attributes, context)

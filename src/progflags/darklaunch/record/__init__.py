@@ -5,9 +5,10 @@ from progflags.darklaunch.record._failure import place, standing
 from progflags.darklaunch.record._latency import Latency
 from progflags.darklaunch.record._observation import Observation, observe
 from progflags.darklaunch.record._outcome import BAD, CONCLUSIVE, GOOD, Outcome, Shed
-from progflags.darklaunch.record._record import DarkLaunchStats, Record
+from progflags.darklaunch.record._record import Record
 from progflags.darklaunch.record._redact import Redactor, mute
 from progflags.darklaunch.record._sink import JsonLines
+from progflags.darklaunch.record._stats import DarkLaunchStats, reading
 from progflags.darklaunch.record._summary import ShadowSummary
 from progflags.darklaunch.record._verdict import DarkLaunchVerdict, Safety, judge, judge_score
 
@@ -33,5 +34,6 @@ __all__ = [
     "mute",
     "observe",
     "place",
+    "reading",
     "standing",
 ]

@@ -4,52 +4,22 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from progflags._clock import Clock
 from progflags.darklaunch.compare import Scored, Scores
 from progflags.darklaunch.record._conclude import Conclusion
 from progflags.darklaunch.record._failure import Failures
-from progflags.darklaunch.record._latency import Durations, Latency
+from progflags.darklaunch.record._latency import Durations
 from progflags.darklaunch.record._outcome import BAD, GOOD, Outcome, Shed
 from progflags.darklaunch.record._redact import Redactor
 from progflags.darklaunch.record._samples import Cause, Causes
 from progflags.darklaunch.record._summary import ShadowSummary
 from progflags.darklaunch.record._tally import Tally
 
-__all__ = ["DarkLaunchStats", "Record"]
-
-
-@dataclass(frozen=True, slots=True)
-class DarkLaunchStats:
-    """
-    A moment's reading. `sum(outcomes.values()) == calls` once nothing is pending (after a drain).
-
-    `outcomes` has all the names of Outcome, `shed` the reasons that occurred; `control` and `candidate` are durations
-    of shadowed calls, `waited` how long shadows waited for their turn, `repeat` those of control runs repeated where the
-    candidate runs (the fair one to compare with).
-    `failures`: what the candidate raised and where ("ValueError at search.py:41"); `not_isolated`: classes that have no copy.
-    `stopped`: candidates ended by `stop_runaways`; each has been counted as abandoned before. `unstoppable`: those it could not
-    end so far, for they are in native code, or catch everything: each holds a thread until it comes back by itself.
-    `mismatches`: calls by the path that differed, `$` being the whole value.
-    """
-
-    calls: int
-    outcomes: dict[str, int]
-    shed: dict[str, int]
-    control: Latency
-    candidate: Latency
-    mismatches: dict[str, int]
-    repeat: Latency = field(default=Latency(0, None, None, None))
-    rate: float = 1.0
-    breaker: str = "closed"
-    not_isolated: dict[str, int] = field(default_factory=dict)
-    failures: dict[str, int] = field(default_factory=dict)
-    waited: Latency = field(default=Latency(0, None, None, None))
-    stopped: int = 0
-    unstoppable: int = 0
+__all__ = ["Record"]
 
 
 _CLASSES: Final = 32  # class names remembered as not copyable
@@ -140,44 +110,6 @@ class Record:
         """As `counts`, where an answer that differs is none against the candidate: it is scored."""
         bad, n = self.counts()
         return bad - self._ended[Outcome.MISMATCH].read(), n
-
-    def read(self, *, rate: float, breaker: str, others: Sequence[Record] = ()) -> DarkLaunchStats:
-        """A reading of this record, and of `others` together with it."""
-        every = (self, *others)
-        counted = Counter[str]()
-        for each in every:
-            counted.update(each.shed_so_far)
-        shed = dict(counted)
-        off, not_sampled = (sum(getattr(each, name).read() for each in every) for name in ("off", "not_sampled"))
-        ended = {outcome.value: sum(each._ended[outcome].read() for each in every) for outcome in Outcome}
-        ended |= {"off": off, "not_sampled": not_sampled, "shed": sum(shed.values())}
-        control, candidate, repeat, waited = Durations(), Durations(), Durations(), Durations()
-        mismatches, not_isolated, failures = Counter[str](), Counter[str](), Counter[str]()
-        for each in every:
-            with each._lock:
-                control.merge(each._control)
-                candidate.merge(each._candidate)
-                repeat.merge(each._repeat)
-                waited.merge(each._waited)
-                mismatches.update(each._causes.by_path)
-                not_isolated.update(each._not_isolated)
-                failures.update(each._failures.counts())
-        return DarkLaunchStats(
-            calls=off + not_sampled + sum(each.taken.read() for each in every),
-            outcomes=ended,
-            shed=shed,
-            control=control.read(),
-            candidate=candidate.read(),
-            mismatches=dict(mismatches),
-            repeat=repeat.read(),
-            waited=waited.read(),
-            rate=rate,
-            breaker=breaker,
-            not_isolated=dict(not_isolated),
-            failures=dict(failures),
-            stopped=sum(each.stopped.read() for each in every),
-            unstoppable=sum(len(each.unstoppable) for each in every),
-        )
 
     def summary(self, flag: str, function: str, candidate: str, breaker: str, *, graded: bool) -> ShadowSummary:
         """What adds up over processes: the same counts, and never a value."""

@@ -5,10 +5,11 @@ from progflags.rollout.run._controller import Controller
 from progflags.rollout.run._heard import Bars
 from progflags.rollout.run._intent import Intent
 from progflags.rollout.run._kept import Kept
-from progflags.rollout.run._ledger import Ledger, Page, possible, records
+from progflags.rollout.run._ledger import Ledger
 from progflags.rollout.run._looks import Looks
 from progflags.rollout.run._meter import Meter
 from progflags.rollout.run._outbox import LIMIT, Outbox
+from progflags.rollout.run._page import Page, possible, records
 from progflags.rollout.run._places import INCIDENT
 from progflags.rollout.run._saved import Saved
 from progflags.rollout.run._shadows import Shadows

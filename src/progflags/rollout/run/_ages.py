@@ -12,7 +12,7 @@ from typing import Final
 from progflags._clock import Clock
 from progflags._trouble import swallow
 from progflags.errors import StoreError
-from progflags.rollout.state import Record
+from progflags.rollout.state import COOLING, Record
 from progflags.store import Store, time_of
 
 __all__ = ["Ages"]
@@ -45,6 +45,10 @@ class Ages:
         if met is None or met[0] != entry:
             met = self._met[record.flag] = (entry, now - self._found(record))
         return now - met[1]
+
+    def cooling(self, record: Record | None) -> float:
+        """Seconds of the cool-down left: neither shortened nor prolonged by a wall clock that jumps."""
+        return 0.0 if record is None or record.state not in COOLING else record.cooling(self.of(record))
 
     def _found(self, record: Record) -> float:
         now = None if record.began is None else self.now()

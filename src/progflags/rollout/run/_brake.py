@@ -21,7 +21,7 @@ from progflags.events import Braked
 from progflags.flags import Client
 from progflags.rollout.plan import BrakeRule
 from progflags.rollout.run._intent import Intent
-from progflags.rollout.run._ledger import Page
+from progflags.rollout.run._page import Page
 from progflags.rollout.state import Record, State
 
 __all__ = ["Brake", "Intent"]

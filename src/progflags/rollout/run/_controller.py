@@ -9,44 +9,41 @@ can only make a bake longer.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final
 
 from progflags._beside import failing, said
-from progflags._clock import Clock
 from progflags._trouble import swallow
-from progflags.canary import Pool, Recorder, Verdict
+from progflags.canary import Pool, Recorder
 from progflags.errors import ConflictError, StoreError
-from progflags.events import Change, Judged, Moved
-from progflags.flags import Client
+from progflags.flags import Client, Snapshot
 from progflags.rollout._status import Transition
-from progflags.rollout._timeline import told
 from progflags.rollout.run._brake import Brake
-from progflags.rollout.run._ledger import Ledger, Page, records
-from progflags.rollout.state import ACTIVE, COOLING, Act, Ask, Record, Sight, State, ask, blocked, look, settle
+from progflags.rollout.run._ledger import Ledger
+from progflags.rollout.run._news import News
+from progflags.rollout.run._page import Page, records
+from progflags.rollout.run._windows import Windows
+from progflags.rollout.state import ACTIVE, Act, Ask, Record, Sight, State, ask, blocked, look, settle
 
 __all__ = ["ACTOR", "Controller"]
 
 ACTOR: Final = "controller"
 _AGAIN: Final = 100  # conflicts in a row before a look is left to the next tick; each of them is another writer's progress
-_PER_BATCH: Final = 5  # what others see of us is at most a fifth of a batch old
 _ROUNDING: Final = 1e-6  # seconds: ten looks a minute by a manual clock must not miss one to a float's last digit
 
 
 class Controller:
-    """One process's controller. `tick` is called by one thread at a time."""
+    """One process's controller. `tick` is called by one thread at a time. `closed`: why a rollout may not climb, if it may not."""
 
-    def __init__(
-        self, client: Client, ledger: Ledger, recorder: Recorder, brake: Brake, *, clock: Clock, closed: Callable[[Record], str]
-    ) -> None:
+    def __init__(self, client: Client, ledger: Ledger, recorder: Recorder, brake: Brake, closed: Callable[[Record], str]) -> None:
         self._client = client
         self._ledger = ledger
-        self._recorder = recorder
+        self.windows = Windows(recorder, ledger.clock)
+        self._news = News(client.bus, ledger.store)
         self._brake = brake
-        self._clock = clock
+        self._clock = ledger.clock
         self._closed = closed
         self._seen: dict[str, tuple[int, float]] = {}
-        self._published: dict[str, tuple[int, float]] = {}
         self.pages: Mapping[str, Page] = {}  # as read, or written, last
         self._failing: dict[str, tuple[int, str]] = {}  # by flag: looks in a row that raised, and what
         self.lost = False  # whether somebody else was first during the last tick
@@ -58,47 +55,11 @@ class Controller:
         self.pages = pages
         for page in pages.values():
             try:
-                self._heed(page)
+                self.elapsed(page)
+                self.windows.open(page)
             except Exception as error:
                 swallow(f"rollout of {page.flag}", error)
         self._brake.heed(pages)
-
-    def _heed(self, page: Page) -> None:
-        record = page.record
-        self.elapsed(page)
-        if record is not None and page.live.counting:
-            self._recorder.count(page.flag, page.live.revision, record.plan.gates(record.stage))
-            if record.evidence is not None:  # its thresholds are the same for every worker
-                self._recorder.mark(page.flag, page.live.revision, record.evidence.thresholds)
-
-    def publish(self, pool: Pool, *, at_once: bool = False) -> None:
-        """
-        Put this process's open windows up for the others: five times per batch, for a board is a disk to some stores.
-
-        Whoever drives by hand, with a clock that stands still between two calls, is never made to wait; nor is who ends.
-        """
-        now = self._clock.monotonic()
-        for page in self.pages.values():
-            try:
-                if self._is_due(page, now, at_once=at_once):
-                    self._publish(page, pool)
-            except StoreError:
-                raise  # the board itself: whoever is next would wait for it just as long
-            except Exception as error:
-                swallow(f"counts of {page.flag}", error)
-
-    def _is_due(self, page: Page, now: float, *, at_once: bool) -> bool:
-        record = page.record
-        if record is None or not page.live.counting:
-            return False
-        revision, since = self._published.get(page.flag, (-1, now))
-        return at_once or revision != page.live.revision or not 0 < now - since < record.plan.batch_at(record.stage) / _PER_BATCH
-
-    def _publish(self, page: Page, pool: Pool) -> None:
-        window = self._recorder.window(page.flag)
-        if window is not None and window.revision == page.live.revision:
-            pool.publish(window)
-            self._published[page.flag] = (window.revision, self._clock.monotonic())
 
     def elapsed(self, page: Page) -> float:
         """Seconds since this process first saw the page's document at its present revision."""
@@ -108,11 +69,6 @@ class Controller:
             self._seen[page.flag] = (page.revision, now)
             return 0.0
         return now - since
-
-    def cooling(self, page: Page) -> float:
-        """Seconds of the cool-down left: neither shortened nor prolonged by a wall clock that jumps."""
-        record = page.record
-        return 0.0 if record is None or record.state not in COOLING else record.cooling(self._ledger.ages.of(record))
 
     # -- what the controller does --------------------------------------------------------------------------------------
 
@@ -130,7 +86,7 @@ class Controller:
         steps: list[Transition] = []
         self.lost = False
         for flag, page in pages.items():
-            self.cooling(page)  # from now on, however the wall clock jumps
+            self._ledger.ages.cooling(page.record)  # from now on, however the wall clock jumps
             if page.record is None or (page.record.state not in ACTIVE and self._brake.intent(flag) is None):
                 self._failing.pop(flag, None)
                 continue
@@ -179,8 +135,8 @@ class Controller:
         sight = Sight(
             closed=blocked(record, records(pages), self._clock.now()) or self._closed(record),
             braked=intent.reason if intent is not None and intent.run == record.run else "",
-            defined=self._defined(record),
-            cooled=self.cooling(page) <= 0,
+            defined=_defined(record, self._client.definitions),
+            cooled=self._ledger.ages.cooling(record) <= 0,
             now=self._clock.now(),
         )
         looked = record
@@ -197,14 +153,14 @@ class Controller:
         """With the evidence since the last look. A brake rolls back with it, and just as well without it."""
         began = time.perf_counter()
         try:
-            self._publish(page, pool)
+            self.windows.put_up(page, pool)
             looked, sight, verdict = look(record, pool.collect(page.flag, page.live.revision), step, sight)
         except Exception as error:
             if not sight.braked:
                 raise
             swallow(f"evidence of {page.flag}", error)
             return record, sight
-        self._tell(page, verdict, time.perf_counter() - began)
+        self._news.judged(page, verdict, time.perf_counter() - began)
         return looked, sight
 
     def _asked(self, page: Page, record: Record, wish: Ask, actor: str, pool: Pool) -> tuple[Transition, ...]:
@@ -224,34 +180,26 @@ class Controller:
                 swallow("rollouts: the board", error)
         return steps
 
-    def wrote(self, page: Page, written: Page, steps: Iterable[Transition]) -> None:
+    def wrote(self, page: Page, written: Page, steps: Sequence[Transition]) -> None:
         """After a commit of ours: our clock for the new revision starts now, an intent is settled, listeners hear of it."""
         self.elapsed(written)
         self.pages = {**self.pages, written.flag: written}
         if written.record is not None and written.record.state in (State.ROLLED_BACK, State.ABORTED, State.SUPERSEDED):
             self._brake.settled(page.flag)
-        if self._client.bus.hears(Change):
-            for change in told(steps, page.record, self._ledger.store):
-                self._client.bus.tell(change)
-        for step in steps:
-            self._client.bus.tell(Moved(step.flag, step.revision, step.source, step.target, step.percent, step.actor, step.reason, step.at))
+        self._news.moved(page, steps)
 
-    def _tell(self, page: Page, verdict: Verdict | None, took: float) -> None:
-        if verdict is not None and self._client.bus.hears(Judged):
-            findings = tuple(verdict.to_dict()["findings"])
-            self._client.bus.tell(Judged(page.flag, page.live.revision, verdict.decision, verdict.reason, findings, took))
 
-    def _defined(self, record: Record) -> bool:
-        """
-        Whether the served file still gives this flag the rollout that was started: of the variant that the evidence is about.
+def _defined(record: Record, snapshot: Snapshot | None) -> bool:
+    """
+    Whether the served file still gives this flag the rollout that was started: of the variant that the evidence is about.
 
-        A file that is broken or not read yet says nothing, nor does one that does not know the flag: two applications with
-        files of their own may share a store. Gone is a flag whose rollout was taken out, or that the file calls retired.
-        """
-        snapshot, flag = self._client.definitions, record.flag
-        if snapshot is None or flag in snapshot.broken:
-            return True
-        model = snapshot.flags.get(flag)
-        if model is None:
-            return flag not in snapshot.retired
-        return model.rollout is not None and record.plan.variant in ("", model.candidate)
+    A file that is broken or not read yet says nothing, nor does one that does not know the flag: two applications with
+    files of their own may share a store. Gone is a flag whose rollout was taken out, or that the file calls retired.
+    """
+    flag = record.flag
+    if snapshot is None or flag in snapshot.broken:
+        return True
+    model = snapshot.flags.get(flag)
+    if model is None:
+        return flag not in snapshot.retired
+    return model.rollout is not None and record.plan.variant in ("", model.candidate)

@@ -4,63 +4,33 @@ The ledger: what the store has about rollouts, and the one commit by which any o
 A step writes the rollout's document, the flag's live state where share or counting changes, and one line of history per
 small step, in one commit that expects the revisions it was decided on. Two controllers can therefore never both win,
 and a reader never meets a share that its rollout does not explain.
-
-The lines are a hash chain: each holds the hash of the one before it, the document holds the hash of the last. Editing,
-dropping or reordering lines breaks the chain; cutting off the end contradicts the document.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, Final
 from uuid import uuid4
 
 from progflags._beside import said
 from progflags._clock import Clock
 from progflags._deadline import within
-from progflags._json import digest
-from progflags._names import named, shown, wrong_with
 from progflags._trouble import swallow
-from progflags.errors import StoreError, TransitionRefused
+from progflags.errors import StoreError
 from progflags.flags import EVERYTHING, Live
 from progflags.rollout._status import Transition
 from progflags.rollout.run._ages import Ages
-from progflags.rollout.state import SERVING, VERBS, Move, Record, advance, dump, load, rivals
+from progflags.rollout.run._history import History, chained
+from progflags.rollout.run._moves import taken
+from progflags.rollout.run._page import FLAG, ROLLOUT, Page, possible, records, subject, switch
+from progflags.rollout.state import SERVING, Move, Record, dump, load, rivals
 from progflags.store import Commit, Document, Store
 
-__all__ = ["Chain", "Ledger", "Page", "chained", "possible", "records"]
+__all__ = ["Ledger"]
 
-_FLAG: Final = "flag/"
-_ROLLOUT: Final = "rollout/"
-_PANIC: Final = "panic"  # the document, and the history's subject, of the switch for all flags
 _SOON: Final = 0.5  # seconds
 _TRIES: Final = 2  # of one commit whose acknowledgement was lost; after that the next tick reads what became of it
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """
-    What the store had about one flag, as of one moment. `record` is None before the first start, and where `damaged` says that
-    there is a rollout which can't be read here, and why: the flag's own state, a kill among it, is served all the same.
-    """
-
-    flag: str
-    live: Live
-    record: Record | None = None
-    revision: int = 0
-    body: Mapping[str, Any] = field(default_factory=dict)  # of the flag's document: keys of others are kept
-    damaged: str = ""
-
-    @property
-    def expects(self) -> dict[str, int]:
-        """What a decision made on this page is made on."""
-        return {_subject(self.flag): self.live.revision, _ROLLOUT + self.flag: self.revision}
-
-
-def records(pages: Mapping[str, Page]) -> dict[str, Record | None]:
-    """The rollouts there are; None is one that can't be read."""
-    return {flag: page.record for flag, page in pages.items() if page.record is not None or page.damaged}
 
 
 class Ledger:
@@ -68,8 +38,9 @@ class Ledger:
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
-        self._clock = clock
+        self.clock = clock
         self.ages = Ages(store, clock)
+        self.history = History(store)
         self._kept: tuple[int, dict[str, Page]] = (-1, {})
         self.panic = Live(EVERYTHING)  # as read last
         self.dark: frozenset[str] = frozenset()  # flags whose live state could not be read last time: what serves them goes on
@@ -86,7 +57,7 @@ class Ledger:
         if self._store.revision() != revision:
             revision, documents = self._store.read()
             self.ages.now()  # asked for now, if it is due at all, so that a rollback need not wait for it
-            keys = sorted({key.partition("/")[2] for key in documents if key.startswith((_FLAG, _ROLLOUT))})
+            keys = sorted({key.partition("/")[2] for key in documents if key.startswith((FLAG, ROLLOUT))})
             pages = {page.flag: page for page in self._readable(keys, documents)}
             self._kept, self.dark = (revision, pages), frozenset(keys) - pages.keys()
             self._look_for_panic(documents)
@@ -94,7 +65,7 @@ class Ledger:
 
     def _look_for_panic(self, documents: Mapping[str, Document]) -> None:
         try:
-            self.panic = _switch(EVERYTHING, documents).live
+            self.panic = switch(EVERYTHING, documents).live
         except StoreError as error:  # neither thrown nor taken back: what serves goes on
             swallow("panic switch", error)
 
@@ -130,10 +101,10 @@ class Ledger:
             TransitionRefused: no flag can be called that.
         """
         flag = possible(flag)
-        _, flags = self._store.read(_FLAG + flag)
-        _, rollouts = self._store.read(_ROLLOUT + flag)
+        _, flags = self._store.read(FLAG + flag)
+        _, rollouts = self._store.read(ROLLOUT + flag)
         # Two reads are two moments. Whatever came between them fails the commit, for both revisions are expected.
-        return self._page(_switch(flag, flags), rollouts.get(_ROLLOUT + flag))
+        return self._page(switch(flag, flags), rollouts.get(ROLLOUT + flag))
 
     def switch(self, flag: str) -> Page:
         """
@@ -142,7 +113,7 @@ class Ledger:
         Raises:
             StoreError: out of reach, or the flag's live state is damaged or of another version.
         """
-        return _switch(flag, self._store.read(_subject(flag))[1])
+        return switch(flag, self._store.read(subject(flag))[1])
 
     def _page(self, page: Page, rollout: Document | None) -> Page:
         """A page with its rollout."""
@@ -162,11 +133,11 @@ class Ledger:
     def _readable(self, keys: Sequence[str], documents: Mapping[str, Document]) -> Iterator[Page]:
         for flag in keys:
             try:
-                page = _switch(flag, documents)
+                page = switch(flag, documents)
             except Exception as error:  # a document that somebody else wrote: this flag's trouble, and nobody else's
                 swallow(f"live state of {flag}", error)
                 continue
-            rollout = documents.get(_ROLLOUT + flag)
+            rollout = documents.get(ROLLOUT + flag)
             try:
                 page = self._page(page, rollout)
             except Exception as error:
@@ -184,26 +155,19 @@ class Ledger:
             ConflictError: another writer was first; nothing was written.
             StoreError: the store failed. It may or may not have happened: read again before deciding again.
         """
-        now, began = self._clock.now(), self.ages.now() if moves else None
-        lines: list[dict[str, Any]] = []
-        for move in moves:
-            after = advance(record, move, actor=actor, at=now, began=began)
-            line, record = _line(record, after, move, actor, now)
-            lines.append(line)
-        if moves and moves[0].act in VERBS:
-            record = replace(record, last=moves[0].act)  # what a person asked for; the steps that followed are its consequence
+        record, lines = taken(record, moves, actor, self.clock.now(), self.ages.now() if moves else None)
         live = _live(page.live, record) if moves else page.live
-        writes: dict[str, Mapping[str, Any]] = {_ROLLOUT + page.flag: dump(record)}
+        writes: dict[str, Mapping[str, Any]] = {ROLLOUT + page.flag: dump(record)}
         if live != page.live:
-            writes[_subject(page.flag)] = {**page.body, **live.body()}
+            writes[subject(page.flag)] = {**page.body, **live.body()}
         expects = page.expects
         if record.stage >= 0 and not (page.record is not None and page.record.serving):
             # Two rollouts that exclude each other may begin at the same moment: what we saw of the other must still be so.
-            expects |= {_ROLLOUT + flag: others[flag].revision if flag in others else 0 for flag in rivals(record, records(others))}
-        revision = self.commit(Commit(writes, expects, tuple((_ROLLOUT + page.flag, line) for line in lines), uuid4().hex))
+            expects |= {ROLLOUT + flag: others[flag].revision if flag in others else 0 for flag in rivals(record, records(others))}
+        revision = self.commit(Commit(writes, expects, tuple((ROLLOUT + page.flag, line) for line in lines), uuid4().hex))
         live = replace(live, revision=revision) if live != page.live else live
         self._records[page.flag] = (revision, record)
-        written = Page(page.flag, live, record, revision, writes.get(_subject(page.flag), page.body))
+        written = Page(page.flag, live, record, revision, writes.get(subject(page.flag), page.body))
         return written, tuple(Transition.of(page.flag, line) for line in lines)
 
     def commit(self, commit: Commit) -> int:
@@ -216,122 +180,17 @@ class Ledger:
                     raise
         raise AssertionError  # pragma: no cover - the loop returns or raises
 
+    def verify(self, flag: str) -> tuple[str, ...]:
+        """What is wrong with a flag's histories, as sentences; empty when every line is the one that was written."""
+        return self.history.verify(self.page(flag))
+
     def set_switch(self, page: Page, live: Live, line: Mapping[str, Any]) -> int:
         """Commit another live state of a switch by itself (kill, unkill, panic, unpanic), with its line in its own chain."""
         chain = page.body.get("chain") or {"number": 0, "head": ""}
         body, number, head = chained(line, int(chain["number"]), str(chain["head"]))
         document = {**page.body, **live.body(), "chain": {"number": number, "head": head}}
-        key = _subject(page.flag)
+        key = subject(page.flag)
         return self.commit(Commit({key: document}, {key: page.live.revision}, ((key, body),), uuid4().hex))
-
-    def switched_at(self, page: Page) -> float:
-        """When (wall) the switch of a page was last thrown or taken back, as its history says; 0 where it says nothing."""
-        number = int((page.body.get("chain") or {"number": 0})["number"])
-        last = list(self._lines(_subject(page.flag), max(0, number - 1)))
-        return float(last[-1].get("at", 0.0)) if last else 0.0
-
-    def history(self, flag: str, *, after: int = 0, run: int | None = None) -> tuple[Transition, ...]:
-        """The steps of a flag's rollouts above number `after`, oldest first; of one `run` alone if that is said."""
-        lines = self._lines(_ROLLOUT + possible(flag), after)
-        return tuple(Transition.of(flag, body) for body in lines if run is None or body.get("run") == run)
-
-    def _lines(self, subject: str, after: int = 0) -> Iterator[Mapping[str, Any]]:
-        while entries := self._store.history(subject, after=after):
-            for entry in entries:
-                yield entry.body
-                after = entry.number
-
-    def verify(self, flag: str) -> tuple[str, ...]:
-        """What is wrong with a flag's histories, as sentences; empty when every line is the one that was written."""
-        page = self.page(flag)
-        chain = page.body.get("chain") or {}
-        rollout = Chain(self._lines(_ROLLOUT + flag)).check("" if page.record is None else page.record.head, "rollout")
-        return (*rollout, *Chain(self._lines(_subject(flag))).check(str(chain.get("head", "")), "kill switch"))
-
-
-@dataclass(frozen=True, slots=True)
-class Chain:
-    """Lines of history, to be checked link by link."""
-
-    lines: Iterator[Mapping[str, Any]]
-
-    def check(self, head: str, what: str) -> tuple[str, ...]:
-        """What is wrong with it, if its last hash ought to be `head`."""
-        problems: list[str] = []
-        before, count = "", 0
-        for count, line in enumerate(self.lines, 1):
-            body = {key: value for key, value in line.items() if key != "hash"}
-            if line.get("number") != count:
-                problems.append(f"{what} history: line {count} says it is line {line.get('number')}")
-            if line.get("prev") != before:
-                problems.append(f"{what} history: line {count} does not follow the line before it")
-            if line.get("hash") != digest(body):
-                problems.append(f"{what} history: line {count} was changed after it was written")
-            before = str(line.get("hash", ""))
-        if before != head:
-            problems.append(f"{what} history: it ends at line {count}, which is not the one the state rests on")
-        return tuple(problems)
-
-
-def _subject(flag: str) -> str:
-    return _PANIC if flag == EVERYTHING else _FLAG + possible(flag)
-
-
-def possible(flag: object) -> str:
-    """
-    `flag` as a plain str.
-
-    Raises:
-        TransitionRefused: no flag can be called that, so there is none.
-    """
-    name = named(flag)
-    if name is None:
-        raise TransitionRefused(f"there is no flag {shown(flag)}: {wrong_with(flag)}")
-    return name
-
-
-def _switch(flag: str, documents: Mapping[str, Document]) -> Page:
-    """
-    The page without its rollout.
-
-    Raises:
-        StoreError: the flag's live state is damaged or of another version; it is left as it is.
-    """
-    served = documents.get(_subject(flag))
-    try:
-        live = replace(Live.of(served, flag), key=flag)
-    except ValueError as error:
-        raise StoreError(f"{error}; it is left as it is: put back what was there, or update progflags") from None
-    return Page(flag, live, body={} if served is None else served.body)
-
-
-def chained(body: Mapping[str, Any], number: int, head: str) -> tuple[dict[str, Any], int, str]:
-    """`body` as the next link after line `number` with hash `head`: the line, its number, its hash."""
-    line = {**body, "number": number + 1, "prev": head}
-    hashed = digest(line)
-    return {**line, "hash": hashed}, number + 1, hashed
-
-
-def _line(before: Record, after: Record, move: Move, actor: str, at: float) -> tuple[dict[str, Any], Record]:
-    verdict = before.verdict or {}
-    body = {
-        "v": 1,
-        "run": after.run,
-        "from": before.state,
-        "to": after.state,
-        "act": move.act,
-        "stage": after.stage if after.stage >= 0 else before.stage,
-        "percent": after.share / 10_000,
-        "actor": actor,
-        "reason": after.reason,
-        "evidence": str(verdict.get("digest", "")),
-        "plan": after.plan.digest,
-        "at": at,
-    }
-    if after.plan.two_person:
-        body["second"] = actor if actor != after.started_by else None  # on record: did anybody but the starter have a hand in it
-    line, number, head = chained(body, before.number, before.head)
-    return line, replace(after, number=number, head=head)
 
 
 def _live(live: Live, record: Record) -> Live:

@@ -16,7 +16,8 @@ from progflags.flags import EVERYTHING, NO_LIVE, Client, Live
 from progflags.rollout.run._brake import Brake
 from progflags.rollout.run._controller import Controller
 from progflags.rollout.run._intent import Intent
-from progflags.rollout.run._ledger import Ledger, Page
+from progflags.rollout.run._ledger import Ledger
+from progflags.rollout.run._page import Page
 from progflags.rollout.run._saved import Last, Saved
 from progflags.rollout.run._switches import Switches
 

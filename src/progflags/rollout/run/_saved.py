@@ -19,7 +19,7 @@ from progflags._json import canonical
 from progflags._trouble import say, swallow
 from progflags.errors import StoreError
 from progflags.flags import EVERYTHING, Live
-from progflags.rollout.run._ledger import Page
+from progflags.rollout.run._page import Page
 from progflags.rollout.state import NO_SAMPLES, Record, dump, load
 from progflags.store import Document
 

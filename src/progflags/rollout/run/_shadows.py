@@ -24,7 +24,7 @@ from progflags.events import Bus, Compared
 from progflags.rollout._forecast import span
 from progflags.rollout.run._ages import Ages
 from progflags.rollout.run._heard import Bars, Heard
-from progflags.rollout.run._ledger import Page
+from progflags.rollout.run._page import Page
 from progflags.rollout.state import Record, State
 from progflags.store import Board
 

@@ -23,7 +23,8 @@ from progflags.events import Change, ChangeKind
 from progflags.flags import EVERYTHING, NO_LIVE, Client, Killed, Live, kill, unkill
 from progflags.rollout.run._intent import Intent
 from progflags.rollout.run._kept import Kept
-from progflags.rollout.run._ledger import Ledger, Page
+from progflags.rollout.run._ledger import Ledger
+from progflags.rollout.run._page import Page
 
 __all__ = ["Switches", "act"]
 
@@ -159,18 +160,13 @@ class Switches:
                 if spent():
                     break
                 continue
-            self._client.bus.tell(self._change(flag, intent))
+            self._client.bus.tell(_change(flag, intent, self._ledger.store))
             return self._done(flag, intent, revision)
         raise StoreError(f"{_named(flag)}: other writers were first until the time was up; it stands here, and is tried again")
 
-    def _change(self, flag: str, intent: Intent) -> Change:
-        name = "" if flag == EVERYTHING else flag
-        kind = ChangeKind(act(flag, intent))
-        return Change(kind, name, intent.at, intent.actor, intent.reason, self._ledger.store, not intent.on, intent.on)
-
     def _overtaken(self, page: Page, intent: Intent) -> bool:
         """Whether somebody turned the switch since, who may have known better."""
-        return page.live.revision != intent.seen and self._ledger.switched_at(page) > intent.at
+        return page.live.revision != intent.seen and self._ledger.history.turned(page) > intent.at
 
     def _drop(self, page: Page, intent: Intent) -> None:
         self._done(page.flag, intent, page.live.revision)
@@ -197,6 +193,11 @@ def act(flag: str, intent: Intent) -> str:
     """The verb by its name: kill, unkill, panic, unpanic."""
     verb = "panic" if flag == EVERYTHING else "kill"
     return verb if intent.on else f"un{verb}"
+
+
+def _change(flag: str, intent: Intent, store: str) -> Change:
+    name = "" if flag == EVERYTHING else flag
+    return Change(ChangeKind(act(flag, intent)), name, intent.at, intent.actor, intent.reason, store, not intent.on, intent.on)
 
 
 def _line(flag: str, intent: Intent) -> dict[str, object]:

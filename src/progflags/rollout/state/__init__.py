@@ -3,9 +3,11 @@
 from progflags.rollout.state._codec import dump, load
 from progflags.rollout.state._decide import Move, Sight, advance, decide
 from progflags.rollout.state._look import blocked, findings, look, rivals, settle
+from progflags.rollout.state._pace import eta, known
 from progflags.rollout.state._record import NO_SAMPLES, Record
 from progflags.rollout.state._state import ACTIVE, COOLING, SERVING, TRANSITIONS, VERBS, Act, State, diagram, legal
 from progflags.rollout.state._verbs import Ask, ask
+from progflags.rollout.state._watched import watched_by
 
 __all__ = [
     "ACTIVE",
@@ -26,10 +28,13 @@ __all__ = [
     "decide",
     "diagram",
     "dump",
+    "eta",
     "findings",
+    "known",
     "legal",
     "load",
     "look",
     "rivals",
     "settle",
+    "watched_by",
 ]

@@ -14,8 +14,10 @@ from progflags.canary import Decision
 from progflags.canary.judging import duration
 from progflags.errors import TransitionRefused
 from progflags.rollout.plan import Plan
+from progflags.rollout.state._enter import enter
 from progflags.rollout.state._record import NO_SAMPLES, Record
 from progflags.rollout.state._state import SERVING, TRANSITIONS, Act, State, legal
+from progflags.rollout.state._watched import watched
 
 __all__ = ["Move", "Sight", "advance", "climb", "decide"]
 
@@ -170,7 +172,7 @@ def advance(record: Record, move: Move, *, actor: str, at: float, began: float |
         raise TransitionRefused(
             f"no step from {record.state} by {move.act} to {move.target}", state=record.state, legal=legal(record.state)
         )
-    moved = record if move.stage == record.stage and move.act is not Act.FITTED else record.enter(move.stage)
+    moved = record if move.stage == record.stage and move.act is not Act.FITTED else enter(record, move.stage)
     if move.target is State.SCHEDULED and move.act in (Act.START, Act.RETRY, Act.DONE):
         # A retry that waited for the end of the cool-down is the doing of whoever asked for it, not of the clock.
         moved = _anew(moved, record.moved_by if move.act is Act.DONE else actor, fresh=record.state is State.COMPLETED)
@@ -182,6 +184,7 @@ def advance(record: Record, move: Move, *, actor: str, at: float, began: float |
         moved = replace(moved, waived=True)
     # A retry asked for during the cool-down does not prolong it: the clock still runs from the rollback.
     since, began = (record.since, record.began) if move.target is State.COOLING_DOWN else (at, began)
+    watch = "" if moved is record else watched(moved)
     return replace(
         moved,
         state=move.target,
@@ -191,7 +194,7 @@ def advance(record: Record, move: Move, *, actor: str, at: float, began: float |
         began=began,
         last=move.act,
         moved_by=actor,
-        reason=move.reason if moved is record or not moved.watched else f"{move.reason}; {moved.watched}",
+        reason=f"{move.reason}; {watch}" if watch else move.reason,
         reach=max(moved.reach, moved.plan.final) if move.target is State.COMPLETED else moved.reach,
     )
 

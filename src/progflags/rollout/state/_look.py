@@ -9,6 +9,8 @@ from typing import Any
 from progflags.canary import Decision, Verdict, Window, asked, judge, whole
 from progflags.rollout.plan import fitting, prospect
 from progflags.rollout.state._decide import Move, Sight, advance, decide
+from progflags.rollout.state._gathered import added, looked, remembering
+from progflags.rollout.state._pace import expecting, known, proven
 from progflags.rollout.state._record import Record
 from progflags.rollout.state._state import State
 
@@ -22,7 +24,7 @@ def look(record: Record, window: Window, step: float, sight: Sight) -> tuple[Rec
     batch = window if record.window is None else window.minus(record.window)
     sampled = record.sampled(batch.samples("control"), batch.samples("candidate"))
     before, passed = record.baked, record.verdict is not None and record.verdict["decision"] == Decision.PASS
-    record = record.add(window, batch, step).look()
+    record = looked(added(record, window, batch, step))
     evidence = record.evidence
     if evidence is None:
         return record, replace(sight, sampled=sampled), None
@@ -45,8 +47,8 @@ def look(record: Record, window: Window, step: float, sight: Sight) -> tuple[Rec
     asks = told_of.get("asking", True) and record.baked >= bake
     fits = _fits(record) if asks and verdict.decision is Decision.HOLD else 0
     if record.recent[-1][0] <= step or not record.expects:  # every five minutes, and once it is known at all
-        record = record.expecting()
-    record = record.remembering(batch, sight.now, step)
+        record = expecting(record)
+    record = remembering(record, batch, sight.now, step)
     broken = ""
     if record.memory is not None and record.memory.broken and not verdict.integrity.get("rejected_failed"):
         told["findings"] += record.memory.findings()
@@ -65,13 +67,14 @@ def look(record: Record, window: Window, step: float, sight: Sight) -> tuple[Rec
 
 def _fits(record: Record) -> int:
     """The share at which this stage would have its answer sooner, by more than it has left where it is."""
-    traffic = record.known
+    traffic = known(record)
     if traffic is None or record.stage >= record.plan.end or not record.plan.stages[record.stage].rungs:
         return 0
-    share = fitting(record.plan, record.stage, traffic, record.proven, record.met)
+    shown = proven(record)
+    share = fitting(record.plan, record.stage, traffic, shown, record.met)
     if share <= record.share:
         return 0
-    here, there = (prospect(record.plan, record.stage, traffic, at, proven=record.proven) for at in (record.share, share))
+    here, there = (prospect(record.plan, record.stage, traffic, at, proven=shown) for at in (record.share, share))
     return share if there.lasts < here.lasts - record.baked else 0
 
 

@@ -1,0 +1,46 @@
+"""Small steps, taken: the rollout as it is after them, and the line of history that each of them writes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from progflags.rollout.run._history import chained
+from progflags.rollout.state import VERBS, Move, Record, advance
+
+__all__ = ["taken"]
+
+
+def taken(record: Record, moves: Sequence[Move], actor: str, at: float, began: float | None) -> tuple[Record, list[dict[str, Any]]]:
+    """`at`: now, by the wall clock; `began`: by the store's time, None where it has none."""
+    lines: list[dict[str, Any]] = []
+    for move in moves:
+        after = advance(record, move, actor=actor, at=at, began=began)
+        line, record = _line(record, after, move, actor, at)
+        lines.append(line)
+    if moves and moves[0].act in VERBS:
+        record = replace(record, last=moves[0].act)  # what a person asked for; the steps that followed are its consequence
+    return record, lines
+
+
+def _line(before: Record, after: Record, move: Move, actor: str, at: float) -> tuple[dict[str, Any], Record]:
+    verdict = before.verdict or {}
+    body = {
+        "v": 1,
+        "run": after.run,
+        "from": before.state,
+        "to": after.state,
+        "act": move.act,
+        "stage": after.stage if after.stage >= 0 else before.stage,
+        "percent": after.share / 10_000,
+        "actor": actor,
+        "reason": after.reason,
+        "evidence": str(verdict.get("digest", "")),
+        "plan": after.plan.digest,
+        "at": at,
+    }
+    if after.plan.two_person:
+        body["second"] = actor if actor != after.started_by else None  # on record: did anybody but the starter have a hand in it
+    line, number, head = chained(body, before.number, before.head)
+    return line, replace(after, number=number, head=head)
