@@ -103,13 +103,13 @@ def test_a_row_that_somebody_else_holds_is_waited_for_no_longer_than_there_is_ti
     """An older progflags, or a person in psql. The server gives up first, so the connection is whole and used on."""
     with place("postgres", tmp_path) as address, contextlib.closing(open_store(address)) as store:
         store.commit(Commit({"a": {}}))
-        connection = store._connection
+        connection = store._server._connection
         with __import__("psycopg").connect(servers.postgres()) as other:
             other.execute("SELECT * FROM progflags_state WHERE namespace = %s FOR UPDATE", (store._namespace,))
             assert took(lambda: store.commit(Commit({"b": {}}))) < SOON
             assert store.revision() == 1
         assert store.commit(Commit({"b": {}})) == 2
-        assert store._connection is connection
+        assert store._server._connection is connection
 
 
 @pytest.mark.parametrize("act", ["commit", "revision", "publish"])

@@ -128,7 +128,7 @@ def test_a_newer_version_is_refused(server):
     if "redis" in server.direct:
         store._client.set(store._key("version"), 2)
     else:
-        store._run(lambda cursor: cursor.execute("UPDATE progflags_state SET version = 2 WHERE namespace = %s", (server.namespace,)))
+        store._server.run(lambda cursor: cursor.execute("UPDATE progflags_state SET version = 2 WHERE namespace = %s", (server.namespace,)))
     with pytest.raises(StoreError, match="newer progflags.*upgrade"):
         server.open()
     store.close()
@@ -141,7 +141,9 @@ def test_what_somebody_else_wrote_is_no_document(server):
     if "redis" in server.direct:
         store._client.hset(store._key("documents"), "a", "1:\x80\x04 not json")
     else:
-        store._run(lambda cursor: cursor.execute("UPDATE progflags_documents SET body = 'NaN' WHERE namespace = %s", (server.namespace,)))
+        store._server.run(
+            lambda cursor: cursor.execute("UPDATE progflags_documents SET body = 'NaN' WHERE namespace = %s", (server.namespace,))
+        )
     with pytest.raises(StoreError, match="something progflags did not write"):
         store.read()
     store.close()
@@ -228,7 +230,7 @@ def test_the_loser_of_a_race_meets_a_conflict_whatever_the_databases_default_iso
     server = Server("postgres")
     setting = quote("-c default_transaction_isolation=" + level.replace(" ", "\\ "))
     stores = [open_store(f"{server.direct}?options={setting}&namespace={server.namespace}") for _ in range(2)]
-    shown = stores[0]._connection.execute("SHOW default_transaction_isolation").fetchone()[0]
+    shown = stores[0]._server._connection.execute("SHOW default_transaction_isolation").fetchone()[0]
     errors = []
 
     def count(store):

@@ -390,10 +390,10 @@ def test_its_time_begins_anew_with_the_machine(path, boot, monkeypatch):
 
 BUSY_FORKS = """
 import os, signal, sys, threading, time
-from progflags.store import Commit, SQLiteStore, _sqlite_file
+from progflags.store import Commit, SQLiteStore, _sqlite_fork
 from progflags.testing._counting import count
 
-_sqlite_file._FORK = 60.0  # after it a fork goes ahead and the child is refused the file: what a slow disk does is not tried here
+_sqlite_fork._FORK = 60.0  # after it a fork goes ahead and the child is refused the file: what a slow disk does is not tried here
 store = SQLiteStore(sys.argv[1], busy=60)
 stop = threading.Event()
 

@@ -10,14 +10,15 @@ no parameters.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
+from uuid import uuid4
 
 from psycopg.sql import SQL, Composed, Literal
 
-from progflags.store import REMEMBERED, Commit
+from progflags.store import REMEMBERED, Commit, texts
 
-__all__ = ["TABLES", "VERSION", "limited_to", "message"]
+__all__ = ["TABLES", "VERSION", "Message", "limited_to"]
 
 VERSION: Final = 1
 
@@ -81,33 +82,38 @@ def limited_to(most: int) -> Composed:
     return _LIMITS.format(most=Literal(f"{most}ms"), idle=Literal(f"{_IDLE}ms"))
 
 
-def message(  # noqa: PLR0917 - the parts of one message
-    namespace: str,
-    commit: Commit,
-    writes: Mapping[str, str | None],
-    lines: Sequence[tuple[str, str]],
-    id_: str,
-    least: int,
-    *,
-    limits: int,
-) -> Composed:
-    """The message for `commit`, under `id_`, to a store at revision `least` or beyond. `PostgresStore._take` knows its answers."""
-    name = Literal(namespace)
-    expected = [(key, revision) for key, revision in commit.expects.items()]
-    put = [(key, text) for key, text in writes.items() if text is not None]
-    return _COMMIT.format(
-        limits=limited_to(limits),
-        namespace=name,
-        version=Literal(VERSION),
-        id=Literal(id_),
-        expected=_texts(commit.expects),
-        least=Literal(least),
-        remembered=Literal(REMEMBERED),
-        deleted=_texts(key for key, text in writes.items() if text is None),
-        unmoved=_UNMOVED.format(namespace=name, rows=_rows(expected, "({}::text, {}::bigint)")) if expected else SQL(""),
-        put=_PUT.format(namespace=name, rows=_rows(put, "({}::text, {}::text)")) if put else SQL(""),
-        lines=_LINES.format(namespace=name, rows=_rows(_numbered(lines), "({}::text, {}::bigint, {}::text)")) if lines else SQL(""),
-    )
+class Message:
+    """
+    A commit to the store of a namespace at revision `least` or beyond. `PostgresStore._take` knows its answers.
+
+    It has an id always: a lost connection is tried again.
+    """
+
+    def __init__(self, namespace: str, commit: Commit, least: int) -> None:
+        self._name = Literal(namespace)
+        self._expects = commit.expects
+        self._writes, self._lines = texts(commit)
+        self._id = commit.id or uuid4().hex
+        self._least = least
+
+    def composed(self, limits: int) -> Composed:
+        """What is sent; the server may take so many milliseconds for each of its statements."""
+        name, lines = self._name, _numbered(self._lines)
+        expected = [(key, revision) for key, revision in self._expects.items()]
+        put = [(key, text) for key, text in self._writes.items() if text is not None]
+        return _COMMIT.format(
+            limits=limited_to(limits),
+            namespace=name,
+            version=Literal(VERSION),
+            id=Literal(self._id),
+            expected=_texts(self._expects),
+            least=Literal(self._least),
+            remembered=Literal(REMEMBERED),
+            deleted=_texts(key for key, text in self._writes.items() if text is None),
+            unmoved=_UNMOVED.format(namespace=name, rows=_rows(expected, "({}::text, {}::bigint)")) if expected else SQL(""),
+            put=_PUT.format(namespace=name, rows=_rows(put, "({}::text, {}::text)")) if put else SQL(""),
+            lines=_LINES.format(namespace=name, rows=_rows(lines, "({}::text, {}::bigint, {}::text)")) if lines else SQL(""),
+        )
 
 
 def _numbered(lines: Sequence[tuple[str, str]]) -> list[tuple[str, int, str]]:

@@ -4,7 +4,7 @@ from progflags.flags._bucket import PPM, bucket, digest, seed, threshold
 from progflags.flags._client import Client, View
 from progflags.flags._default import Forced, NoDefaultError, default, force, given, set_default
 from progflags.flags._evaluation import ErrorCode, Evaluation, Reason
-from progflags.flags._explain import Explanation, Step
+from progflags.flags._explanation import Explanation, Step
 from progflags.flags._freeze import thaw
 from progflags.flags._model import ChannelSpec, FlagModel, RolloutSpec, Rule, Snapshot
 from progflags.flags._problems import Lines, Path, dotted, meant, suggest

@@ -3,63 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
-from progflags._printed import cut, printable, quoted, several
-from progflags.context import Context, unit_bytes
-from progflags.flags._bucket import PPM, bucket
+from progflags._printed import cut, several
+from progflags.context import Context
+from progflags.flags._asker import Asker
+from progflags.flags._bucket import PPM
 from progflags.flags._evaluation import ErrorCode, Evaluation, Reason
+from progflags.flags._explanation import Explanation, Step
 from progflags.flags._model import Rule
 from progflags.flags._problems import meant
-from progflags.flags.conditions import KEY, Node, foreign, misdeclared, named, shown_value
-from progflags.flags.serving import Compiled, KeyMissing, Killed, Ruleset, unit_of
+from progflags.flags.conditions import Node, misdeclared, shown_value
+from progflags.flags.serving import Compiled, KeyMissing, Killed, Ruleset
 
-__all__ = ["Explanation", "Step", "explain"]
+__all__ = ["explain"]
 
 _NAMED: Final = 3  # things named beside a step's own reason
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """
-    One step of a decision: `what` was asked, whether it `matched`, `why`.
-
-    `bucket` and `threshold` (ppm) where a hash decided: in when bucket < threshold.
-    """
-
-    what: str
-    matched: bool
-    why: str
-    bucket: int | None = None
-    threshold: int | None = None
-
-    def __str__(self) -> str:
-        return printable(f"{'+' if self.matched else '-'} {printable(self.what, 400)}: {self.why}")
-
-
-@dataclass(frozen=True, slots=True)
-class Explanation:
-    """The answer, and every step to it, those that did not match included. `print` it."""
-
-    evaluation: Evaluation
-    steps: tuple[Step, ...] = ()
-    unit: str = ""
-
-    def __str__(self) -> str:
-        answer = self.evaluation
-        error = f" ({answer.error_code})" if answer.error_code else ""
-        served = "the caller's default" if answer.variant is None else f"{answer.variant} = {quoted(answer.value)}"
-        head = printable(f"{printable(answer.key, 240)} → {served}  [{answer.reason}{error}]")
-        unit = [f"  unit: {printable(self.unit, 400)}"] if self.unit else []
-        return "\n".join([head, *unit, *(f"  {step}" for step in self.steps)])
-
-    def to_dict(self) -> dict[str, Any]:
-        """The answer's fields, `unit` and `steps`, as plain JSON values."""
-        names = ("what", "matched", "why", "bucket", "threshold")
-        steps = [{name: getattr(step, name) for name in names} for step in self.steps]
-        return {**self.evaluation.to_dict(), "unit": self.unit, "steps": steps}
 
 
 def explain(ruleset: Ruleset, key: str, who: Context, code: ErrorCode | None) -> Explanation:
@@ -80,17 +40,17 @@ def explain(ruleset: Ruleset, key: str, who: Context, code: ErrorCode | None) ->
         walk.flag()
     except (KeyMissing, TypeError) as error:
         if isinstance(error, KeyMissing):
-            text = f"{error} is missing{walk.instead()}"
+            text = f"{error} is missing{walk.who.instead()}"
         else:
-            others = bool(walk.named())  # its own unit is there, so it is another flag's
+            others = bool(walk.who.named())  # its own unit is there, so it is another flag's
             whose = "what a flag it requires buckets by" if others else compiled.flag.unit
-            text = f"{whose} is missing, or can't be bucketed{'' if others else walk.instead()}"
+            text = f"{whose} is missing, or can't be bucketed{'' if others else walk.who.instead()}"
         walk.step("unit", False, text)
         answer = Evaluation(key, None, None, Reason.ERROR, ErrorCode.TARGETING_KEY_MISSING)
     except Exception as error:
-        walk.step("context", False, f"an attribute can't be used: {type(error).__name__}{walk.suspects()}")
+        walk.step("context", False, f"an attribute can't be used: {type(error).__name__}{walk.who.suspects()}")
         answer = Evaluation(key, None, None, Reason.ERROR, ErrorCode.INVALID_CONTEXT)
-    return Explanation(answer, tuple(walk.steps), walk.named())
+    return Explanation(answer, tuple(walk.steps), walk.who.named())
 
 
 class _Walk:
@@ -100,9 +60,7 @@ class _Walk:
         self.compiled = compiled
         self.panic = panic
         self.flag_model = compiled.flag
-        self.key = who._key
-        self.kb = who._kb
-        self.attributes = who._attributes
+        self.who = Asker(compiled.flag, who)
         self.steps: list[Step] = []
 
     def step(self, what: str, matched: bool, why: str, at: int | None = None, limit: int | None = None) -> bool:
@@ -112,43 +70,9 @@ class _Walk:
     def declared(self, attributes: Mapping[str, str]) -> None:
         """What the context has that `[context]` declares otherwise."""
         for name, declared in attributes.items():
-            cause = misdeclared(declared, self.attributes.get(name))
+            cause = misdeclared(declared, self.who.attributes.get(name))
             if cause:
-                self.step("context", False, f"{name} is declared {declared}, and is {shown_value(self.attributes[name])}: {cause}")
-
-    def suspects(self) -> str:
-        """The attributes that are of no class a comparison knows, a few of them."""
-        found = [f"{name} is {named(value)}" for name, value in self.attributes.items() if foreign(value)]
-        return f" ({', '.join(found[:_NAMED])})" if found else ""
-
-    def instead(self) -> str:
-        """What stands where the unit should: a value that is no id, or a name in the context much like it."""
-        units = [name for group in self.flag_model.unit.groups for name in group] or [KEY]
-        for unit in units:
-            value = self.key if unit == KEY else self.attributes.get(unit)
-            if value is not None and unit_bytes(value) is None:
-                return f", for {named(value)} is no id: pass a text, a whole number or a UUID"
-        hint = next((hint for unit in units if unit not in self.attributes and (hint := meant(unit, self.attributes))), "")
-        return f": {hint}" if hint else ""
-
-    def unit(self) -> bytes:
-        find = unit_of(self.flag_model.unit)
-        if find is not None:
-            return find(self.kb, self.attributes)
-        if self.kb is None:
-            raise KeyMissing("the targeting key")
-        return self.kb
-
-    def named(self) -> str:
-        """The unit for people: which attribute was used, and its text."""
-        try:
-            text = self.unit().decode().replace("\x1e", " + ")
-        except Exception:  # no key; or an attribute that can't be used, which the walk has said already
-            return ""
-        return f"{text} ({self.flag_model.unit})"
-
-    def hashed(self, purpose: str, salt: str) -> int:
-        return bucket(purpose, salt, self.unit())
+                self.step("context", False, f"{name} is declared {declared}, and is {shown_value(self.who.attributes[name])}: {cause}")
 
     def flag(self) -> None:
         flag, forced = self.flag_model, self.compiled.forced
@@ -167,7 +91,7 @@ class _Walk:
     def _requires(self) -> bool:
         for require in self.flag_model.requires:
             other = self.compiled.others.get(require.flag)
-            found = None if other is None else other.decide(self.kb, self.attributes).variant
+            found = None if other is None else other.decide(self.who.kb, self.who.attributes).variant
             what = f"requires {require.flag} = {several(require.variants, between=' or ')}"
             if found not in require.variants:
                 return self.step(what, False, f"it is {found or 'rejected'}, so {self.flag_model.safe} is served")
@@ -178,7 +102,7 @@ class _Walk:
         holdout = self.flag_model.holdout
         if holdout is None or not holdout.share:
             return False
-        at = self.hashed("h", holdout.name)
+        at = self.who.hashed("h", holdout.name)
         inside = at < holdout.share
         why = f"bucket {_percent(at)} is {'below' if inside else 'not below'} {_percent(holdout.share)}"
         return self.step(f"holdout {holdout.name}", inside, why, at, holdout.share)
@@ -187,7 +111,7 @@ class _Walk:
         slot = self.flag_model.slot
         if slot is None:
             return True
-        at = self.hashed("g", slot.salt)
+        at = self.who.hashed("g", slot.salt)
         inside = slot.start <= at < slot.end
         why = f"bucket {_percent(at)} is {'in' if inside else 'outside'} {_percent(slot.start)} … {_percent(slot.end)}"
         return self.step(f"group {slot.group}", inside, why, at, slot.end)
@@ -212,7 +136,7 @@ class _Walk:
             return self.step(what, True, f"{why}, so {self._served(rule)} is served")
         if limit == 0:
             return self.step(what, False, f"{why}, but its share is 0 %", None, 0)
-        at = self.hashed("r", self.flag_model.salt)
+        at = self.who.hashed("r", self.flag_model.salt)
         if at < limit:
             return self.step(
                 what, True, f"{why}; bucket {_percent(at)} is below {_percent(limit)}, so {self._served(rule)} is served", at, limit
@@ -221,14 +145,15 @@ class _Walk:
 
     def _when(self, when: Node) -> tuple[bool, str]:
         """Whether a condition is so, and why (not); what it could not compare is named even where another part decided."""
-        matched, why = when.why(self.kb, self.attributes)
-        strange = dict.fromkeys(told for leaf in when.leaves() if (told := leaf.uncompared(self.kb, self.attributes)) and told not in why)
+        kb, attributes = self.who.kb, self.who.attributes
+        matched, why = when.why(kb, attributes)
+        strange = dict.fromkeys(told for leaf in when.leaves() if (told := leaf.uncompared(kb, attributes)) and told not in why)
         return matched, "; ".join([why, *list(strange)[:_NAMED]])
 
     def _served(self, rule: Rule) -> str:
         if not rule.split:
             return str(rule.serve)
-        at = self.hashed("v", self.flag_model.salt)
+        at = self.who.hashed("v", self.flag_model.salt)
         total, reached = sum(weight for _, weight in rule.split), 0.0
         shares = []
         for name, weight in rule.split:
@@ -249,7 +174,7 @@ class _Walk:
             why = f"its share{of} is {_percent(ppm)}, so {variant if ppm else default} is served{waits}"
             self.step("rollout", ppm == PPM, why, None, ppm)
             return
-        at = self.hashed("r", flag.salt)
+        at = self.who.hashed("r", flag.salt)
         inside = at < ppm
         tail = f"so {variant} is served" if inside else f"so {default} is served; enters at {_entry(at)}"
         why = f"bucket {_percent(at)} is {'below' if inside else 'not below'} {_percent(ppm)}{of}, {tail}{waits}"

@@ -20,7 +20,8 @@ from progflags._process import look
 from progflags._trouble import say, swallow
 from progflags.context import NOBODY, Context, as_context, current, scope
 from progflags.flags._evaluation import ErrorCode, Evaluation, Reason
-from progflags.flags._explain import Explanation, Step, explain
+from progflags.flags._explain import explain
+from progflags.flags._explanation import Explanation, Step
 from progflags.flags._typed import Flag, Mismatch, as_type_of
 from progflags.flags.serving import Compiled, Counters, KeyMissing, Ruleset
 

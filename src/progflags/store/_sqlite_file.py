@@ -1,15 +1,10 @@
 """
 One database file and this process' connection to it: opened late, used by one thread at a time, closed around a fork.
 
-Why closed, and not merely forgotten by the child: SQLite keeps a table of the files a process has open, with the locks it
-believes to hold. A child inherits the table and not the locks, and would trust them. So the parent lets go just before
-it forks (others hold back; it waits a second for a running statement, no longer) and opens again at its next call, a
-fraction of a millisecond. A child of a fork that could not wait so long refuses to use the store instead of risking the file.
-
-A fork made in C announces itself to nobody. uWSGI's is foreseen: while it only prepares workers, nothing is left open between
-two statements. Any other child finds a connection that is idle, or one in a statement. An idle one holds nothing that is being
-written, and closing it takes SQLite's belief away with it (what it asks the system to unlock is the child's, who has no locks);
-one in a statement is treated as above.
+What a fork that announces itself means is told in `_sqlite_fork`. One made in C announces itself to nobody. uWSGI's is foreseen:
+while it only prepares workers, nothing is left open between two statements. Any other child finds a connection that is idle, or
+one in a statement. An idle one holds nothing that is being written, and closing it takes SQLite's belief away with it (what it
+asks the system to unlock is the child's, who has no locks); one in a statement is treated as there.
 """
 
 from __future__ import annotations
@@ -18,17 +13,18 @@ import os
 import sqlite3
 import threading
 import time
-import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import TypeVar
 
 from progflags._chance import chance
 from progflags._deadline import left, within
 from progflags._process import in_child, look, preparing
-from progflags.errors import ProgflagsError, StoreError, WentBackError
-from progflags.store._sqlite_schema import Damage, prepare
+from progflags.errors import StoreError, WentBackError
+from progflags.store._sqlite_faults import BusyError, Faults
+from progflags.store._sqlite_fork import abandon, forget, hold_back, is_tainted, meet
+from progflags.store._sqlite_schema import prepare
 
 __all__ = ["DatabaseFile"]
 
@@ -36,7 +32,6 @@ T = TypeVar("T")
 Statement = Callable[[sqlite3.Connection], T]
 
 _TRY = (0.0005, 0.003)  # seconds, at random, between two tries for a lock; SQLite's own wait would keep other threads out
-_FORK = 1.0  # seconds a fork waits for a running statement: a commit takes a few milliseconds, a failing disk for ever
 
 
 class DatabaseFile:
@@ -53,10 +48,10 @@ class DatabaseFile:
         self._identity: tuple[int, int] | None = None  # device and inode of the file that was opened
         self._new = True  # not opened yet: only then may a file be made
         self._highest = 0  # the highest revision this process has met; a store does not go back
-        self._refusal = ""
+        self._faults = Faults(self.url, self._let_go)
         self._closed = False
         self.run(_nothing)
-        _files.add(self)
+        meet(self)
         in_child(self)
 
     def run(self, statement: Statement[T], *, begin: str = "") -> T:
@@ -71,12 +66,11 @@ class DatabaseFile:
             began = time.monotonic()
             until = began + left(self._busy)
             while True:
-                if not _gate.is_set():  # somebody is about to fork: one statement is enough to wait for
-                    _gate.wait(left(_FORK))
+                hold_back()
                 try:
                     with self._held():
-                        return self._guarded(lambda: self._once(statement, begin, until))
-                except _BusyError as busy:
+                        return self._faults.guarded(lambda: self._once(statement, begin, until))
+                except BusyError as busy:
                     if time.monotonic() >= until:
                         waited = f"{time.monotonic() - began:.1f} s"
                         raise StoreError(f"{self.url} has been locked by another process for {waited}: try again") from busy
@@ -130,14 +124,12 @@ class DatabaseFile:
 
     def after_fork(self) -> None:
         """In the child: a lock of its own. A connection that was in a statement at the fork is not closed here."""
-        _new_gate()
-        if self in _held:
-            _held.remove(self)
+        if forget(self):
+            pass
         elif self._lock.acquire(blocking=self._opened_in == os.getpid()):
             self._let_go()
         else:
-            _tainted.add(self._identity or _identify(self.path))
-            _abandoned.append(self._connection)  # closing it would roll back what the parent is writing
+            abandon(self._identity or _identify(self.path), self._connection)
             self._connection = None
         self._lock, self._moved = threading.RLock(), threading.Condition(threading.Lock())
 
@@ -166,13 +158,13 @@ class DatabaseFile:
         identity = _identify(self.path)
         if identity != self._identity:
             self._let_go()
-            self._identity, self._refusal = identity, ""
+            self._identity = identity
+            self._faults.anew()
         if identity is None and not self._new:
             raise StoreError(f"{self.url} is gone: put it back, or restart the program to begin with an empty one")
-        if identity is not None and identity in _tainted:
+        if is_tainted(identity):
             raise StoreError(f"{self.url} can't be used here: this process was forked during a statement that did not end; fork it again")
-        if self._refusal:
-            raise StoreError(self._refusal)
+        self._faults.check()
         return self._connection or self._open()
 
     def _open(self) -> sqlite3.Connection:
@@ -194,54 +186,6 @@ class DatabaseFile:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
-
-    def _guarded(self, act: Callable[[], T]) -> T:
-        try:
-            return act()
-        except sqlite3.Error as error:
-            self._explain(error)
-        except ProgflagsError:
-            raise
-        except UnicodeEncodeError:
-            raise  # the caller's text is none; the file has nothing to do with it
-        except (Damage, ValueError, TypeError) as damage:  # a row that is missing, or of another type, is damage as well
-            self._refuse(str(damage), damage)
-        except OSError as error:
-            raise StoreError(f"{self.url} can't be reached: {error}") from error
-
-    def _explain(self, error: sqlite3.Error) -> NoReturn:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        if code in _BUSY:
-            raise _BusyError(str(error)) from error
-        if code not in _REMEDIES:  # corrupt, no database, no such table, a constraint broken by a torn index
-            self._refuse(str(error), error)
-        # After an I/O error the state of the connection's cache is anybody's guess: read everything anew next time.
-        self._let_go()
-        raise StoreError(f"{self.url}: {error}: {_REMEDIES[code]}") from error
-
-    def _refuse(self, what: str, cause: Exception) -> NoReturn:
-        self._let_go()
-        self._refusal = (
-            f"{self.url} is damaged ({what}); nothing more is read from it or written to it. Stop the programs that use it, move it"
-            " aside with its -journal and -wal (keep them: `sqlite3 FILE .recover` may help), restore a copy or begin with an empty one"
-        )
-        raise StoreError(self._refusal) from cause
-
-
-class _BusyError(Exception):
-    """Another process holds the lock just now."""
-
-
-_BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL)
-_REMEDIES = {
-    sqlite3.SQLITE_FULL: "free some space; the commit did not happen",
-    sqlite3.SQLITE_READONLY: "make the file and its folder writable for this user",
-    sqlite3.SQLITE_CANTOPEN: "check that the path is a file this user may read and write, in a folder it may write to",
-    sqlite3.SQLITE_PERM: "make the file and its folder writable for this user",
-    sqlite3.SQLITE_IOERR: "check the disk; the commit may or may not have happened",
-    sqlite3.SQLITE_NOMEM: "free some memory; the commit did not happen",
-    sqlite3.SQLITE_TOOBIG: "keep the document below a gigabyte",
-}
 
 
 def _nothing(_: sqlite3.Connection) -> None:
@@ -267,42 +211,3 @@ def _commit(connection: sqlite3.Connection, until: float) -> None:
             time.sleep(_TRY[0])
         else:
             return
-
-
-# Around a fork.
-
-_files: weakref.WeakSet[DatabaseFile] = weakref.WeakSet()
-_held: list[DatabaseFile] = []
-
-
-_gate = threading.Event()
-_gate.set()
-
-
-def _before_fork() -> None:
-    _gate.clear()
-    for file in tuple(_files):
-        # In slices: to a process that was stopped in between, one long wait has passed before the statement's thread ran again.
-        if any(file._lock.acquire(timeout=_FORK / 20) for _ in range(20)):
-            file._let_go()
-            _held.append(file)
-
-
-def _in_parent() -> None:
-    while _held:
-        _held.pop()._lock.release()
-    _gate.set()
-
-
-def _new_gate() -> None:
-    global _gate  # noqa: PLW0603 - renewed, for a thread that is not here may have been in it
-    _gate = threading.Event()
-    _gate.set()
-
-
-_abandoned: list[sqlite3.Connection | None] = []
-_tainted: set[tuple[int, int] | None] = set()  # files SQLite believes to have locked in this child
-
-if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
-    # The child too, though it may hold no file yet: the one it opens first must find the gate open.
-    os.register_at_fork(before=_before_fork, after_in_parent=_in_parent, after_in_child=_new_gate)

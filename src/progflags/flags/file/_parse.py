@@ -20,6 +20,7 @@ from progflags.flags._problems import Lines, Path, Problems, Wrong, nowhere, sho
 from progflags.flags._quiet import quiet
 from progflags.flags.conditions import Node
 from progflags.flags.file._channels import channels
+from progflags.flags.file._draft import variant_named
 from progflags.flags.file._format import CONTEXT, DOCUMENT, GROUP, HOLDOUT, SEGMENT
 from progflags.flags.file._kinds import Fields, is_table, read
 from progflags.flags.file._parse_flag import FlagParser
@@ -222,7 +223,7 @@ class _Assembly:
         flag = self.good.get(key)
         resolved = []
         for variant in variants:
-            name = self.parser.variant(variant, other.variants)
+            name = variant_named(other.variants, variant)
             if name is None:
                 self._reject(
                     key, ("requires", at, "is"), f"flag {other.key!r} has no variant {variant!r}", suggest(variant, other.variants)

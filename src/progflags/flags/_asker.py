@@ -1,0 +1,62 @@
+"""Who is asking, as an explanation needs it: the unit that is bucketed, for machines and for people, and what stands in its place."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from progflags.context import Context, unit_bytes
+from progflags.flags._bucket import bucket
+from progflags.flags._model import FlagModel
+from progflags.flags._problems import meant
+from progflags.flags.conditions import KEY, foreign, named
+from progflags.flags.serving import KeyMissing, unit_of
+
+__all__ = ["Asker"]
+
+_FEW: Final = 3  # attributes that are named
+
+
+class Asker:
+    """A context, before one flag."""
+
+    def __init__(self, flag: FlagModel, who: Context) -> None:
+        self._flag = flag
+        self._key = who._key
+        self.kb = who._kb
+        self.attributes = who._attributes
+
+    def unit(self) -> bytes:
+        """What is bucketed. Raises KeyMissing where there is none."""
+        find = unit_of(self._flag.unit)
+        if find is not None:
+            return find(self.kb, self.attributes)
+        if self.kb is None:
+            raise KeyMissing("the targeting key")
+        return self.kb
+
+    def named(self) -> str:
+        """The unit for people: which attribute was used, and its text."""
+        try:
+            text = self.unit().decode().replace("\x1e", " + ")
+        except Exception:  # no key; or an attribute that can't be used, which the walk has said already
+            return ""
+        return f"{text} ({self._flag.unit})"
+
+    def hashed(self, purpose: str, salt: str) -> int:
+        """Its bucket, in ppm."""
+        return bucket(purpose, salt, self.unit())
+
+    def instead(self) -> str:
+        """What stands where the unit should: a value that is no id, or a name in the context much like it."""
+        units = [name for group in self._flag.unit.groups for name in group] or [KEY]
+        for unit in units:
+            value = self._key if unit == KEY else self.attributes.get(unit)
+            if value is not None and unit_bytes(value) is None:
+                return f", for {named(value)} is no id: pass a text, a whole number or a UUID"
+        hint = next((hint for unit in units if unit not in self.attributes and (hint := meant(unit, self.attributes))), "")
+        return f": {hint}" if hint else ""
+
+    def suspects(self) -> str:
+        """The attributes that are of no class a comparison knows, a few of them."""
+        found = [f"{name} is {named(value)}" for name, value in self.attributes.items() if foreign(value)]
+        return f" ({', '.join(found[:_FEW])})" if found else ""
