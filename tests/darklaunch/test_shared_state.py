@@ -11,7 +11,7 @@ import threading
 import pytest
 
 from progflags.darklaunch import dark_launch, normalize
-from progflags.darklaunch.compare._isolate import NotIsolated
+from progflags.darklaunch.compare._copier import NotIsolated
 
 
 @pytest.mark.parametrize("executor", ["inline", "thread"])

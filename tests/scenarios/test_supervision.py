@@ -66,7 +66,7 @@ def fleet(tmp_path: Path) -> Iterator[Fleet]:
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """What hangs is said to hang after half a second, and is waited for as long as usual."""
     monkeypatch.setattr(_trouble, "beside", partial(_beside.LOGGING.do, wait=0.05))
-    for place in ("_beside.LIMIT", "sources._refresher._LATE", "rollout.run._outbox.LIMIT", "rollout._parts.LIMIT"):
+    for place in ("_beside.LIMIT", "sources._job._LATE", "rollout.run._outbox.LIMIT", "rollout._parts.LIMIT"):
         monkeypatch.setattr(f"progflags.{place}", 0.5)
     for function in (_beside.Beside.__init__, _beside.Asked.__init__):
         monkeypatch.setitem(function.__kwdefaults__, "limit", 0.5)

@@ -10,8 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from progflags.sources import Refresher
-from progflags.sources import _refresher as module
+from progflags.sources import Refresher, _job, _refresher
 
 
 @pytest.fixture
@@ -60,8 +59,9 @@ def test_a_failing_job_is_tried_again_later_and_hurts_nobody(refresher, monkeypa
     """Its neighbour keeps its pace; once it succeeds it is on time again."""
     now, failures = [0.0], iter([True, True, True])
     ran = {"bad": [], "good": []}
-    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now[0]))
-    monkeypatch.setattr(module, "_spread", lambda seconds: seconds)
+    for module in (_job, _refresher):
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now[0]))
+        monkeypatch.setattr(module, "spread", lambda seconds: seconds)
 
     def bad():
         ran["bad"].append(now[0])
@@ -90,11 +90,11 @@ def test_a_failing_job_does_not_end_the_thread(refresher):
 
 def test_backing_off_has_an_end(refresher, monkeypatch):
     """Half a minute, however often it failed; a job slower than that keeps its own pace."""
-    monkeypatch.setattr(module, "_spread", lambda seconds: seconds)
+    monkeypatch.setattr(_job, "spread", lambda seconds: seconds)
     for every, longest in ((0.1, 30.0), (120.0, 120.0)):
-        job = module._Job("x", every, lambda: 1 / 0, due=0.0, failures=5_000)
+        job = _job.Job("x", every, lambda: 1 / 0, due=0.0, failures=5_000)
         before = time.monotonic()
-        refresher._run(job)
+        job.go(lambda error: None)
         assert before + longest <= job.due <= time.monotonic() + longest
 
 
@@ -111,7 +111,7 @@ def test_a_late_job_runs_once(refresher):
 
 def test_intervals_are_spread(refresher):
     """A thousand processes do not look at the same instant."""
-    found = {round(module._spread(1.0), 3) for _ in range(200)}
+    found = {round(_job.spread(1.0), 3) for _ in range(200)}
     assert len(found) > 50
     assert 0.9 <= min(found) <= max(found) <= 1.1
 

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from progflags import Flags, _beside, _trouble, events
+from progflags import Flags, _beside, _trouble
 from progflags.darklaunch._experiment import Experiment
+from progflags.events import _bus
 from progflags.rollout import Rollouts
 from progflags.store import SQLiteStore
 
@@ -94,5 +95,5 @@ def unhurried_defaults(monkeypatch):
     seconds, or twentieth of one, are soon over on a machine that stands still.
     """
     unhurried_calls(monkeypatch.setitem)
-    monkeypatch.setattr(events, "_PATIENCE", PATIENCE)
+    monkeypatch.setattr(_bus, "_PATIENCE", PATIENCE)
     monkeypatch.setattr(_trouble, "beside", partial(_beside.LOGGING.do, wait=PATIENCE))

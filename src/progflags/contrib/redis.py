@@ -11,35 +11,34 @@ evict it: `maxmemory-policy noeviction`. If a lost transition would hurt, keep t
 
 from __future__ import annotations
 
-import math
 import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 from uuid import uuid4
 
 from progflags._clock import SYSTEM, Clock
-from progflags._deadline import left, limited, spent, within
+from progflags._deadline import spent, within
 from progflags._printed import quoted
 from progflags._process import in_child, look
 from progflags._trouble import say
 from progflags.errors import StoreError, missing
-from progflags.store import REMEMBERED, Commit, Document, Entry, Row, ServerStore, aside, conflict, texts
+from progflags.store import REMEMBERED, Commit, Document, Entry, Row, ServerStore, conflict, texts
 
 try:
     from redis.backoff import NoBackoff
     from redis.client import Redis
-    from redis.connection import Connection, SSLConnection
     from redis.exceptions import ConnectionError, RedisError  # noqa: A004 - theirs, not the built-in
     from redis.retry import Retry
 except ImportError as error:
     raise missing(error, "redis", "redis", "redis") from error
+
+from progflags.contrib._redis_connection import Hasty, HastySSL
 
 __all__ = ["RedisStore"]
 
 T = TypeVar("T")
 
 _VERSION = 1
-_CONNECT = 5.0  # seconds that a connection may take where nobody is in a hurry
 _ROW_LIVES = 86_400  # seconds a Board row is kept after its worker was last heard; control state is kept for ever
 
 # KEYS: revision, documents, ids, ids by age, then one list per entry. ARGV: id, remembered, the number of expected keys, the
@@ -124,7 +123,7 @@ class RedisStore(ServerStore):
             raise
 
     def _connect(self) -> None:
-        kind = _HastySSL if self._address.lower().startswith("rediss:") else _Hasty
+        kind = HastySSL if self._address.lower().startswith("rediss:") else Hasty
         options: dict[str, Any] = {"connection_class": kind, "retry": Retry(NoBackoff(), 0), "dialled": self._dial}
         options |= {"socket_timeout": self._timeout, "socket_connect_timeout": self._timeout}
         try:
@@ -233,65 +232,6 @@ class RedisStore(ServerStore):
         look()
         self._closed = True
         self._client.close()
-
-
-class _Socket:
-    """A socket whose every wait ends with the whole call's deadline: a server that sends a byte now and then is not waited for."""
-
-    def __init__(self, inner: Any) -> None:
-        self._inner = inner
-        self._most: float | None = inner.gettimeout()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
-
-    def settimeout(self, seconds: float | None) -> None:
-        self._most = seconds
-        self._inner.settimeout(seconds)
-
-    def _hurry(self) -> Any:
-        if self._most != 0 and limited():
-            seconds = left(math.inf if self._most is None else self._most)
-            if not seconds:
-                raise TimeoutError("the time is up")
-            self._inner.settimeout(seconds)
-        return self._inner
-
-    def recv(self, *arguments: Any) -> Any:
-        return self._hurry().recv(*arguments)
-
-    def recv_into(self, *arguments: Any) -> Any:
-        return self._hurry().recv_into(*arguments)
-
-    def send(self, *arguments: Any) -> Any:
-        return self._hurry().send(*arguments)
-
-    def sendall(self, *arguments: Any) -> Any:
-        return self._hurry().sendall(*arguments)
-
-
-class _Dials:
-    """Opens such sockets. Aside, for to find out the address of a name takes as long as it takes."""
-
-    def __init__(self, *arguments: Any, dialled: Callable[[], object], **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self._dialled = dialled
-
-    def _connect(self) -> Any:
-        self._dialled()
-        seconds = left(_CONNECT)
-        this: Any = self
-        opening: Any = super()
-        this.socket_connect_timeout = seconds or 0.001
-        return _Socket(aside(opening._connect, seconds, late=lambda opened: opened.close()))
-
-
-class _Hasty(_Dials, Connection):
-    pass
-
-
-class _HastySSL(_Dials, SSLConnection):
-    pass
 
 
 class _RedisBoard:

@@ -86,10 +86,10 @@ class Standing:
 
     def _circumstances(self, page: Page, record: Record, others: Mapping[str, Record | None]) -> Circumstances:
         parts = self._parts
-        intent, turned = parts.brake.intent(page.flag), page.flag in parts.switches.wanted
+        intent, turned = parts.brake.wanted(record), page.flag in parts.switches.wanted
         live = parts.client.live(page.flag) if turned else page.live
         return Circumstances(
-            wanted=intent.reason if intent is not None and intent.run == record.run else None,
+            wanted=None if intent is None else intent.reason,
             waiting=self._blocked(record, others) if record.state in _WAITING else "",
             cool_down=parts.ledger.ages.cooling(record),
             changed=parts.plans.changed(record),

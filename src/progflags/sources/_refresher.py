@@ -12,43 +12,17 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
-from progflags._beside import RUNNING, failing, said
-from progflags._chance import chance
+from progflags._beside import RUNNING
 from progflags._printed import quoted
 from progflags._process import Thread, here, in_child, look, outdated, preparing
-from progflags._trouble import ends, say, swallow
+from progflags._trouble import say, swallow
+from progflags.sources._job import LONGEST, Job, behind, spread
 
 __all__ = ["Refresher"]
 
-_JITTER = 0.1  # a tenth, so that the processes of a host do not all look at the same instant
-_LONGEST = 30.0  # seconds a failing job waits at most
-_LATE = 5.0  # seconds, or three intervals, after which a job has missed its time
 _AGAIN = 5.0  # seconds between two tries to start a thread
 _NOTED = 30.0  # seconds that a thread's end is told of: longer than most people look away
-
-
-@dataclass(slots=True)
-class _Job:
-    """What to run every so many seconds, `slowest` apart when it fails. `due` is on the monotonic clock; `failures` in a row."""
-
-    name: str
-    every: float
-    run: Callable[[], object]
-    due: float
-    slowest: float = _LONGEST
-    failures: int = 0
-    error: str = ""
-    since: float = 0.0  # when the present run began; 0 between two
-
-    def health(self, now: float) -> str:
-        late = max(_LATE, 3 * self.every)
-        if self.since and now - self.since > late:
-            return f"has not come back for {now - self.since:.0f} s, and runs every {self.every:g} s"
-        if not self.since and now - self.due > late:
-            return f"is late by {now - self.due:.0f} s, and runs every {self.every:g} s"
-        return failing(self.failures, self.error) or RUNNING
 
 
 class Refresher:
@@ -60,7 +34,7 @@ class Refresher:
     """
 
     def __init__(self) -> None:
-        self._jobs: tuple[_Job, ...] = ()
+        self._jobs: tuple[Job, ...] = ()
         self._thread: threading.Thread | None = None
         self._running = False  # whether there ought to be a thread
         self._wake = threading.Event()
@@ -72,14 +46,14 @@ class Refresher:
         self._peers: Callable[[], object] = bool
         in_child(self, starts_threads=True)
 
-    def every(self, seconds: float, run: Callable[[], object], *, name: str, slowest: float = _LONGEST) -> None:
+    def every(self, seconds: float, run: Callable[[], object], *, name: str, slowest: float = LONGEST) -> None:
         """
         Run `run` every `seconds` from now on, the first time after as long; `slowest` apart at most while it fails. To be called
         before `start`.
         """
         if not seconds > 0:
             raise ValueError(f"{name}: every {quoted(seconds)} seconds is not an interval; poll=None means never")
-        self._jobs = (*self._jobs, _Job(name, seconds, run, time.monotonic() + _spread(seconds), slowest))
+        self._jobs = (*self._jobs, Job(name, seconds, run, time.monotonic() + spread(seconds), slowest))
 
     def beside(self, peers: Callable[[], object]) -> None:
         """Call `peers` in every round: the threads of one client look after each other."""
@@ -148,7 +122,7 @@ class Refresher:
         try:
             due = [job for job in self._jobs if job.due <= time.monotonic()]
             for job in due:
-                self._run(job)
+                job.go(self._struck)
             return len(due)
         finally:
             self._turn.release()
@@ -190,48 +164,16 @@ class Refresher:
                     return
                 time.sleep(_PAUSE)
 
-    def _run(self, job: _Job) -> None:
-        job.since = time.monotonic()
-        try:
-            job.run()
-        except BaseException as error:
-            if ends(error):  # in a request's thread, which may be told to end
-                raise
-            if outdated():
-                return
-            if not isinstance(_behind(error), Exception):  # the next run may well succeed: told of as if it had ended the thread
-                self._struck(error)
-            job.failures += 1
-            job.error = said(error)
-            swallow(f"refresher, {job.name}", error)
-        else:
-            job.failures = 0
-        finally:
-            job.since = 0.0
-            job.due = time.monotonic() + _spread(min(job.every * 2 ** min(job.failures, 10), max(job.every, job.slowest)))
-
     def _struck(self, error: BaseException) -> None:
-        self._end = (f"{type(_behind(error)).__name__} was raised in it", time.monotonic())
+        self._end = (f"{type(behind(error)).__name__} was raised in it", time.monotonic())
 
     def _round(self, wake: threading.Event) -> None:
         self.run_due()
         self._peers()
-        soonest = min((job.due for job in self._jobs), default=time.monotonic() + _LONGEST)
+        soonest = min((job.due for job in self._jobs), default=time.monotonic() + LONGEST)
         wake.wait(max(0.0, soonest - time.monotonic()))
         if self._running:
             wake.clear()
 
 
 _PAUSE = 0.05  # seconds after something that ought to have ended the loop
-
-
-def _behind(error: BaseException) -> BaseException:
-    """What was meant to end the thread, where a lock that it struck in says something of its own about that; else `error` itself."""
-    first: BaseException | None = error
-    while isinstance(first, Exception):
-        first = first.__context__
-    return first or error
-
-
-def _spread(seconds: float) -> float:
-    return seconds * chance.uniform(1 - _JITTER, 1 + _JITTER)

@@ -8,36 +8,24 @@ handed on so that the server can send the file by itself.
 
 from __future__ import annotations
 
-import io
-from collections.abc import Awaitable, Callable, Iterable, Iterator
-from types import TracebackType
+from collections.abc import Callable, Iterable
 from typing import Any, Final, Unpack
-from urllib.parse import quote
 
 from progflags._route import LABEL
 from progflags.darklaunch import Call, DoorOptions, Outcome, Shed
 from progflags.darklaunch.compare import Answer, skipped
-from progflags.darklaunch.guards import HEADER, mark
-from progflags.darklaunch.http import Door, Remote, Request, Tee
+from progflags.darklaunch.http import Door, Tee
 from progflags.darklaunch.lanes import Here
 from progflags.darklaunch.shadow import current
 from progflags.flags import Forced
 from progflags.wsgi._body import Body, Sized
+from progflags.wsgi._replay import MARK, Environ, ExcInfo, Request, StartResponse, WSGIApp, headers_of, replay, to_remote
 from progflags.wsgi._response import code, is_iterable, is_whole
 from progflags.wsgi._template import template
 
 __all__ = ["DarkLaunchMiddleware"]
 
-Environ = dict[str, Any]
-ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
-StartResponse = Callable[..., Callable[[bytes], object]]
-WSGIApp = Callable[[Environ, StartResponse], Iterable[bytes]]
-
-_MARK: Final = "HTTP_" + HEADER.upper().replace("-", "_")
-_KEPT: Final = frozenset({"wsgi.version", "wsgi.url_scheme", "wsgi.run_once", "wsgi.multiprocess"})
 _NONE: Final[dict[str, Any]] = {}
-_DIGITS: Final = 20  # of a Content-Length that can be meant
-_PLAIN_PATH: Final = "/!$&'()*+,;=:@~-._"
 
 
 class DarkLaunchMiddleware(Door[WSGIApp]):
@@ -59,9 +47,9 @@ class DarkLaunchMiddleware(Door[WSGIApp]):
             experiment.lane = experiment.engine.workers if self._remote is None else experiment.engine.background
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        is_shadow = _MARK in environ
+        is_shadow = MARK in environ
         if is_shadow and not self._trusts and current() is None:
-            del environ[_MARK]
+            del environ[MARK]
         # A candidate elsewhere may have this very middleware in front of it: its shadows of our shadows would never end.
         if is_shadow or environ["REQUEST_METHOD"] not in self._methods:
             if current() is None:
@@ -72,11 +60,11 @@ class DarkLaunchMiddleware(Door[WSGIApp]):
 
     def _shadowed(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         experiment = self.dark_launch
-        if skipped(_headers(environ)):
+        if skipped(headers_of(environ)):
             experiment.gate.not_sampled()
             return self.app(environ, start_response)
-        request = _Request(environ, self._max_body)
-        call = experiment.admit(lambda: self._runner(request), (), {}, lambda: _replay(self.app, request, self._max_body))
+        request = Request(environ, self._max_body)
+        call = experiment.admit(lambda: self._runner(request), (), {}, lambda: replay(self.app, request, self._max_body))
         if call is None:
             return self.app(environ, start_response)
         tee = _Tee(call, request, environ, start_response, self._max_body)
@@ -88,72 +76,19 @@ class DarkLaunchMiddleware(Door[WSGIApp]):
             raise
         return tee.body(body)
 
-    def _runner(self, request: _Request) -> Callable[[], Any]:
+    def _runner(self, request: Request) -> Callable[[], Any]:
         if self._remote is not None:
-            return _to_remote(self._remote, request)
+            return to_remote(self._remote, request)
         other, forced = self._other, self._forced
         if forced is None:
             assert other is not None
-            return lambda: _replay(other, request, self._max_body)
+            return lambda: replay(other, request, self._max_body)
 
         def forcing() -> Answer:
             with self._forcing(forced):
-                return _replay(self.app, request, self._max_body)
+                return replay(self.app, request, self._max_body)
 
         return forcing
-
-
-def _headers(environ: Environ) -> list[tuple[str, str]]:
-    pairs = [(name[5:].replace("_", "-").lower(), value) for name, value in environ.items() if name.startswith("HTTP_")]
-    return [*pairs, ("content-type", environ["CONTENT_TYPE"])] if environ.get("CONTENT_TYPE") else pairs
-
-
-class _Request(Request):
-    """`wsgi.input` for the control, which remembers what it hands out; and the environ as it came."""
-
-    def __init__(self, environ: Environ, most: int) -> None:
-        super().__init__(most)
-        # Upper-case names are the request's; the rest belongs to the server or to what ran before us.
-        self.environ = {name: value for name, value in environ.items() if name.isupper() or name in _KEPT}
-        self._input = environ["wsgi.input"]
-        self._ended = False
-        length = environ.get("CONTENT_LENGTH") or ""
-        self._length = int(length) if length.isascii() and length.isdecimal() and len(length) < _DIGITS else -1 if length else 0
-        # Without a length a body ends where the server says so; one that is neither chunked nor of a later HTTP has none.
-        # `wsgi.input_terminated` is no sign of a body: gunicorn says it of every request.
-        self._endless = "HTTP_TRANSFER_ENCODING" in environ or (
-            not length and not environ.get("SERVER_PROTOCOL", "HTTP/1").startswith("HTTP/1")
-        )
-
-    @property
-    def complete(self) -> bool:  # type: ignore[override]  # worked out when asked
-        """Whether the control read the whole body, as far as anyone can tell."""
-        return self._ended if self._endless else self.size == self._length
-
-    def _note(self, data: bytes, asked: int | None = None) -> bytes:
-        if not data or asked is None or asked < 0:
-            self._ended = True
-        self.keep(data)
-        return data
-
-    # Asked as we are asked: where a server's input does not know a size of -1, it does not with us either.
-
-    def read(self, *size: int) -> bytes:
-        return self._note(self._input.read(*size), *size)
-
-    def readline(self, *size: int) -> bytes:
-        return self._note(self._input.readline(*size), 1)
-
-    def readlines(self, *hint: int) -> list[bytes]:
-        return [self._note(line, 1) for line in self._input.readlines(*hint)]
-
-    def __iter__(self) -> Iterator[bytes]:
-        for line in self._input:
-            yield self._note(line, 1)
-        self._ended = True
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._input, name)
 
 
 class _Tee(Tee):
@@ -161,7 +96,7 @@ class _Tee(Tee):
 
     status = 0  # until start_response was called
 
-    def __init__(self, call: Call, request: _Request, environ: Environ, start: StartResponse, most: int) -> None:
+    def __init__(self, call: Call, request: Request, environ: Environ, start: StartResponse, most: int) -> None:
         super().__init__(call, request, most)
         self._environ = environ
         self._start = start
@@ -256,62 +191,3 @@ class _Body(Body):
 
 class _SizedBody(Sized, _Body):
     __slots__ = ()
-
-
-def _replay(app: WSGIApp, request: _Request, most: int) -> Answer:
-    """The request once more, with nothing of the server's; the response read to its end, up to `most` bytes."""
-    errors = io.StringIO()
-    environ: Environ = {
-        **request.environ,
-        "wsgi.input": io.BytesIO(b"".join(request.chunks)),
-        "wsgi.errors": errors,
-        "wsgi.multithread": True,
-    }
-    environ["wsgi.input_terminated"] = True
-    here = current()
-    if here is not None:
-        environ[_MARK] = mark(here)
-    said: list[Any] = []
-    parts = _Capped(most)
-
-    def start(status: str, headers: list[tuple[str, str]], exc_info: ExcInfo | None = None) -> Callable[[bytes], object]:
-        if exc_info is not None and parts.kept:
-            raise exc_info[1]
-        said[:] = [status, headers]
-        return parts.keep
-
-    body = app(environ, start)
-    try:
-        for data in body:
-            parts.keep(data)
-    finally:
-        close = getattr(body, "close", None)
-        if close is not None:
-            close()
-    if not said:
-        raise RuntimeError("the candidate never called start_response")
-    return Answer(int(said[0][:3]), tuple((name.lower(), value) for name, value in said[1]), b"".join(parts.kept))
-
-
-class _Capped:
-    """What the candidate says, whether it returns it or writes it: so many bytes and no more."""
-
-    __slots__ = ("_left", "kept")
-
-    def __init__(self, most: int) -> None:
-        self._left = most
-        self.kept: list[bytes] = []
-
-    def keep(self, data: bytes) -> None:
-        self._left -= len(data)
-        if self._left < 0:
-            raise OverflowError("the candidate's response is larger than max_body")
-        self.kept.append(data)
-
-
-def _to_remote(remote: Remote, request: _Request) -> Callable[[], Awaitable[Answer]]:
-    environ = request.environ
-    # WSGI decodes the path, so a `?` or a `%` in it is a character of a name: encoded again, or it would be read as syntax.
-    path = quote((environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")).encode("latin-1"), safe=_PLAIN_PATH).encode("ascii")
-    query = environ.get("QUERY_STRING", "").encode("latin-1")
-    return lambda: remote.ask(environ["REQUEST_METHOD"], path, query, _headers(environ), b"".join(request.chunks))

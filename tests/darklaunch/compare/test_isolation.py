@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from progflags.darklaunch import dark_launch, diff
+from progflags.darklaunch.compare._copier import NODES, NotIsolated
 from progflags.darklaunch.compare._imprint import Imprint, value_of
-from progflags.darklaunch.compare._isolate import NODES, Isolator, NotIsolated
+from progflags.darklaunch.compare._isolate import Isolator
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -1,10 +1,11 @@
 """Two results side by side: what differs, where, by which rules, and how much that matters."""
 
 from progflags.darklaunch.compare._comparison import Budget, Comparison, Difference
+from progflags.darklaunch.compare._copier import TEXT, NotIsolated
 from progflags.darklaunch.compare._diff import diff
 from progflags.darklaunch.compare._exchange import MAX_BODY, METHODS, Answer, Heard, Reader, answer, heard, rooted, skipped
 from progflags.darklaunch.compare._imprint import value_of
-from progflags.darklaunch.compare._isolate import TEXT, Given, Isolator, NotIsolated
+from progflags.darklaunch.compare._isolate import Given, Isolator
 from progflags.darklaunch.compare._mean import Mean
 from progflags.darklaunch.compare._mismatch import DarkLaunchMismatch
 from progflags.darklaunch.compare._noise import Noise, Proposal

@@ -10,30 +10,25 @@ without a plan.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from sys import intern
 from types import MappingProxyType
 from typing import Any, Final
 
 from progflags._printed import printable, quoted, several
-from progflags.flags._problems import Wrong, meant, shown
-from progflags.flags.conditions._literals import Moment, Network, SemVer, moment_of
-from progflags.flags.conditions._operators import Texts, predicate, texts
+from progflags.flags._problems import meant
+from progflags.flags.conditions._checks import Check, all_of, any_of, flat
+from progflags.flags.conditions._literals import Literal, Moment, Network, SemVer
+from progflags.flags.conditions._operators import predicate, texts
+from progflags.flags.conditions._texts import Texts
 from progflags.flags.conditions._unfit import Heard, Uncompared, unfit, unheard
 from progflags.flags.conditions._values import foreign, named, shown_value
 
-__all__ = ["KEY", "Check", "Compare", "Every", "Literal", "Named", "Never", "Node", "Some", "literal", "moment", "network", "version"]
+__all__ = ["KEY", "Compare", "Every", "Named", "Never", "Node", "Some"]
 
 KEY: Final = "targeting_key"
 """The name by which conditions and units speak of the context's own key."""
-
-Check = Callable[[bytes | None, Mapping[str, Any]], bool]
-"""A compiled condition: (the targeting key's bytes, the attributes) → does it match."""
-
-Literal = str | int | float | bool | SemVer | Moment | Network | tuple[Any, ...]
-
-
 _MOST: Final = 10  # of a list's items, and of a condition's parts, that are spelled out for people
 
 
@@ -72,7 +67,7 @@ class Compare:
             test = predicate(self.op, self.value)
             return lambda kb, _: kb is not None and test(kb.decode())
         heard = self._heard(uncompared)
-        return self._of_path(heard) if len(self.path) > 1 else _flat(self.name, self.op, self.value, heard)
+        return self._of_path(heard) if len(self.path) > 1 else flat(self.name, self.op, self.value, heard)
 
     def texts(self, uncompared: Uncompared | None = None) -> tuple[str, Texts] | None:
         """The attribute and the texts that pass, for a comparison of a top-level attribute that only texts can pass."""
@@ -149,83 +144,6 @@ def _follow(attributes: Any, path: tuple[str, ...]) -> Any:
     return attributes
 
 
-def _flat(name: str, op: str, value: Literal, heard: Heard) -> Check:
-    """A comparison of a top-level attribute; those that only texts can pass skip every test of the type."""
-    name = intern(name)  # as the names in an application's own source are: then a look-up compares no characters
-    known = texts(op, value, heard)
-    if known is not None:
-        yes, learn, despite = known.yes, known.learn, known.despite
-
-        def text(_: bytes | None, attributes: Mapping[str, Any]) -> bool:
-            if name not in attributes:
-                return False
-            found = attributes[name]
-            try:
-                return found in yes or learn(found)
-            except Exception as error:
-                return despite(error, found)
-
-        return text
-
-    test = predicate(op, value, heard)
-    if isinstance(value, bool) and op in ("==", "!="):
-        sought = value if op == "==" else not value
-        other = not sought
-
-        def truth(_: bytes | None, attributes: Mapping[str, Any]) -> bool:
-            if name not in attributes:
-                return False
-            found = attributes[name]
-            return found is sought or (found is not other and found is not None and test(found))
-
-        return truth
-
-    def compared(_: bytes | None, attributes: Mapping[str, Any]) -> bool:
-        return name in attributes and (found := attributes[name]) is not None and test(found)
-
-    return compared
-
-
-def _all(checks: list[Check]) -> Check:
-    """Whether every check says yes: two or three as one expression, more in a loop, so that thousands go no deeper than one."""
-    if len(checks) == 1:
-        return checks[0]
-    if len(checks) == 2:
-        first, second = checks
-        return lambda kb, attributes: first(kb, attributes) and second(kb, attributes)
-    if len(checks) == 3:
-        first, second, third = checks
-        return lambda kb, attributes: first(kb, attributes) and second(kb, attributes) and third(kb, attributes)
-
-    def every(kb: bytes | None, attributes: Mapping[str, Any]) -> bool:
-        for check in checks:  # noqa: SIM110 - a generator would cost as much as three checks
-            if not check(kb, attributes):
-                return False
-        return True
-
-    return every
-
-
-def _any(checks: list[Check]) -> Check:
-    """Whether one check says yes; as `_all`."""
-    if len(checks) == 1:
-        return checks[0]
-    if len(checks) == 2:
-        first, second = checks
-        return lambda kb, attributes: first(kb, attributes) or second(kb, attributes)
-    if len(checks) == 3:
-        first, second, third = checks
-        return lambda kb, attributes: first(kb, attributes) or second(kb, attributes) or third(kb, attributes)
-
-    def some(kb: bytes | None, attributes: Mapping[str, Any]) -> bool:
-        for check in checks:  # noqa: SIM110 - as above
-            if check(kb, attributes):
-                return True
-        return False
-
-    return some
-
-
 @dataclass(frozen=True, slots=True)
 class Every:
     """All of the parts; none is true."""
@@ -233,7 +151,7 @@ class Every:
     parts: tuple[Node, ...]
 
     def compile(self, uncompared: Uncompared | None = None) -> Check:
-        return _all([part.compile(uncompared) for part in self.parts])
+        return all_of([part.compile(uncompared) for part in self.parts])
 
     def why(self, kb: bytes | None, attributes: Mapping[str, Any]) -> tuple[bool, str]:
         for part in self.parts:
@@ -257,7 +175,7 @@ class Some:
     parts: tuple[Node, ...]
 
     def compile(self, uncompared: Uncompared | None = None) -> Check:
-        return _any([part.compile(uncompared) for part in self.parts])
+        return any_of([part.compile(uncompared) for part in self.parts])
 
     def why(self, kb: bytes | None, attributes: Mapping[str, Any]) -> tuple[bool, str]:
         told = [part.why(kb, attributes) for part in self.parts]
@@ -320,67 +238,3 @@ class Named:
 
 
 Node = Compare | Every | Some | Never | Named
-
-
-# ── literals ─────────────────────────────────────────────────────
-
-
-def literal(op: str, value: Literal) -> Literal:
-    """
-    `value` as the operator wants it.
-
-    Raises:
-        Wrong: the operator has no use for a value of that type.
-    """
-    many = isinstance(value, tuple)
-    texts = isinstance(value, str) or (isinstance(value, tuple) and bool(value) and all(isinstance(item, str) for item in value))
-    if op == "cidr":
-        if isinstance(value, Network):
-            return value
-        if not texts:
-            raise Wrong("cidr compares with a network or a list of networks", 'write "10.0.0.0/8"')
-        return network(*(value if isinstance(value, tuple) else (str(value),)))
-    if op in ("in", "not in") and not isinstance(value, Network) and not many:
-        raise Wrong(f"{op!r} wants a list", f'write {op} ["a", "b"]')
-    if op in ("==", "!=") and (many or isinstance(value, Network)):
-        raise Wrong(f"{op!r} compares with a single value", "write `in` to compare with several")
-    if op in ("<", "<=", ">", ">=") and (isinstance(value, bool) or not isinstance(value, (int, float, SemVer, Moment))):
-        raise Wrong(f"{op!r} orders numbers, versions and dates, not {_kind(value)}", 'write semver("2.1.0") or date("2027-01-31")')
-    if op in ("startswith", "endswith", "matches") and not texts:
-        raise Wrong(f"{op!r} wants a text or a list of texts, not {_kind(value)}")
-    if op in ("contains", "overlaps") and isinstance(value, (SemVer, Moment, Network)):
-        raise Wrong(f"{op!r} wants plain values, not {_kind(value)}")
-    if op == "overlaps" and not many:
-        raise Wrong("'overlaps' wants a list", "write `contains` to look for a single value")
-    if op == "exists" and not isinstance(value, bool):
-        raise Wrong("'exists' wants true or false")
-    return value
-
-
-def _kind(value: object) -> str:
-    names = {str: "a text", bool: "true or false", tuple: "a list", SemVer: "a version", Moment: "a date", Network: "a network"}
-    return names.get(type(value), "a number")
-
-
-def network(*texts: str) -> Network:
-    """The networks in `texts`; Wrong when one is none."""
-    try:
-        return Network(texts)
-    except ValueError as error:
-        raise Wrong(str(error), 'write "10.0.0.0/8" or "2001:db8::/32"') from None
-
-
-def version(text: str) -> SemVer:
-    """The version in `text`; Wrong when it is none."""
-    found = SemVer.read(text)
-    if found is None:
-        raise Wrong(f"{text!r} is not a version", 'write semver("2.1.0")')
-    return found
-
-
-def moment(value: object) -> Moment:
-    """The date in `value`; Wrong when it is none."""
-    at = moment_of(value)
-    if at is None:
-        raise Wrong(f"{shown(value)} is not a date", "write 2027-01-31 or 2027-01-31T09:00:00Z")
-    return Moment(at)

@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime
 from functools import lru_cache
 from typing import Any, Final
 
-__all__ = ["Moment", "Network", "SemVer", "fitting", "glob", "moment_of"]
+__all__ = ["Literal", "Moment", "Network", "SemVer", "fitting", "glob", "moment_of"]
 
 _LONGEST = 4096  # characters of an attribute a pattern looks at; a longer text matches nothing
 
@@ -164,3 +164,7 @@ def _part(part: str) -> Callable[[str, int, int], int]:
         return lambda text, start, end: text.find(part, start, end)
     search = re.compile("".join("." if character == "?" else re.escape(character) for character in part), re.DOTALL).search
     return lambda text, start, end: found.start() if (found := search(text, start, end)) else -1
+
+
+Literal = str | int | float | bool | SemVer | Moment | Network | tuple[Any, ...]
+"""Whatever an attribute can be compared with."""

@@ -13,9 +13,10 @@ from datetime import date
 from typing import Any, Final
 
 from progflags.flags._problems import Path, Wrong, shown, suggest
-from progflags.flags.conditions._conditions import KEY, Compare, Every, Literal, Named, Never, Node, Some, literal, moment, network, version
+from progflags.flags.conditions._conditions import KEY, Compare, Every, Named, Never, Node, Some
 from progflags.flags.conditions._expression import expression
-from progflags.flags.conditions._literals import Network
+from progflags.flags.conditions._fit import literal, moment, network, version
+from progflags.flags.conditions._literals import Literal, Network
 from progflags.flags.conditions._operators import OPERATORS
 
 __all__ = ["tree"]

@@ -8,8 +8,9 @@ from typing import Any, Final
 from progflags.flags._freeze import FrozenDict
 from progflags.flags._model import ChannelSpec
 from progflags.flags._problems import Path, Problems, Wrong, word
+from progflags.flags.file._fields import read
 from progflags.flags.file._format import CHANNEL
-from progflags.flags.file._kinds import TEXT, read
+from progflags.flags.file._kinds import TEXT
 
 __all__ = ["KINDS", "channels"]
 

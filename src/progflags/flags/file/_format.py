@@ -15,7 +15,7 @@ from progflags.flags._problems import Wrong, shown
 from progflags.flags.conditions import OPERATORS
 from progflags.flags.file import _kinds as k
 from progflags.flags.file._elsewhere import CHANNEL_WORDS, FLAG_WORDS, GATE_WORDS, RULE_WORDS, STAGE_WORDS
-from progflags.flags.file._kinds import Fields, Kind, among, is_table, listed, table
+from progflags.flags.file._fields import Fields, Kind, among, is_table, listed, table
 
 __all__ = [
     "CHANNEL",

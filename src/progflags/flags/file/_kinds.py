@@ -8,100 +8,45 @@ what the loader accepts cannot drift apart. Written by hand rather than as pydan
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from datetime import date, datetime
 from math import isfinite
-from typing import Any, Final, TypeGuard
+from typing import Any, Final
 
 from progflags._clock import seconds
 from progflags.flags._freeze import freeze
-from progflags.flags._problems import Path, Wrong, shown, suggest, word
+from progflags.flags._problems import Wrong, shown, word
 from progflags.flags.conditions import expression, moment_of, tree
+from progflags.flags.file._fields import DEEPEST, Kind, is_table
 
-__all__ = ["Fields", "Kind", "among", "is_table", "listed", "read", "table"]
+__all__ = [
+    "DAY",
+    "DURATION",
+    "MOMENT",
+    "NAME",
+    "NUMBER",
+    "PERCENT",
+    "PERCENT_OR_AUTO",
+    "PROSE",
+    "SECRET",
+    "SHARE",
+    "TABLE",
+    "TABLE_OR_FALSE",
+    "TEXT",
+    "TRUTH",
+    "UNIT",
+    "VALUE",
+    "VARIANT",
+    "VARIANTS",
+    "WEIGHTS",
+    "WHEN",
+    "WHOLE",
+    "WORDS",
+    "ppm",
+    "value_of_flag",
+]
 
-_DEEPEST: Final = 32
 _LARGEST: Final = 10**308  # a float holds no more
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """`check(value)` gives the value as the house uses it, or raises Wrong. `schema` is its JSON Schema."""
-
-    check: Callable[[Any], Any]
-    schema: Mapping[str, Any]
-    required: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Fields:
-    """
-    The keys a table may have. `x-…` keys are the author's own and pass unread.
-
-    `elsewhere`: what to write instead of a word that other systems have, in small letters without `_` and `-`.
-    """
-
-    kinds: Mapping[str, Kind]
-    help: Mapping[str, str] = field(default_factory=dict)
-    elsewhere: Mapping[str, str] = field(default_factory=dict)
-    required: tuple[str, ...] = field(init=False)
-    checks: Mapping[str, Callable[[Any], Any]] = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "required", tuple(key for key, kind in self.kinds.items() if kind.required))
-        object.__setattr__(self, "checks", {key: kind.check for key, kind in self.kinds.items()})
-
-    def hint(self, key: object) -> str:
-        """What was perhaps meant by a key that the table doesn't have."""
-        return self.elsewhere.get(word(key)[:40].lower().replace("_", "").replace("-", "")) or suggest(key, self.checks)
-
-    @property
-    def schema(self) -> dict[str, Any]:
-        return {
-            "type": "object",
-            "properties": {
-                key: ({"description": self.help[key]} if key in self.help else {}) | dict(kind.schema) for key, kind in self.kinds.items()
-            },
-            "patternProperties": {"^x-": {}},
-            "additionalProperties": False,
-            **({"required": list(self.required)} if self.required else {}),
-        }
-
-
-def is_table(value: object) -> TypeGuard[Mapping[Any, Any]]:
-    """Whether a value is a table: nearly always a dict, which is asked ten times as quickly."""
-    return type(value) is dict or isinstance(value, Mapping)
-
-
-def read(value: Any, fields: Fields, report: Callable[[Path, str, str], object], at: Path = ()) -> dict[str, Any]:
-    """
-    The checked values of a table's known keys. Each mistake is reported and its key left out.
-
-    `report(path, message, hint)`; `at` is put before every path.
-    """
-    if not is_table(value):
-        report(at, f"a table is wanted here, not {shown(value)}", "")
-        return {}
-    checks = fields.checks
-    found: dict[str, Any] = {}
-    for key, item in value.items():
-        check = checks.get(key)
-        if check is None:
-            if not (isinstance(key, str) and key.startswith("x-")):
-                report((*at, word(key)), f"unknown key {word(key)!r}", fields.hint(key))
-            continue
-        try:
-            found[key] = check(item)
-        except Wrong as wrong:
-            report((*at, key, *wrong.path), wrong.message, wrong.hint)
-    for key in fields.required:
-        if key not in value:
-            report(at, f"{key!r} is missing", "")
-    return found
-
-
-# ── kinds ──────────────────────────────────────────────────────────────────
 
 
 def _text(value: Any) -> str:
@@ -223,8 +168,8 @@ def _duration(value: Any) -> str:
 
 def value_of_flag(value: Any, depth: int = 0) -> Any:
     """A variant's value: any JSON, finite and not deeper than 32 levels, frozen."""
-    if depth > _DEEPEST:
-        raise Wrong(f"nested deeper than {_DEEPEST} levels")
+    if depth > DEEPEST:
+        raise Wrong(f"nested deeper than {DEEPEST} levels")
     kind = type(value)
     if kind is bool:
         return value
@@ -315,49 +260,7 @@ def _variants(value: Any) -> tuple[str | bool, ...]:
     return (_variant(value),)
 
 
-def among(*words: str) -> Kind:
-    """One of a few words."""
-
-    def check(value: Any) -> str:
-        if not isinstance(value, str) or value not in words:
-            raise Wrong(f"one of {', '.join(words)} is wanted here, not {shown(value)}", suggest(value, words))
-        return value
-
-    return Kind(check, {"enum": list(words)})
-
-
-def listed(kind: Kind, *, least: int = 0) -> Kind:
-    """A list of one kind."""
-
-    def check(value: Any) -> tuple[Any, ...]:
-        if not isinstance(value, list) or len(value) < least:
-            raise Wrong(f"a list is wanted here, not {shown(value)}")
-        found = []
-        for at, item in enumerate(value):
-            try:
-                found.append(kind.check(item))
-            except Wrong as wrong:
-                raise Wrong(wrong.message, wrong.hint, (at, *wrong.path)) from None
-        return tuple(found)
-
-    return Kind(check, {"type": "array", "items": dict(kind.schema), **({"minItems": least} if least else {})})
-
-
-def table(fields: Fields, *, keep: bool = False) -> Kind:
-    """A table of known keys; `keep` gives it back as written and frozen, else as checked."""
-
-    def check(value: Any) -> Any:
-        def stop(path: Path, message: str, hint: str) -> None:
-            raise Wrong(message, hint, path)
-
-        found = read(value, fields, stop)
-        return freeze(value) if keep else found
-
-    return Kind(check, fields.schema)
-
-
 _TIME = {"type": "string", "description": "ISO 8601; a TOML date or time"}
-
 TEXT: Final = Kind(_text, {"type": "string", "minLength": 1})
 PROSE: Final = Kind(_prose, {"type": "string"})
 NAME: Final = Kind(_name, {"type": "string", "minLength": 1, "maxLength": 256})

@@ -21,8 +21,8 @@ from progflags.flags._quiet import quiet
 from progflags.flags.conditions import Node
 from progflags.flags.file._channels import channels
 from progflags.flags.file._draft import variant_named
+from progflags.flags.file._fields import Fields, is_table, read
 from progflags.flags.file._format import CONTEXT, DOCUMENT, GROUP, HOLDOUT, SEGMENT
-from progflags.flags.file._kinds import Fields, is_table, read
 from progflags.flags.file._parse_flag import FlagParser
 from progflags.flags.file._parts import Group, Parts
 from progflags.flags.file._requires import circles, circular, weigh

@@ -8,8 +8,9 @@ from typing import Any
 from progflags.flags._model import BOOLEAN, FlagModel, RolloutSpec, make_flag
 from progflags.flags._problems import Path, Problems, Wrong, shown, word
 from progflags.flags.file._draft import Draft, Report, Shared, Values
+from progflags.flags.file._fields import is_table, read
 from progflags.flags.file._format import FLAG
-from progflags.flags.file._kinds import NAME, VALUE, is_table, read
+from progflags.flags.file._kinds import NAME, VALUE
 from progflags.flags.file._parts import Parts
 from progflags.flags.file._rules import rules_of
 from progflags.flags.file._ties import candidate, holdout, requires, slot

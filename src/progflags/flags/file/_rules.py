@@ -8,8 +8,8 @@ from typing import Any
 from progflags.flags._model import Ramp, Rule
 from progflags.flags._problems import Path, Wrong, suggest
 from progflags.flags.file._draft import Draft, json_list
+from progflags.flags.file._fields import read
 from progflags.flags.file._format import RULE
-from progflags.flags.file._kinds import read
 
 __all__ = ["rules_of"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from progflags.flags._model import Holdout, Require, Slot
 from progflags.flags._problems import suggest
 from progflags.flags.file._draft import Draft, json_list
+from progflags.flags.file._fields import read
 from progflags.flags.file._format import REQUIRE
-from progflags.flags.file._kinds import read
 
 __all__ = ["candidate", "holdout", "requires", "slot"]
 

@@ -80,6 +80,11 @@ class Brake:
         """The rollback this process wants of `flag`, not stored yet."""
         return self._intents.get(flag)
 
+    def wanted(self, record: Record) -> Intent | None:
+        """The rollback this process wants of this very run."""
+        intent = self._intents.get(record.flag)
+        return intent if intent is not None and intent.run == record.run else None
+
     @property
     def intents(self) -> Mapping[str, Intent]:
         return dict(self._intents)

@@ -90,7 +90,7 @@ class Controller:
             if page.record is None or (page.record.state not in ACTIVE and self._brake.intent(flag) is None):
                 self._failing.pop(flag, None)
                 continue
-            if only is not None and not (flag in only and self._wanted(flag, page.record)):
+            if only is not None and not (flag in only and self._brake.wanted(page.record)):
                 continue
             try:
                 steps += self._one(page, pages, pool)
@@ -109,10 +109,6 @@ class Controller:
         """The rollouts that can't be looked at, and why; one that the store is to blame for is the store's trouble."""
         return {f"rollout of {flag}": why for flag, (n, error) in tuple(self._failing.items()) if (why := failing(n, error))}
 
-    def _wanted(self, flag: str, record: Record) -> bool:
-        intent = self._brake.intent(flag)
-        return intent is not None and intent.run == record.run
-
     def _one(self, page: Page, pages: Mapping[str, Page], pool: Pool) -> tuple[Transition, ...]:
         for _ in range(_AGAIN):
             try:
@@ -129,12 +125,12 @@ class Controller:
         record = page.record
         assert record is not None
         elapsed = self.elapsed(page)
-        intent = self._brake.intent(page.flag)
-        if intent is not None and intent.run == record.run and not (intent.braked and record.serving):
+        intent = self._brake.wanted(record)
+        if intent is not None and not (intent.braked and record.serving):
             return self._asked(page, record, Ask(Act.ROLLBACK, intent.reason), intent.actor, pool)
         sight = Sight(
             closed=blocked(record, records(pages), self._clock.now()) or self._closed(record),
-            braked=intent.reason if intent is not None and intent.run == record.run else "",
+            braked=intent.reason if intent is not None else "",
             defined=_defined(record, self._client.definitions),
             cooled=self._ledger.ages.cooling(record) <= 0,
             now=self._clock.now(),

@@ -33,6 +33,23 @@ _SOON: Final = 0.5  # seconds
 _TRIES: Final = 2  # of one commit whose acknowledgement was lost; after that the next tick reads what became of it
 
 
+class Loaded:
+    """Rollouts as they were read or written last. Evidence takes a while to unpack, and a revision is never used twice."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[int, Record]] = {}
+
+    def record(self, flag: str, document: Document) -> Record:
+        revision, record = self._known.get(flag, (-1, None))
+        if record is None or revision != document.revision:
+            record = load(document.body)
+            self.note(flag, document.revision, record)
+        return record
+
+    def note(self, flag: str, revision: int, record: Record) -> None:
+        self._known[flag] = (revision, record)
+
+
 class Ledger:
     """Reads and writes pages of one store."""
 
@@ -44,7 +61,7 @@ class Ledger:
         self._kept: tuple[int, dict[str, Page]] = (-1, {})
         self.panic = Live(EVERYTHING)  # as read last
         self.dark: frozenset[str] = frozenset()  # flags whose live state could not be read last time: what serves them goes on
-        self._records: dict[str, tuple[int, Record]] = {}
+        self._loaded = Loaded()
 
     def pages(self) -> dict[str, Page]:
         """
@@ -76,7 +93,7 @@ class Ledger:
 
     def forget(self) -> None:
         """Read everything anew: the store's revisions have begun again, so an equal one is no longer the same."""
-        self._kept, self._records = (-1, {}), {}
+        self._kept, self._loaded = (-1, {}), Loaded()
 
     @property
     def store(self) -> str:
@@ -119,16 +136,8 @@ class Ledger:
         """A page with its rollout."""
         if rollout is None:
             return page
-        record = self._record(page.flag, rollout)
+        record = self._loaded.record(page.flag, rollout)
         return replace(page, live=_named(page.live, record), record=record, revision=rollout.revision)
-
-    def _record(self, flag: str, document: Document) -> Record:
-        """Evidence takes a while to unpack, and a revision is never used twice: what we read or wrote ourselves is kept."""
-        revision, record = self._records.get(flag, (-1, None))
-        if record is None or revision != document.revision:
-            record = load(document.body)
-            self._records[flag] = (document.revision, record)
-        return record
 
     def _readable(self, keys: Sequence[str], documents: Mapping[str, Document]) -> Iterator[Page]:
         for flag in keys:
@@ -166,7 +175,7 @@ class Ledger:
             expects |= {ROLLOUT + flag: others[flag].revision if flag in others else 0 for flag in rivals(record, records(others))}
         revision = self.commit(Commit(writes, expects, tuple((ROLLOUT + page.flag, line) for line in lines), uuid4().hex))
         live = replace(live, revision=revision) if live != page.live else live
-        self._records[page.flag] = (revision, record)
+        self._loaded.note(page.flag, revision, record)
         written = Page(page.flag, live, record, revision, writes.get(subject(page.flag), page.body))
         return written, tuple(Transition.of(page.flag, line) for line in lines)
 

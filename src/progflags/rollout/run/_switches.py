@@ -78,16 +78,13 @@ class Switches:
         look()
         try:
             if self._wanted:
-                self._carry()
+                with self._taken():
+                    for flag, intent in self.wanted.items():
+                        self._store(flag, intent, late=True)
         except StoreError as error:
             swallow("kill switch", error)
         self.keep()
         return not self._wanted
-
-    def _carry(self) -> None:
-        with self._taken():
-            for flag, intent in self.wanted.items():
-                self._store(flag, intent, late=True)
 
     def heed(self, lives: Mapping[str, Live]) -> None:
         """Take notice of what a look has shown."""
