@@ -97,7 +97,7 @@ class DarkLaunchMiddleware(Door[ASGIApp]):
             await self.app(scope, receive, send)
             experiment.timed(perf_counter() - began)
             return
-        tee = _Tee(call, request, scope, receive, send, self._max_body)
+        tee = _Tee(call, request, scope, receive, send)
         try:
             await self.app(scope, tee.receive, tee.send)
         except BaseException as error:
@@ -176,10 +176,10 @@ class _Tee(Tee):
 
     start: Message | None = None
 
-    def __init__(self, call: Call, request: Request, scope: Scope, receive: Receive, send: Send, most: int) -> None:  # noqa: PLR0917
+    def __init__(self, call: Call, request: Request, scope: Scope, receive: Receive, send: Send) -> None:
         self.call = call
         self.request = request
-        self.most = most
+        self.most = request.most
         self.chunks = []
         self._scope = scope
         self._receive = receive

@@ -17,7 +17,7 @@ import psycopg.conninfo
 import psycopg.errors
 
 from progflags._deadline import left, spent, within
-from progflags._process import in_child, look
+from progflags._process import look
 from progflags.errors import StoreError
 from progflags.store import aside
 
@@ -40,7 +40,6 @@ class Connection:
         self._abandoned: list[Any] = []
         self._lock = threading.RLock()
         self._closed = False
-        in_child(self)
 
     def after_fork(self) -> None:
         """The parent's connection is the parent's: not even closed here, for that would end its session."""

@@ -14,6 +14,7 @@ from typing import Any
 
 from progflags._clock import SYSTEM, Clock
 from progflags._deadline import left
+from progflags._process import in_child
 from progflags.errors import StoreError, missing
 from progflags.store import Commit, Document, Entry, Row, ServerStore, conflict
 
@@ -38,11 +39,16 @@ class PostgresStore(ServerStore):
         self._timeout = timeout
         self._server = Connection(self._address, self.url, timeout, self._prepare)
         self._board = _PostgresBoard(self)
+        in_child(self)
         try:
             self._server.run(bool)
         except BaseException:
             self.close()
             raise
+
+    def after_fork(self) -> None:
+        """The parent's connection is the parent's."""
+        self._server.after_fork()
 
     def revision(self) -> int:
         before = self._highest

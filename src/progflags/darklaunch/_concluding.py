@@ -87,7 +87,7 @@ class Concluding(Launch):
             paths = tuple(dict.fromkeys(difference.path for difference in differences))[:20]
             score = None if scored is None else scored.score
             client.bus.tell(Compared(self.flag, outcome.value, call.seconds, candidate, paths, error, score, self.candidate_name))
-        self._teller.tell(call, outcome, candidate, differences, error, self._clock.now())
+        self._teller.tell(call, said, candidate, self._clock.now())
 
     def drop(self, call: Taken, reason: Shed, culprit: str = "", *, at: str = "", quiet: bool = False) -> None:
         """Leave out a call that had been admitted."""

@@ -191,42 +191,51 @@ Chosen = Candidate | Mapping[str, Candidate]
 Wrapper = Callable[[Callable[..., Any], Any, tuple[Any, ...], dict[str, Any]], Any]
 
 
-def _admitted(  # noqa: PLR0917 - wrapt's four and the two they belong to
-    experiment: Experiment, candidate: Chosen, control: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> Any:
-    """The call (of one candidate or of each of several) as its caller's side knows it; None: left out."""
+#: Takes in wrapt's four (control, instance, args, kwargs): the call, as its caller's side knows it; None: left out.
+Admit = Callable[[Callable[..., Any], Any, tuple[Any, ...], dict[str, Any]], Any]
+
+
+def _admitting(experiment: Experiment, candidate: Chosen) -> Admit:
+    """Calls of one candidate, or of each of several that are drawn."""
 
     def client() -> Any:
         return experiment.gate.client
 
-    def of(one: Experiment, its: Candidate) -> Call | None:
-        return one.admit(partial(bound, its, control, instance, client), args, kwargs, control)
+    def one(control: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
+        assert not isinstance(candidate, Mapping)
+        return experiment.admit(partial(bound, candidate, control, instance, client), args, kwargs, control)
 
-    if not isinstance(candidate, Mapping):
-        return of(experiment, candidate)
-    assert isinstance(experiment, Several)
-    calls = {name: call for name, one in experiment.drawn() if (call := of(one, candidate[name])) is not None}
-    if not experiment.every:
-        return next(iter(calls.values()), None)
-    return Calls(experiment, calls) if calls else None
+    def several(control: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        assert isinstance(candidate, Mapping)
+        assert isinstance(experiment, Several)
+        calls = {}
+        for name, each in experiment.drawn():
+            call = each.admit(partial(bound, candidate[name], control, instance, client), args, kwargs, control)
+            if call is not None:
+                calls[name] = call
+        if not experiment.every:
+            return next(iter(calls.values()), None)
+        return Calls(experiment, calls) if calls else None
+
+    return several if isinstance(candidate, Mapping) else one
 
 
 def _function(experiment: Experiment, candidate: Chosen) -> Wrapper:
-    passes = experiment.gate.passes
+    passes, admit = experiment.gate.passes, _admitting(experiment, candidate)
 
     def call_function(control: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if not passes(args, kwargs):
             return control(*args, **kwargs)
-        return answered(experiment, _admitted(experiment, candidate, control, instance, args, kwargs), control, args, kwargs)
+        return answered(experiment, admit(control, instance, args, kwargs), control, args, kwargs)
 
     return call_function
 
 
 def _coroutine(experiment: Experiment, candidate: Chosen) -> Wrapper:
-    passes = experiment.gate.passes
+    passes, admit = experiment.gate.passes, _admitting(experiment, candidate)
 
     async def shadowed(control: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        return await awaited(experiment, _admitted(experiment, candidate, control, instance, args, kwargs), control, args, kwargs)
+        return await awaited(experiment, admit(control, instance, args, kwargs), control, args, kwargs)
 
     def call_coroutine(control: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         return (shadowed(control, instance, args, kwargs)) if passes(args, kwargs) else control(*args, **kwargs)
@@ -236,13 +245,13 @@ def _coroutine(experiment: Experiment, candidate: Chosen) -> Wrapper:
 
 def _generator(through: Callable[[Any, Callable[[], Any]], Any], experiment: Experiment, candidate: Chosen) -> Wrapper:
     """`through` passes the items on: `stream` or `async_stream`."""
-    passes = experiment.gate.passes
+    passes, admit = experiment.gate.passes, _admitting(experiment, candidate)
 
     def call_generator(control: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         made = control(*args, **kwargs)
         if not passes(args, kwargs):
             return made
-        return through(made, partial(_admitted, experiment, candidate, control, instance, args, kwargs))
+        return through(made, partial(admit, control, instance, args, kwargs))
 
     return call_generator
 

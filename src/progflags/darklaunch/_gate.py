@@ -27,7 +27,7 @@ _View = tuple[object, Decide | None, bool | None]  # as Gate._view says
 
 
 class Gate:
-    """One experiment's admission by flag, `sample` and `run_if`. Counts what it turns away: `off` and `not_sampled` are bumped."""
+    """One experiment's admission by flag, `sample` and `run_if`. What it turns away it tells: `off` and `not_sampled`."""
 
     __slots__ = ("_client", "_key", "_limit", "_run_if", "_seed", "_view", "flag", "not_sampled", "off")
 
@@ -36,8 +36,6 @@ class Gate:
         flag: str,
         client: Client | None,
         *,
-        off: Callable[[], object],
-        not_sampled: Callable[[], object],
         key: Callable[..., Any] | None = None,
         sample: float = 1.0,
         run_if: Callable[..., Any] | None = None,
@@ -45,8 +43,8 @@ class Gate:
         if not 0.0 <= sample <= 1.0:
             raise ValueError(f"sample is a share between 0 and 1, not {quoted(sample)}")
         self.flag = flag
-        self.off = off
-        self.not_sampled = not_sampled
+        self.off: Callable[[], object] = bool
+        self.not_sampled: Callable[[], object] = bool
         self._client = client
         self._key = key
         self._run_if = run_if

@@ -47,6 +47,7 @@ class Launch:
         self.record = Record(Redactor(options.get("reveal", ()), options.get("redact", ())), self._clock)
         self.comparer = _comparer(flag, options)
         self.gate = self._gate(options)
+        self._count_turned_away()
         self.noise = Noise()
         self._runs(options, own_engine or engine())
         self._limits()
@@ -65,14 +66,11 @@ class Launch:
 
     def _gate(self, options: Options) -> Gate:
         return Gate(
-            self.flag,
-            options.get("flags"),
-            off=self.record.off.bump,
-            not_sampled=self.record.not_sampled.bump,
-            key=options.get("key"),
-            sample=options.get("sample", 1.0),
-            run_if=options.get("run_if"),
+            self.flag, options.get("flags"), key=options.get("key"), sample=options.get("sample", 1.0), run_if=options.get("run_if")
         )
+
+    def _count_turned_away(self) -> None:
+        self.gate.off, self.gate.not_sampled = self.record.off.bump, self.record.not_sampled.bump
 
     def _limits(self) -> None:
         self.breaker = Breaker(self._clock)
@@ -82,7 +80,7 @@ class Launch:
     def after_fork(self) -> None:
         """A child counts its own calls; its parent's shadows are its parent's."""
         self.record.clear()
-        self.gate.off, self.gate.not_sampled = self.record.off.bump, self.record.not_sampled.bump
+        self._count_turned_away()
         self.noise.clear()
         self._limits()
 

@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
-from progflags.darklaunch.compare import Difference, Given, Isolator
-from progflags.darklaunch.record import JsonLines, Outcome, Redactor, mute
+from progflags.darklaunch.compare import Given, Isolator
+from progflags.darklaunch.record import Conclusion, JsonLines, Outcome, Redactor, mute
 
 __all__ = ["FORMAT", "Teller"]
 
@@ -61,10 +61,9 @@ class Teller:
         self._second = 0
         self._told = 0
 
-    def tell(  # noqa: PLR0917 - the facts of one conclusion, told from one place
-        self, call: Told, outcome: Outcome, candidate: float | None, differences: tuple[Difference, ...], error: str | None, now: float
-    ) -> None:
-        """Write the record of a call that ended so. Never raises."""
+    def tell(self, call: Told, said: Conclusion, candidate: float | None, now: float) -> None:
+        """Write the record of a call that ended so, whose candidate took `candidate` seconds. Never raises."""
+        outcome, differences, error, *_ = said
         if self._sink is None or outcome not in _WORTH or self._too_many():
             return
         describe = self._redactor.describe

@@ -212,7 +212,7 @@ class Client(Reader):
         before = self._base
         if touched is not None and EVERYTHING in touched:
             touched = None
-        ruleset, changed = assemble(snapshot, self._said.lives, self._said.forced, self._workshop, before, touched)
+        ruleset, changed = assemble(snapshot, self._said.stated, self._workshop, before, touched)
         ruleset.panic = self._said.all_killed
         self._base = ruleset
         self._swap()
@@ -302,7 +302,7 @@ class Client(Reader):
     def _weave(self) -> None:
         """Compile everything anew, with watchers or without."""
         with self._lock:
-            ruleset, _ = assemble(self._base.snapshot, self._said.lives, self._said.forced, self._workshop, EMPTY)
+            ruleset, _ = assemble(self._base.snapshot, self._said.stated, self._workshop, EMPTY)
             ruleset.panic = self._base.panic
             self._base = ruleset
             self._swap()

@@ -17,7 +17,7 @@ from progflags._printed import quoted
 from progflags.flags._evaluation import Reason
 from progflags.flags._model import FlagModel
 from progflags.flags._problems import suggest
-from progflags.flags.serving import CLASSES, Fn, Live, Ruleset, Workshop, assemble
+from progflags.flags.serving import CLASSES, Fn, Live, Ruleset, Stated, Workshop, assemble
 
 __all__ = ["Layer", "aware", "layers", "resolve_pins"]
 
@@ -46,7 +46,7 @@ class Layer:
         made = self._made
         if made is None or made[0] is not base:
             lives = {key: compiled.live for key, compiled in base.compiled.items()}
-            ruleset, _ = assemble(base.snapshot, lives, self._forced(base), self.workshop, base, self.pins)
+            ruleset, _ = assemble(base.snapshot, Stated(lives, self._forced(base)), self.workshop, base, self.pins)
             made = self._made = (base, ruleset)
         return made[1]
 

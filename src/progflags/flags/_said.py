@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from progflags.flags._words import EVERYTHING, Word, heeded, told
-from progflags.flags.serving import NO_LIVE, Forced, Killed, Live, Pin, forced_by
+from progflags.flags.serving import NO_LIVE, Killed, Live, Pin, Stated, forced_by
 
 __all__ = ["Said"]
 
@@ -34,9 +34,9 @@ class Said:
         return self.lives.get(EVERYTHING, NO_LIVE).killed
 
     @property
-    def forced(self) -> Forced:
-        """Whom nobody's rules are asked for."""
-        return forced_by(self.pins, panic=self.panicking)
+    def stated(self) -> Stated:
+        """As it serves: the live states, and whom nobody's rules are asked for."""
+        return Stated(self.lives, forced_by(self.pins, panic=self.panicking))
 
     def install(self, live: Mapping[str, Live]) -> set[str]:
         """The live state of all flags. A pin whose flag has moved on in it is lifted."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from statistics import NormalDist
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from progflags._printed import printable
 from progflags.canary import Foreseen, Kind, Sample, Totals
@@ -144,7 +144,7 @@ def forecast(plan: Plan, *, rps: float | None = None, error_rate: float = 0.01, 
     begins, told = 0.0, None if traffic is None else climb(plan.fit(0, fitting(plan, 0, traffic)) if plan.end else plan, 0, traffic)
     for number in range(plan.end):
         plan, ahead = (plan.fit(number, fitting(plan, number, None)), None) if told is None else next(told)
-        outlooks.append(_outlook(plan, number, begins, rps, error_rate, ahead))
+        outlooks.append(_outlook(plan, number, begins, _Load(rps, error_rate), ahead))
         begins += plan.warm_up + plan.stages[number].bake
     expected = sum(plan.warm_up + (one.lasts or 0.0) for one in outlooks) if traffic is not None else None
     look = plan.batch_at(0) if plan.stages else plan.batch
@@ -153,8 +153,15 @@ def forecast(plan: Plan, *, rps: float | None = None, error_rate: float = 0.01, 
     return Forecast(plan.profile, tuple(outlooks), plan.full / 10_000, begins, begins + plan.watch, look, found, rps, by)
 
 
-def _outlook(plan: Plan, number: int, begins: float, rps: float | None, rate: float, ahead: Prospect | None) -> Outlook:  # noqa: PLR0917
-    stage = plan.stages[number]
+class _Load(NamedTuple):
+    """Requests a second, None where nobody knows, and the share of them that the control fails."""
+
+    rps: float | None
+    error_rate: float
+
+
+def _outlook(plan: Plan, number: int, begins: float, load: _Load, ahead: Prospect | None) -> Outlook:
+    stage, (rps, rate) = plan.stages[number], load
     share = stage.share / 1_000_000
     requests = None if rps is None else rps * share * stage.bake
     tolerated = next((g.max_increase for g in stage.gates if g.kind is Kind.RATE and g.max_increase is not None), 0.0)

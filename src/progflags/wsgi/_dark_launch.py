@@ -67,7 +67,7 @@ class DarkLaunchMiddleware(Door[WSGIApp]):
         call = experiment.admit(lambda: self._runner(request), (), {}, lambda: replay(self.app, request, self._max_body))
         if call is None:
             return self.app(environ, start_response)
-        tee = _Tee(call, request, environ, start_response, self._max_body)
+        tee = _Tee(call, request, environ, start_response)
         environ["wsgi.input"] = request
         try:
             body = self.app(environ, tee.start)
@@ -96,8 +96,8 @@ class _Tee(Tee):
 
     status = 0  # until start_response was called
 
-    def __init__(self, call: Call, request: Request, environ: Environ, start: StartResponse, most: int) -> None:
-        super().__init__(call, request, most)
+    def __init__(self, call: Call, request: Request, environ: Environ, start: StartResponse) -> None:
+        super().__init__(call, request)
         self._environ = environ
         self._start = start
         self._headers: tuple[tuple[str, str], ...] = ()

@@ -43,10 +43,10 @@ class Tee(_Passing):
     reason: Shed | Outcome | None = None  # why it can't be compared
     handed = False
 
-    def __init__(self, call: Call, request: Request, most: int) -> None:
+    def __init__(self, call: Call, request: Request) -> None:
         self.call = call
         self.request = request
-        self.most = most
+        self.most = request.most  # of the response as of the request
         self.chunks = []
         self.began = perf_counter()
 

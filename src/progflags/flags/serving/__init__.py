@@ -6,7 +6,7 @@ from progflags.flags.serving._compile import Compiled, Workshop
 from progflags.flags.serving._counters import Counters, Outcome, Watch
 from progflags.flags.serving._exposures import Exposures
 from progflags.flags.serving._live import NO_LIVE, Killed, Live
-from progflags.flags.serving._ruleset import CLASSES, EMPTY, Forced, Pin, Ruleset, assemble, forced_by
+from progflags.flags.serving._ruleset import CLASSES, EMPTY, Forced, Pin, Ruleset, Stated, assemble, forced_by
 
 __all__ = [
     "CLASSES",
@@ -23,6 +23,7 @@ __all__ = [
     "Outcome",
     "Pin",
     "Ruleset",
+    "Stated",
     "Watch",
     "Workshop",
     "assemble",

@@ -12,7 +12,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from progflags.context import unit_bytes
 from progflags.flags._bucket import PPM, digest
@@ -23,6 +23,7 @@ from progflags.flags.serving._exposures import Note
 __all__ = [
     "End",
     "Fn",
+    "Hashed",
     "KeyMissing",
     "chosen",
     "during",
@@ -43,6 +44,13 @@ __all__ = [
 Attributes = Mapping[str, Any]
 Fn = Callable[[bytes | None, Attributes], Any]
 UnitOf = Callable[[bytes | None, Attributes], bytes]
+
+
+class Hashed(NamedTuple):
+    """What is hashed, None for the targeting key, and with which seed."""
+
+    unit: UnitOf | None
+    seed: int
 
 
 class KeyMissing(LookupError):  # noqa: N818 - a signal inside the room
@@ -152,8 +160,9 @@ def unit_of(unit: Unit) -> UnitOf | None:
     return lambda kb, attributes: b"\x1e".join([part(group, kb, attributes) for group in groups])
 
 
-def share(unit: UnitOf | None, seed: int, limit: int, inside: Next, outside: Next) -> Fn:
+def share(by: Hashed, limit: int, inside: Next, outside: Next) -> Fn:
     """`inside` for hashes below `limit`."""
+    unit, seed = by
     if unit is not None:
         yes, no = fn(inside), fn(outside)
         return lambda kb, attributes: (yes if digest(unit(kb, attributes), seed) < limit else no)(kb, attributes)
@@ -217,8 +226,9 @@ def texts_share(first: tuple[str, Texts], second: tuple[str, Texts], seed: int, 
     return share_of_texts
 
 
-def split(unit: UnitOf | None, seed: int, cuts: Sequence[int], ends: Sequence[End]) -> Fn:
+def split(by: Hashed, cuts: Sequence[int], ends: Sequence[End]) -> Fn:
     """The end whose range the hash falls into. The last cut is 2**64, so there always is one."""
+    unit, seed = by
     if unit is None and len(ends) <= 4 and plain(*ends):
         return _split_ends(seed, cuts, ends)
     steps = tuple(fn(end) for end in ends)
@@ -253,8 +263,9 @@ def _split_ends(seed: int, cuts: Sequence[int], ends: Sequence[End]) -> Fn:
     return chain
 
 
-def slot(unit: UnitOf | None, seed: int, low: int, high: int, *, inside: Next, outside: Next) -> Fn:
+def slot(by: Hashed, low: int, high: int, *, inside: Next, outside: Next) -> Fn:
     """`inside` for hashes from `low` to below `high`."""
+    unit, seed = by
     yes, no = fn(inside), fn(outside)
     hashed: Any = digest
     if unit is None:
@@ -262,8 +273,9 @@ def slot(unit: UnitOf | None, seed: int, low: int, high: int, *, inside: Next, o
     return lambda kb, attributes: (yes if low <= hashed(unit(kb, attributes), seed) < high else no)(kb, attributes)
 
 
-def ramped(unit: UnitOf | None, seed: int, ramp: Ramp, now: Callable[[], float], *, inside: Next, outside: Next) -> Fn:
+def ramped(by: Hashed, ramp: Ramp, now: Callable[[], float], *, inside: Next, outside: Next) -> Fn:
     """`inside` for the share that the ramp has reached by now."""
+    unit, seed = by
     yes, no = fn(inside), fn(outside)
     hashed: Any = digest
 

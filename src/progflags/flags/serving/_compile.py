@@ -129,12 +129,12 @@ class _Builder:
         return c.unit_of(self.flag.unit)
 
     @cached_property
-    def share_seed(self) -> int:
-        return seed("r", self.flag.salt)
+    def by_share(self) -> c.Hashed:
+        return c.Hashed(self.unit, seed("r", self.flag.salt))
 
     @cached_property
-    def variant_seed(self) -> int:
-        return seed("v", self.flag.salt)
+    def by_variant(self) -> c.Hashed:
+        return c.Hashed(self.unit, seed("v", self.flag.salt))
 
     def end(self, variant: str, reason: Reason, arm: str | None = None, *, arms: bool = True) -> End:
         evaluation = self.compiled.outcome(variant, reason)
@@ -159,10 +159,10 @@ class _Builder:
         if flag.slot is not None:
             low, high = threshold(flag.slot.start), threshold(flag.slot.end)
             out = self.end(flag.default, Reason.SPLIT, arms=False)
-            step = c.slot(self.unit, seed("g", flag.slot.salt), low, high, inside=step, outside=out)
+            step = c.slot(c.Hashed(self.unit, seed("g", flag.slot.salt)), low, high, inside=step, outside=out)
         if flag.holdout is not None and flag.holdout.share:
             limit = threshold(flag.holdout.share)
-            step = c.share(self.unit, seed("h", flag.holdout.name), limit, self.end(flag.safe, Reason.DISABLED), step)
+            step = c.share(c.Hashed(self.unit, seed("h", flag.holdout.name)), limit, self.end(flag.safe, Reason.DISABLED), step)
         if flag.requires:
             others = [(self.compiled.others.get(require.flag), frozenset(require.variants)) for require in flag.requires]
             known = [(other.decide, variants) for other, variants in others if other is not None]
@@ -205,7 +205,7 @@ class _Builder:
             return self.end(variant, Reason.STATIC if alone and not hashed else Reason.SPLIT, candidate)
         inside = self.end(variant, Reason.SPLIT, candidate)
         outside = self.end(flag.default, Reason.SPLIT, control)
-        return c.share(self.unit, self.share_seed, threshold(ppm), inside, outside)
+        return c.share(self.by_share, threshold(ppm), inside, outside)
 
     def _counts(self) -> bool:
         """
@@ -224,14 +224,14 @@ class _Builder:
         if not _hashes(rule):
             step = inside
         elif rule.ramp is not None:
-            step = c.ramped(self.unit, self.share_seed, rule.ramp, self.now, inside=inside, outside=out)
+            step = c.ramped(self.by_share, rule.ramp, self.now, inside=inside, outside=out)
         else:
             limit = threshold(rule.share or 0)
             plain = self.unit is None and not timed and c.plain(inside, out, other)
             texts = _two_texts(rule.when, self.compiled.workshop.uncompared) if plain else None
             if texts is not None:
-                return c.texts_share(*texts, self.share_seed, limit, ends=(inside, out, other))  # type: ignore[arg-type]
-            step = c.share(self.unit, self.share_seed, limit, inside, out)
+                return c.texts_share(*texts, self.by_share.seed, limit, ends=(inside, out, other))  # type: ignore[arg-type]
+            step = c.share(self.by_share, limit, inside, out)
         if rule.when is not None:
             step = c.chosen(rule.when.compile(self.compiled.workshop.uncompared), step, other)
         return c.during(rule.since, rule.until, self.now, step, other) if timed else step
@@ -239,7 +239,7 @@ class _Builder:
     def _served(self, rule: Rule, *, first: bool, hashing: bool) -> c.Next:
         if rule.split:
             edges = cuts([weight for _, weight in rule.split])
-            return c.split(self.unit, self.variant_seed, edges, [self.end(name, Reason.SPLIT) for name, _ in rule.split])
+            return c.split(self.by_variant, edges, [self.end(name, Reason.SPLIT) for name, _ in rule.split])
         if _hashes(rule):
             reason = Reason.SPLIT
         elif rule.when is not None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from progflags.flags._evaluation import Reason
 from progflags.flags._model import FlagModel, Snapshot
@@ -21,7 +21,7 @@ from progflags.flags.serving._closures import Fn
 from progflags.flags.serving._compile import Compiled, Workshop
 from progflags.flags.serving._live import NO_LIVE, Killed, Live
 
-__all__ = ["CLASSES", "EMPTY", "Forced", "Pin", "Ruleset", "assemble", "class_of", "forced_by"]
+__all__ = ["CLASSES", "EMPTY", "Forced", "Pin", "Ruleset", "Stated", "assemble", "class_of", "forced_by"]
 
 _DECLARED: Final = 1000  # typed flags whose functions outlive a change; a program that makes one per request has no end of them
 _NONE: Final[Mapping[str, Compiled]] = {}
@@ -100,10 +100,16 @@ def forced_by(pins: Mapping[str, Pin], *, panic: bool) -> Forced:
     return forced
 
 
-def assemble(  # noqa: PLR0917 - what a ruleset is made of
+class Stated(NamedTuple):
+    """What is said of flags beside their definitions: their live states, and what overrules their rules."""
+
+    lives: Mapping[str, Live]
+    forced: Forced
+
+
+def assemble(
     snapshot: Snapshot | None,
-    lives: Mapping[str, Live],
-    forced: Forced,
+    stated: Stated,
     workshop: Workshop,
     before: Ruleset = EMPTY,
     touched: Iterable[str] | None = None,
@@ -117,10 +123,10 @@ def assemble(  # noqa: PLR0917 - what a ruleset is made of
     flags: Mapping[str, FlagModel] = {} if snapshot is None else snapshot.flags
     if touched is None:
         with quiet(len(flags)):
-            made = _Assembly(flags, lives, forced, workshop, before)
+            made = _Assembly(flags, stated, workshop, before)
             made.all()
     else:
-        made = _Assembly(flags, lives, forced, workshop, before)
+        made = _Assembly(flags, stated, workshop, before)
         made.only({key for key in touched if key in flags})
     return made.ruleset(snapshot), tuple(sorted(made.changed))
 
@@ -128,12 +134,9 @@ def assemble(  # noqa: PLR0917 - what a ruleset is made of
 class _Assembly:
     """Compiled flags, being carried over or made."""
 
-    def __init__(
-        self, flags: Mapping[str, FlagModel], lives: Mapping[str, Live], forced: Forced, workshop: Workshop, before: Ruleset
-    ) -> None:
+    def __init__(self, flags: Mapping[str, FlagModel], stated: Stated, workshop: Workshop, before: Ruleset) -> None:
         self.flags = flags
-        self.lives = lives
-        self.forced = forced
+        self.lives, self.forced = stated
         self.workshop = workshop
         self.before = before
         self.compiled: dict[str, Compiled] = {}
