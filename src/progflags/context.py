@@ -6,6 +6,8 @@ the middleware outside it, even through a task or a thread in between (Starlette
 endpoint in a task of its own: a value set there would be lost, an object shared is not).
 """
 
+# One file, though long: a request goes through all of it, and each part is only to be understood beside the others.
+
 from __future__ import annotations
 
 import sys

@@ -61,6 +61,7 @@ class Terms:
     requires_store: bool = False
 
 
+# Left whole, though long: the one object users hold. Its methods are a few lines each, over the parts that this room has.
 class Flags(Client):
     """
     The client an application holds: everything a Client evaluates, plus metrics, rollouts, kill switches and a status.

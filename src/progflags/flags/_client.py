@@ -52,6 +52,7 @@ def _comparisons(snapshot: Snapshot) -> Iterator[str]:
         yield from map(str, when.leaves())
 
 
+# Left whole, though long: what applications and the rest of progflags hold. What it is made of has files of its own.
 class Client(Reader):
     """
     Flags for one application: reads them (see Reader), and takes what others load: definitions, live state, pins.

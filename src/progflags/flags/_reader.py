@@ -47,6 +47,7 @@ class Absent(Generic[T]):
     """The class of the default that was not given: typed flags are filed under it."""
 
 
+# Left whole, though long: the evaluation path is written out in each of its methods, which saves each of them a call.
 class Reader:
     """The reading half of a client, and the whole of a snapshot."""
 

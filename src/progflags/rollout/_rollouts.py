@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["Rollouts"]
 
 
+# Left whole, though long: it is what users hold, one verb beside the other; each is a line or two, and the rest is what it promises.
 class Rollouts:
     """
     The rollouts of one client's flags.

@@ -125,15 +125,13 @@ class DatabaseFile:
     def after_fork(self) -> None:
         """In the child: a lock of its own. A connection that was in a statement at the fork is not closed here."""
         if forget(self):
-            pass
+            pass  # the parent had let go of it
         elif self._lock.acquire(blocking=self._opened_in == os.getpid()):
             self._let_go()
         else:
             abandon(self._identity or _identify(self.path), self._connection)
             self._connection = None
         self._lock, self._moved = threading.RLock(), threading.Condition(threading.Lock())
-
-    # What happens under the lock.
 
     def _once(self, statement: Statement[T], begin: str, until: float) -> T:
         connection = self._ready()

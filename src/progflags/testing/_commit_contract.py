@@ -15,6 +15,7 @@ from progflags.testing._handles import Handles
 __all__ = ["CommitContract"]
 
 
+# Left whole, though long: a list of promises, which a backend's author reads from the first to the last.
 class CommitContract(Handles):
     """The promises of `Store.commit`, and of `read` and `history` about what was committed."""
 

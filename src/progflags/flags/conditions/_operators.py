@@ -270,7 +270,7 @@ OPERATORS: Final[Mapping[str, str]] = {
 
 
 def predicate(op: str, wanted: Any, heard: Heard = unheard) -> Predicate:
-    """The compiled comparison of one present attribute value with the literal `wanted` (checked by _conditions.py)."""
+    """The compiled comparison of one present attribute value with the literal `wanted` (checked by _fit.py)."""
     known = texts(op, wanted, heard)
     if known is not None:
         return known.passes

@@ -3,6 +3,8 @@ The file format as one table of fields: what the loader checks by, and what `pro
 
 Every table of the file is here, with the kinds of its values; how the parts hang together (names that must exist, cycles,
 units that must agree) is the parser's business.
+
+One file, though long: it is the table of a file's keys.
 """
 
 from __future__ import annotations

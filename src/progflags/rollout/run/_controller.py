@@ -48,8 +48,6 @@ class Controller:
         self._failing: dict[str, tuple[int, str]] = {}  # by flag: looks in a row that raised, and what
         self.lost = False  # whether somebody else was first during the last tick
 
-    # -- what every process does ---------------------------------------------------------------------------------------
-
     def heed(self, pages: Mapping[str, Page]) -> None:
         """Count what is live, at its present revision; take the brake's rules; notice documents for the first time."""
         self.pages = pages
