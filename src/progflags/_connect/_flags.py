@@ -129,7 +129,7 @@ class Flags(Client):
         loader = self._definitions.loader
         own = isinstance(self._store, MemoryStore) and self._owns_store and self._store.url == _OWN
         pushed = loader.name == self._store.url
-        return Defined(None if own else self._store, loader.name, actor=signature(), bus=self.bus, clock=self.clock, told=pushed)
+        return Defined(self, None if own else self._store, loader.name, actor=signature(), told=pushed)
 
     # -- what serves, and how well --------------------------------------------------------------------------------------
 

@@ -15,13 +15,12 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Final
 from uuid import uuid4
 
-from progflags._clock import Clock
 from progflags._json import digest
 from progflags._process import in_child
 from progflags._trouble import swallow
 from progflags.errors import ConflictError, StoreError
-from progflags.events import Bus, Change, ChangeKind
-from progflags.flags import Snapshot
+from progflags.events import Change, ChangeKind
+from progflags.flags import Client, Snapshot
 from progflags.store import Commit, Store
 
 __all__ = ["DEFINED", "Changed", "Defined", "noted"]
@@ -62,17 +61,17 @@ class Changed:
 
 class Defined:
     """
-    Notices which definitions serve, tells the bus, and writes it to the store (None: keeps it here).
+    Notices which definitions serve `client`, tells its bus, and writes it to the store (None: keeps it here).
 
     `told`: whoever put the definitions where they were found has written it down already, as a push does.
     """
 
-    def __init__(self, store: Store | None, source: str, *, actor: str, bus: Bus, clock: Clock, told: bool = False) -> None:
+    def __init__(self, client: Client, store: Store | None, source: str, *, actor: str, told: bool = False) -> None:
         self._store = store
         self._source = source
         self._actor = actor
-        self._bus = bus
-        self._clock = clock
+        self._bus = client.bus
+        self._clock = client.clock
         self._told = told
         self._before: Snapshot | None = None
         self._waiting: deque[dict[str, Any]] = deque(maxlen=_KEPT)
