@@ -562,11 +562,13 @@ def test_a_setting_that_connect_refuses_is_a_check_and_no_traceback(project, set
     project.manage("migrate", "-v0", "--skip-checks")
 
 
-def test_the_admin_page_shows_and_changes_nothing(project):
+def test_without_the_consoles_packages_the_admin_page_shows_and_changes_nothing(project):
     """Superusers see every flag, its share and its kill; staff without the permission don't; no verb but GET finds a form."""
     project.migrate()
     found = project.run(
         """
+        from progflags.contrib.django import admin as ours
+        ours.find_spec = lambda name: None
         from django.contrib.auth.models import User
         boss, staff = User.objects.create_superuser("boss"), User.objects.create_user("sam", is_staff=True)
         pf.default().rollouts.start("new-checkout"); pf.default().rollouts.tick()
@@ -591,6 +593,46 @@ def test_the_admin_page_shows_and_changes_nothing(project):
     assert "smoke &lt;b&gt; (ann)" in page
     assert "<form" not in page.split('id="content-main"')[1]
     assert (listed, listed_for_staff) == (True, False)
+
+
+def test_the_console_is_in_the_admin(project):
+    """Who may view flags looks; changing and approving are permissions of their own, and the user's name is in the history."""
+    project.migrate()
+    found = project.run(
+        """
+        from django.contrib.auth.models import User
+        import re
+        boss, staff, operator = User.objects.create_superuser("boss"), User.objects.create_user("sam", is_staff=True), User.objects.create_user("otto", is_staff=True)
+        boss_, staff_, otto_ = Client(enforce_csrf_checks=True), Client(), Client()
+        boss_.force_login(boss); staff_.force_login(staff)
+        pf.default().rollouts.start("new-checkout", by="ann")
+        base = "/admin/progflags/flag/"
+        seen = {}
+        for page in ("", "rollout?flag=new-checkout", "flags", "flag?flag=new-search", "changes", "dark-launches", "fleet", "static/console.css", "static/report.css", "nothing", "rollout?flag=nothing", "act/kill"):
+            got = boss_.get(base + page)
+            seen[page] = [got.status_code, got.headers.get("Content-Security-Policy", "")[:18], staff_.get(base + page).status_code]
+        page = boss_.get(base + "rollout?flag=new-checkout").content.decode()
+        token = re.search('name="csrfmiddlewaretoken" value="([^"]+)"', page)[1]
+        version = re.search('name="seen" value="([^"]+)"', page)[1]
+        form = {"flag": "new-checkout", "reason": "it is bad", "seen": version}
+        forged = boss_.post(base + "act/rollback", form).status_code
+        nobody = staff_.post(base + "act/rollback", form).status_code
+        done = boss_.post(base + "act/rollback", {**form, "csrfmiddlewaretoken": token})
+        again = boss_.post(base + "act/promote", {**form, "csrfmiddlewaretoken": token, "confirm": "new-checkout"}).status_code
+        why = boss_.post(base + "flag", {"flag": "new-search", "key": "u1", "csrfmiddlewaretoken": token}).content.decode()
+        steps = [(step.actor, str(step.target)) for step in pf.default().rollouts.history("new-checkout")]
+        print(json.dumps([seen, forged, nobody, [done.status_code, done.headers["Location"]], again, "bucket" in why, steps]))
+        """
+    )
+
+    seen, forged, nobody, done, again, explained, steps = found
+    policy = "default-src 'none'"
+    pages = [page for page in seen if page not in ("nothing", "rollout?flag=nothing", "act/kill")]
+    assert [seen[page] for page in pages] == [[200, policy, 403]] * len(pages)
+    assert [seen[page][0] for page in ("nothing", "rollout?flag=nothing", "act/kill")] == [404] * 3
+    assert (forged, nobody, again, explained) == (403, 403, 409, True)
+    assert done == [302, "/admin/progflags/flag/rollout?flag=new-checkout"]
+    assert ["boss", "rolling_back"] in steps
 
 
 def test_nothing_of_ours_wants_a_migration(project):

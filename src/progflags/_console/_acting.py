@@ -7,10 +7,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
-from progflags._console._acts import Refused, act
+from progflags._console._acts import Refused, after, tried
 from progflags._console._desk import Desk, base_of, fields, whole
 from progflags._console._reading import Handler
-from progflags.errors import ProgflagsError, StoreError, missing
+from progflags.errors import missing
 
 try:
     from starlette.requests import Request
@@ -41,8 +41,8 @@ async def _by_form(desk: Desk, request: Request) -> Response:
         done = await _done(desk, request, form, form.get("csrf", ""))
     except Refused as refused:
         return desk.drawn(request, refused.view)
-    page = "rollout" if done.get("status") else "flag" if done["flag"] else ""
-    where = f"{page}?flag={quote(done['flag'], safe='')}" if page else ""
+    page, flag = after(done)
+    where = f"{page}?flag={quote(flag, safe='')}" if page else ""
     return RedirectResponse(f"{base_of(request.scope)}/{where}", 303)
 
 
@@ -58,12 +58,7 @@ async def _done(desk: Desk, request: Request, form: Mapping[str, str], proof: st
     if not desk.is_ours(request, proof):
         why = "this form was not made for you by this console, or by one that has ended since: load the page again"
         raise Refused(403, f"{why} (several workers sign alike where console(secret=…) says with what)")
-    try:
-        return await desk.beside(act, desk.flags, request.path_params["verb"], form, request.state.known.viewer)
-    except StoreError as error:
-        raise Refused(503, f"the store is out of reach: {error}") from error
-    except (ProgflagsError, ValueError) as error:
-        raise Refused(422, str(error)) from error
+    return await desk.beside(tried, desk.flags, request.path_params["verb"], form, request.state.known.viewer)
 
 
 def alerted(desk: Desk, hook: Hook) -> list[tuple[str, Handler, str]]:

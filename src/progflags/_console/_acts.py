@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from progflags._console._view import View, plain
 from progflags._console._viewer import Role, Viewer
-from progflags.errors import TransitionRefused
+from progflags.errors import ProgflagsError, StoreError, TransitionRefused
 
 if TYPE_CHECKING:
     from progflags._connect import Flags
     from progflags.rollout import RolloutStatus
 
-__all__ = ["ACTS", "Act", "Refused", "act", "version"]
+__all__ = ["ACTS", "Act", "Refused", "after", "tried", "version"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +83,26 @@ def act(flags: Flags, verb: str, form: Mapping[str, str], viewer: Viewer) -> dic
         return _do(flags, verb, form, {"reason": reason[:1000], "by": viewer.name, "timeout": _TIMEOUT})
     except TransitionRefused as error:
         raise Refused(409, str(error), {"state": error.state, "legal": list(error.legal), "flag": flag}) from error
+
+
+def tried(flags: Flags, verb: str, form: Mapping[str, str], viewer: Viewer) -> dict[str, Any]:
+    """
+    As `act`, and whatever else stands in the way is a refusal with a page as well.
+
+    Raises:
+        Refused: as there; the store is out of reach (503), or it can't be done (422).
+    """
+    try:
+        return act(flags, verb, form, viewer)
+    except StoreError as error:
+        raise Refused(503, f"the store is out of reach: {error}") from error
+    except (ProgflagsError, ValueError) as error:
+        raise Refused(422, str(error)) from error
+
+
+def after(done: Mapping[str, Any]) -> tuple[str, str]:
+    """The page to look at when it is done, and the flag it is about."""
+    return ("rollout" if done.get("status") else "flag" if done["flag"] else ""), str(done["flag"])
 
 
 def _do(flags: Flags, verb: str, form: Mapping[str, str], said: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from progflags._console._acting import HOOK, acting, alerted
 from progflags._console._desk import Desk, base_of, inside, too_many
-from progflags._console._guard import HEADERS, Guard, Known, headers_of
+from progflags._console._guard import Guard, Known, headers_of
+from progflags._console._headers import HEADERS
 from progflags._console._live import following
 from progflags._console._reading import Handler, reading
 from progflags._console._signing import signing

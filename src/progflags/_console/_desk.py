@@ -9,10 +9,10 @@ from urllib.parse import parse_qsl, quote
 
 from progflags._console._guard import CSRF, Guard
 from progflags._console._render import Shell, draw
-from progflags._console._view import View
+from progflags._console._view import View, looked
 from progflags._deadline import within
 from progflags._printed import printable
-from progflags.errors import StoreError, TransitionRefused, missing
+from progflags.errors import missing
 
 try:
     import anyio
@@ -55,12 +55,7 @@ class Desk:
 
     async def view(self, page: Callable[[Any, Mapping[str, str]], View], query: Mapping[str, str]) -> View:
         """What a page says; one that can't be had says why."""
-        try:
-            return await self.beside(page, self.flags, query)
-        except TransitionRefused as error:
-            return View("Not found", "refused.html", {"ok": False, "error": str(error)}, status=404)
-        except StoreError as error:
-            return View("Out of reach", "refused.html", {"ok": False, "error": f"the store is out of reach: {error}"}, status=503)
+        return await self.beside(looked, page, self.flags, query)
 
     def drawn(self, request: Request, view: View) -> Response:
         """The page of a view, for who asks."""

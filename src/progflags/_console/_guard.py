@@ -23,19 +23,7 @@ try:
 except ImportError as error:
     raise missing(error, "anyio", "starlette", "console") from error
 
-__all__ = ["ANYBODY", "CSRF", "HEADERS", "SESSION", "Guard", "Known"]
-
-HEADERS: Final = {
-    "content-security-policy": "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
-    "x-frame-options": "DENY",
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "same-origin",
-    "cross-origin-opener-policy": "same-origin",
-    "cross-origin-resource-policy": "same-origin",
-    "cache-control": "no-store",
-}
-"""On every answer. The strictest there is: no script and no style but the two files, no frame around it, no form elsewhere."""
+__all__ = ["ANYBODY", "CSRF", "SESSION", "Guard", "Known", "headers_of"]
 
 SESSION: Final = "progflags_session"
 CSRF: Final = "progflags_form"

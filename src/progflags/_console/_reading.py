@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from functools import partial
-from pathlib import Path
-from typing import Final
 
 from progflags._console._api import schema
 from progflags._console._desk import Desk, base_of, fields
+from progflags._console._files import read
 from progflags._console.pages import PAGES
 from progflags.errors import missing
 
@@ -22,8 +21,6 @@ except ImportError as error:
 __all__ = ["Handler", "reading"]
 
 Handler = Callable[[Request], Awaitable[Response]]
-_STATIC: Final = Path(__file__).with_name("static")
-_FILES: Final = {"console.css": "text/css; charset=utf-8", "console.js": "text/javascript; charset=utf-8", "icon.svg": "image/svg+xml"}
 
 
 def reading(desk: Desk) -> list[tuple[str, Handler, str]]:
@@ -64,11 +61,7 @@ async def _schema(request: Request) -> Response:
 
 
 async def _static(request: Request) -> Response:
-    name = request.path_params["name"]
-    if name == "report.css":
-        from progflags.canary.report import stylesheet
-
-        return Response(stylesheet(), media_type="text/css; charset=utf-8")
-    if name not in _FILES:
+    found = read(request.path_params["name"])
+    if found is None:
         raise HTTPException(404)
-    return Response(_STATIC.joinpath(name).read_bytes(), media_type=_FILES[name])
+    return Response(found[0], media_type=found[1])

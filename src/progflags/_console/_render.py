@@ -51,6 +51,7 @@ class Shell:
     csrf: str = ""
     login: bool = False
     follows: bool = True  # whether `live` answers there
+    out: str = ""  # where the rest of what it lies in is
     here: str = ""
 
     def to(self, page: str, /, **query: object) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-__all__ = ["Query", "View", "plain"]
+from progflags.errors import StoreError, TransitionRefused
+
+__all__ = ["Query", "View", "looked", "number", "plain"]
 
 Query = Mapping[str, str]
 """What was asked for, by name. A page reads what it knows, and takes what makes no sense as not said."""
@@ -27,6 +29,16 @@ class View:
     plots: Mapping[str, str] = field(default_factory=dict)
     status: int = 200
     live: str = ""
+
+
+def looked(page: Callable[[Any, Query], View], flags: Any, query: Query) -> View:
+    """What a page says; one that can't be had says why."""
+    try:
+        return page(flags, query)
+    except TransitionRefused as error:
+        return View("Not found", "refused.html", {"ok": False, "error": str(error)}, status=404)
+    except StoreError as error:
+        return View("Out of reach", "refused.html", {"ok": False, "error": f"the store is out of reach: {error}"}, status=503)
 
 
 def plain(value: Any) -> Any:

@@ -1,7 +1,11 @@
-"""A read-only page in Django's admin: what serves, where each rollout stands, what is wrong with the file."""
+"""
+The console in Django's admin, where `progflags[console]` is installed; else a page that only shows: what serves, where each rollout
+stands, what is wrong with the file.
+"""
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Any, Final
 
 from django.contrib import admin
@@ -50,12 +54,15 @@ class _Flag:
 
 
 class FlagsPage(admin.ModelAdmin):  # type: ignore[misc] # Django brings no types
-    """The page. It has one address, and nothing on it can be changed: that is the file's and the command line's office."""
+    """The pages. Whoever may view flags sees them; what else one may do there is by permission (see `_pages`)."""
 
     def get_urls(self) -> list[Any]:
         from django.urls import path
 
-        return [path("", self.admin_site.admin_view(self.page), name="progflags_flag_changelist")]
+        first = path("", self.admin_site.admin_view(self.page), name="progflags_flag_changelist")
+        if find_spec("jinja2") is None:
+            return [first]
+        return [first, path("<path:page>", self.admin_site.admin_view(self.page))]
 
     def has_view_permission(self, request: Any, obj: Any = None) -> bool:  # noqa: ARG002 - Django's signature
         return bool(request.user.is_superuser or request.user.has_perm("progflags.view_flag"))
@@ -71,11 +78,19 @@ class FlagsPage(admin.ModelAdmin):  # type: ignore[misc] # Django brings no type
     def has_delete_permission(self, request: Any, obj: Any = None) -> bool:  # noqa: ARG002
         return False
 
-    def page(self, request: Any) -> Any:
+    def page(self, request: Any, page: str = "") -> Any:
         from django.core.exceptions import PermissionDenied
 
         if not self.has_view_permission(request):
             raise PermissionDenied
+        if find_spec("jinja2") is not None:
+            from django.urls import reverse
+
+            from progflags.contrib.django._pages import answer
+
+            site = self.admin_site.name
+            base = reverse(f"{site}:progflags_flag_changelist").rstrip("/")
+            return answer(request, page, base, reverse(f"{site}:index"))
         asked = client()
         snapshot = asked.definitions
         context = {
