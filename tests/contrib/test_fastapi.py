@@ -258,3 +258,32 @@ def test_identify_is_overridden_by_its_name_or_by_what_it_asks(flags):
         assert httpx.get(f"{address}/sync", headers={"x-user": "ann"}).json()[0] is None
         app.dependency_overrides = {app.state.of_user: lambda: "bob"}
         assert httpx.get(f"{address}/sync", headers={"x-user": "ann"}).json()[0] == "bob"
+
+
+async def test_a_dependency_lets_into_the_console():
+    """Other dependencies below it, overrides, and what raises."""
+    from fastapi import Header, HTTPException
+
+    from progflags.contrib.fastapi import let_in
+
+    async def current_user(x_session: Annotated[str, Header()] = ""):
+        if x_session == "stolen":
+            raise HTTPException(403)
+        return x_session
+
+    def viewer(user: Annotated[str, Depends(current_user)]):
+        return pf.Viewer(user, ("operator",)) if user else None
+
+    with pf.connect({"flags": {"banner": {"percent": 50}}}, poll=None) as flags:
+        app = FastAPI()
+        app.mount("/ops", pf.console(flags, auth=let_in(viewer)))
+
+        async def seen(session):
+            transport = httpx.ASGITransport(app)
+            async with httpx.AsyncClient(transport=transport, base_url="http://localhost", headers={"x-session": session}) as client:
+                answer = await client.get("/ops/")
+                return answer.status_code, "ann" in answer.text
+
+        assert [await seen(session) for session in ("ann", "", "stolen")] == [(200, True), (401, False), (401, False)]
+        app.dependency_overrides[current_user] = lambda: "ann"
+        assert await seen("") == (200, True)

@@ -21,6 +21,7 @@ from typing import Any, Generic, TypeVar, overload
 from progflags._identity import ask_with
 from progflags._trouble import swallow
 from progflags.context import as_context, bind, scope
+from progflags.contrib._let_in import let_in
 from progflags.errors import missing
 from progflags.flags import Client, Flag, given, set_default
 
@@ -29,7 +30,7 @@ try:
 except ImportError as error:
     raise missing(error, "starlette", "fastapi", "fastapi") from error
 
-__all__ = ["FlagDependency", "Identified", "flag", "identify", "lifespan"]
+__all__ = ["FlagDependency", "Identified", "flag", "identify", "let_in", "lifespan"]
 
 T = TypeVar("T")
 
