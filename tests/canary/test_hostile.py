@@ -278,16 +278,16 @@ def test_a_source_that_is_called_like_a_metric_lends_it_no_power():
 
 def test_a_finding_that_can_not_be_made_delays_nobody_elses_rollback(monkeypatch):
     """F25: the judge stumbles over one gate; the other rolls back, and the verdict can be told."""
-    from progflags.canary.judging import _judge
+    from progflags.canary.judging import _findings
 
     def stumbles(evidence, claim):
         if claim.gate.metric == "p99_latency":
             raise ZeroDivisionError("a bug")
         return real(evidence, claim)
 
-    real = _judge.estimate
-    monkeypatch.setattr(_judge, "estimate", stumbles)
-    monkeypatch.setattr(_judge, "interval", lambda *_: 1 / 0)
+    real = _findings.estimate
+    monkeypatch.setattr(_findings, "estimate", stumbles)
+    monkeypatch.setattr(_findings, "interval", lambda *_: 1 / 0)
     stream = [window(arm(1000, 2, latencies=[0.1] * 9), arm(1000, 200, latencies=[0.1] * 9))] * 12
 
     verdict = judged([Gate("p99_latency", max_increase=0.1), Gate("error_rate", max_increase=0.5)], stream)

@@ -31,7 +31,8 @@ class MetricResult:
     `detectable` is the smallest regression, as a fraction, that would have been caught by now with 80 % power; `proven`, whether
     the opposite of a regression is.
     `design_effect`: how many of these requests one independent request is worth, for requests of one user go together (None: not
-    compared; 1: each is a witness of its own). `level`: of a quantile, which one decided.
+    compared, or of an absolute gate nobody knows whose they are; 1: each is a witness of its own).
+    `level`: of a quantile, which one decided.
     `unit`: what values are measured in, as UCUM has it ("s", "By"); empty for rates, and where nobody said.
     """
 

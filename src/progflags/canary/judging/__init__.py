@@ -1,10 +1,11 @@
 """From evidence to a verdict: estimates, integrity, what can still be seen, and the sentence that says so."""
 
 from progflags.canary.judging._estimates import change, estimate
+from progflags.canary.judging._findings import ruled_out, whole
 from progflags.canary.judging._foresight import Foreseen, foresee
 from progflags.canary.judging._integrity import scatter
 from progflags.canary.judging._intervals import interval, inverted, reconciled, stretched
-from progflags.canary.judging._judge import judge, ruled_out, whole
+from progflags.canary.judging._judge import judge
 from progflags.canary.judging._planning import Prospect, prospects, requests_to_detect, requests_to_prove, smallest_detectable
 from progflags.canary.judging._policy import asked, next_asked
 from progflags.canary.judging._sentences import between, duration, moved, odds, quantity

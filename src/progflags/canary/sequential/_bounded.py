@@ -45,15 +45,30 @@ class Bounded:
         return self.strata.effect(strict=True) if self.told else 1.0
 
     def since(self, evidence: Learned, claim: Claim, *, proof: bool = False) -> dict[int, tuple[Arm, Arm]]:
-        """Both arms' since each restart, by its number: their own design effect is known no sooner than they are."""
+        """
+        Both arms' since each restart, by its number: their own design effect is known no sooner than they are.
+
+        Of an alarm it is looked for only where they would speak against the candidate without.
+        """
         found = {}
         for number, cells in evidence.restarts.items():
             part = counted(evidence, claim, proof=proof, since=cells)
-            if part is not None:
-                strata = NO_STRATA.close(Stratum((sum(part[0]), sum(part[1]), sum(part[2]), sum(part[3]))), part)
-                own, others = _effects(strata) if self.told else (1.0, 1.0)
-                found[number] = _worth(strata, max(self.worth.effect, own), others)
+            if part is None:
+                continue
+            row = Stratum((sum(part[0]), sum(part[1]), sum(part[2]), sum(part[3])))
+            own, others = self.worth.effect, 1.0
+            if self.told and (proof or _speaks(claim, row.counts[:2])):
+                mine, others = _effects(NO_STRATA.close(row, part))
+                own = max(own, mine)
+            found[number] = _worth(Strata((row,)), own, others)
         return found
+
+
+def _speaks(claim: Claim, candidate: Arm) -> bool:
+    """Whether so many events in so many trials are beyond the bound at all."""
+    x, n = candidate
+    allowed = n * (1 - (claim.gate.quantile or 0.5) if claim.kind == Kind.QUANTILE else claim.limit)
+    return x > allowed if claim.up else x < allowed
 
 
 def bounded(evidence: Learned, claim: Claim, *, proof: bool = False) -> Bounded | None:
