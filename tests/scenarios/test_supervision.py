@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 
 import progflags as pf
-from progflags import _beside, _trouble, events
+from progflags import _beside, _trouble
 from progflags.context import begin
 from progflags.errors import StoreError
-from progflags.events import Judged, Moved, Reloaded
+from progflags.events import Judged, Moved, Reloaded, _bus
 from progflags.rollout import Hook
 from progflags.sources import Refresher, source_of
 from progflags.testing import ManualClock
@@ -437,7 +437,7 @@ def test_a_reading_that_is_too_old_is_no_data_and_no_good_news(monkeypatch: pyte
         on(30)
         assert flags.rollouts.status("checkout").percent == 50
         quick.clear()
-        monkeypatch.setattr(events, "_PATIENCE", 2.0)
+        monkeypatch.setattr(_bus, "_PATIENCE", 2.0)
         on(5)  # this look waits for it in vain
         until(lambda: "has not come back" in flags.status().threads.get("metric depth", ""))
         on(600)
