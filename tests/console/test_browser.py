@@ -37,7 +37,7 @@ SCRIPTS = (
     "\x00<script>window.hit=3</script>",
     "<object data='data:text/html,<script>parent.hit=1</script>'>",
 )
-AROUND = ("{}", "'{}", '"{}', "-->{}", "`{}`", "\\{}", "{}\n{}", "é{}", "</td></tr></table>{}", "x" * 200 + "{}")
+AROUND = ("{}", "'{}", '"{}', "-->{}", "`{}`", "\\{}", "{}\n{}", "é{}", "</td></tr></table>{}", "x" * 150 + "{}")
 
 
 def strings(count):
@@ -59,7 +59,7 @@ def context(browser):
 
 def name(text):
     """As much of it as a name may have."""
-    return "".join(c for c in text if c.isprintable()).strip()[:200]
+    return "".join(c for c in text if c.isprintable()).strip()[:240]
 
 
 def hostile(texts):
