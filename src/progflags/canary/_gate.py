@@ -27,6 +27,7 @@ _MUST_DETECT = {Kind.RATE: 1.0, Kind.COUNT: 1.0, Kind.QUANTILE: 0.25, Kind.MEAN:
 _MUST_DETECT_DECREASE = 0.10
 
 
+# Left whole, though long: the settings of a condition and every way in which they can contradict each other.
 @dataclass(frozen=True, slots=True)
 class Gate:
     """

@@ -6,6 +6,8 @@ or Nodata. Groups are scored by the share of metrics that pass, weighted, and th
 one look at a complete window; looked at often, or on sparse counts, it is blind or wrong (see the explanation page).
 
 Source: the documented behaviour and the published test cases of kayenta-judge; the interval is R's wilcox.test.
+
+One file, though long: somebody else's rules, to be held against their description from the first to the last.
 """
 
 from __future__ import annotations

@@ -25,6 +25,7 @@ from progflags.events import Bus, Called, Compared, Exposed, Served, Tracked
 __all__ = ["Recorder"]
 
 
+# Left whole, though long: what applications record with. Each method is a few lines over parts with files of their own.
 class Recorder:
     """
     Counts what happens on each arm of each flag that is being counted.

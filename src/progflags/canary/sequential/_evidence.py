@@ -11,7 +11,7 @@ from progflags._printed import quoted
 from progflags._trouble import swallow
 from progflags.canary._gate import ANY, Gate
 from progflags.canary.counting import CANDIDATE, CONTROL, Window, added
-from progflags.canary.sequential._claims import claims, seen
+from progflags.canary.sequential._claims import Claim, claims, seen
 from progflags.canary.sequential._learned import WARM, Learned
 from progflags.canary.sequential._planned import LOOKS
 from progflags.canary.sequential._revision import closing, looking, placed
@@ -137,14 +137,7 @@ class Evidence(Learned):
             grown = grown.restart()
         step = Step(grown, before, batch, warming, sliced=age >= slice)
         for claim in grown.claims:
-            try:
-                step.take(claim)
-                step.broken.pop(claim.name, None)
-            except Silent as error:  # it was good, and nobody knows whether it still is
-                step.broken[claim.name] = str(error)
-            except Exception as error:  # one metric's trouble holds that metric; the others are judged on
-                swallow(f"canary metric {claim.gate.metric!r}", error)
-                step.broken[claim.name] = f"{type(error).__name__}: {error}"
+            _take(step, claim)
         if start.live and grown.batches % _RESTART == 0:
             step.tracks = {name: track.restart() for name, track in step.tracks.items()}
         grown = step.done()
@@ -182,3 +175,15 @@ def _spend(spent: Mapping[str, float], gates: Iterable[Gate], alpha: float) -> d
             fresh |= {name: max(fresh.get(name, 0.0), gate.weight / len(names)) for name in names if name not in spent}
     whole = sum(fresh.values())
     return {**spent, **{name: alpha * weight / whole for name, weight in fresh.items()}}
+
+
+def _take(step: Step[Any], claim: Claim) -> None:
+    """One metric's trouble holds that metric; the others are judged on."""
+    try:
+        step.take(claim)
+        step.broken.pop(claim.name, None)
+    except Silent as error:  # it was good, and nobody knows whether it still is
+        step.broken[claim.name] = str(error)
+    except Exception as error:
+        swallow(f"canary metric {claim.gate.metric!r}", error)
+        step.broken[claim.name] = f"{type(error).__name__}: {error}"

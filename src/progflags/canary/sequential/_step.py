@@ -41,6 +41,7 @@ class Silent(Exception):  # noqa: N818 - a state, no fault of ours
 E = TypeVar("E", bound=Learned)
 
 
+# Left whole, though long: one method for each kind of test, all over the same batch.
 class Step(Generic[E]):
     """One batch on its way into the tracks."""
 

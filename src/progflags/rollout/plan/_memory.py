@@ -60,6 +60,7 @@ class Part:
         return Part(rates, samples)
 
 
+# Left whole, though long: what the climb teaches and what the watch asks of it are two halves of one test.
 @dataclass(frozen=True, slots=True)
 class Memory:
     """

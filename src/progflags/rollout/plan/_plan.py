@@ -25,6 +25,7 @@ from progflags.rollout.plan._table import PlanError, duration, mapping, only, pe
 __all__ = ["FULL", "BrakeRule", "Plan", "PlanError", "Stage"]
 
 
+# Left whole, though long: a list of settings, and answers of a line or two about them.
 @dataclass(frozen=True, slots=True)
 class Plan:
     """

@@ -28,14 +28,8 @@ def look(record: Record, window: Window, step: float, sight: Sight) -> tuple[Rec
     evidence = record.evidence
     if evidence is None:
         return record, replace(sight, sampled=sampled), None
-    bake = 0.0 if record.waived else record.plan.bake(record.stage)
-    told_of: dict[str, Any] = {
-        "baked": record.baked,
-        "bake": bake,
-        "min_samples": record.plan.min_samples(record.stage),
-        "fresh": sampled,
-        "share": record.share / 1_000_000 if 0 < record.share < 1_000_000 else None,
-    }
+    told_of = _told_of(record, fresh=sampled)
+    bake: float = told_of["bake"]
     # What has passed and may not climb yet, for the calendar is closed, is asked at every look: it can only lose by that.
     if not (passed or asked(before, record.baked, bake)):
         told_of["asking"] = False
@@ -63,6 +57,17 @@ def look(record: Record, window: Window, step: float, sight: Sight) -> tuple[Rec
         replace(sight, sampled=sampled, verdict=verdict.decision, why=verdict.reason, fits=fits, broken=broken),
         verdict,
     )
+
+
+def _told_of(record: Record, *, fresh: bool) -> dict[str, Any]:
+    """What the judge is asked with, beside the evidence."""
+    return {
+        "baked": record.baked,
+        "bake": 0.0 if record.waived else record.plan.bake(record.stage),
+        "min_samples": record.plan.min_samples(record.stage),
+        "fresh": fresh,
+        "share": record.share / 1_000_000 if 0 < record.share < 1_000_000 else None,
+    }
 
 
 def _fits(record: Record) -> int:
