@@ -163,7 +163,12 @@ def test_a_stage_that_was_passed_stays_told_after_the_next_one_failed(climbing):
     pass_(65)
     assert pass_(60, bad=4).state == "rolled_back"
 
-    assert [row[:2] for row in gates(flags.rollouts.report("checkout"))] == [(10.0, "PASS"), (50.0, "ROLLBACK")]
+    report = flags.rollouts.report("checkout")
+    assert [row[:2] for row in gates(report)] == [(10.0, "PASS"), (50.0, "ROLLBACK")]
+    first, last = report.extra["course"]["points"][0], report.extra["course"]["points"][-1]
+    assert report.extra["course"]["gates"][0] == "error_rate max_increase 0.5"
+    assert first[1] < 1 <= last[1]
+    assert "Evidence against error_rate max_increase 0.5 over time" in report.to_html()
     flags.rollouts.retry("checkout", force=True)
     pass_(30)
     assert [row[:2] for row in gates(flags.rollouts.report("checkout"))] == [(10.0, "HOLD")]

@@ -28,6 +28,7 @@ def report(record: Record, status: RolloutStatus, steps: Sequence[Transition]) -
         "title": f"{record.flag}: {status.standing} at {status.percent:g} %",
         "stopped": status.stopped,
         "status": told,
+        "course": record.course.to_dict(),
         "stages": [result.to_dict() for result in record.judged],
         "steps": [step.to_dict() for step in steps],
     }

@@ -14,7 +14,7 @@ from progflags.canary._words import Decision
 from progflags.canary.judging import between, estimate, moved, odds, quantity
 from progflags.canary.report import _plots
 from progflags.canary.report._asked import asked
-from progflags.canary.report._stages import SIGN, strip
+from progflags.canary.report._stages import SIGN, spelled_out, strip
 from progflags.canary.sequential import BAD, Claim
 
 if TYPE_CHECKING:
@@ -180,6 +180,7 @@ def _figures(report: Reported) -> str:
                 _plots.ranges("Effect of each metric", rows), "Candidate over control; each end is where its gate's test ceases to refute."
             )
         )
+    figures += _courses(report.extra)
     evidence = report._evidence
     if evidence is not None:
         totals = evidence.totals
@@ -189,6 +190,23 @@ def _figures(report: Reported) -> str:
             by_metric.setdefault(claim.gate.metric, []).append(claim)
         figures += [_over_time(report._path, claims) for claims in by_metric.values()]
     return f"<h2>Plots</h2>{drawn}" if (drawn := "".join(figures)) else ""
+
+
+def _courses(extra: Mapping[str, Any]) -> list[str]:
+    """How the evidence against each gate of a rollout went, from its first look to its last."""
+    course, said = extra.get("course", {"gates": [], "points": []}), spelled_out(extra.get("stages", ()))
+    figures = []
+    for place, gate in enumerate(course["gates"], 1):
+        seen = [(row[0], row[place]) for row in course["points"] if len(row) > place and row[place] is not None]
+        if len(seen) > 1:
+            ends = (_clock(seen[0][0]), _clock(seen[-1][0]))
+            plot = _plots.course(f"Evidence against {gate} over time", seen, ends)
+            figures.append(_figure(plot, f"{said.get(gate, gate)}: how far the evidence against it was on its way to a rollback."))
+    return [f'<div class="pair">{"".join(figures)}</div>'] if figures else []
+
+
+def _clock(at: float) -> str:
+    return f"{datetime.fromtimestamp(at, UTC):%m-%d %H:%M:%S}Z"
 
 
 def _compared(evidence: Evidence) -> list[str]:

@@ -11,7 +11,7 @@ from progflags.canary._units import spelled
 from progflags.canary.counting import EDGES, Sample
 from progflags.canary.sequential import quantile_bounds
 
-__all__ = ["arms", "cdf", "evidence", "ranges"]
+__all__ = ["arms", "cdf", "course", "evidence", "ranges"]
 
 Points = Sequence[tuple[float, float]]
 
@@ -75,6 +75,15 @@ def evidence(title: str, logs: Sequence[float], threshold: float) -> str:
     limit = f'<line class="limit" x1="{x0:.1f}" x2="{x1:.1f}" y1="{y0:.1f}" y2="{y0:.1f}"/>'
     label = f'<text class="limit-text" x="{x1:.1f}" y="{y0 - 5:.1f}" text-anchor="end">1 in {threshold:.3g} decides</text>'
     return _frame(title, axes.line(list(enumerate(tens)), "candidate solid") + limit + label, ticks)
+
+
+def course(title: str, points: Points, ends: tuple[str, str]) -> str:
+    """How far the evidence against a gate was on its way, over time: at 0 it is as likely by chance as not, at 1 it decides."""
+    axes = _Axes((points[0][0], points[-1][0]), (-0.5, 1.3))
+    ticks = axes.ticks([(axes.x0, ends[0]), (axes.x1, ends[1])], [(0.0, "none"), (0.5, "half"), (1.0, "decides")])
+    (x0, y0), (x1, _) = axes.at(axes.x0, 1.0), axes.at(axes.x1, 1.0)
+    limit = f'<line class="limit" x1="{x0:.1f}" x2="{x1:.1f}" y1="{y0:.1f}" y2="{y0:.1f}"/>'
+    return _frame(title, axes.line(points, "candidate solid") + limit, ticks)
 
 
 def arms(title: str, rows: Sequence[tuple[float | None, float | None]], spell: Callable[[float], str]) -> str:

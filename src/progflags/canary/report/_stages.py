@@ -9,7 +9,7 @@ from progflags._printed import markup, printable
 from progflags.canary.judging import moved, odds
 from progflags.canary.report._asked import asked
 
-__all__ = ["SIGN", "stage_lines", "strip"]
+__all__ = ["SIGN", "spelled_out", "stage_lines", "strip"]
 
 _TELLING: Final = 2.0  # what may as well be chance needs no number
 
@@ -65,6 +65,12 @@ def _named(finding: Mapping[str, Any]) -> str:
 
 def _finding(stage: Stage, gate: str) -> Mapping[str, Any] | None:
     return next((finding for finding in stage["findings"] if _named(finding) == gate), None)
+
+
+def spelled_out(stages: Sequence[Stage]) -> dict[str, str]:
+    """By gate its condition in words, with its metric: "error_rate at most +25 %"."""
+    found = (finding for stage in stages for finding in stage["findings"] if finding.get("gate"))
+    return {str(one["gate"]): f"{one['metric']} {asked(one['metric'], one['kind'], one['gate'], one.get('unit', ''))}" for one in found}
 
 
 def _row(gate: str, found: Sequence[Mapping[str, Any] | None]) -> str:

@@ -11,6 +11,7 @@ from progflags._json import canonical, loads
 from progflags.canary import Evidence, Window
 from progflags.errors import StoreError
 from progflags.rollout.plan import Memory, Plan, Traffic
+from progflags.rollout.state._course import Course
 from progflags.rollout.state._drift import Drift
 from progflags.rollout.state._record import Record
 from progflags.rollout.state._result import StageResult
@@ -53,6 +54,7 @@ def dump(record: Record) -> dict[str, Any]:
         "traffic": None if record.traffic is None else record.traffic.to_json(),
         "recent": [list(slot) for slot in record.recent],
         "memory": None if record.memory is None else record.memory.to_json(),
+        "course": record.course.to_dict(),
         "results": [result.to_json() for result in record.results],
         "met": record.met,
         "expects": [seconds if isfinite(seconds) else None for seconds in record.expects],
@@ -110,6 +112,7 @@ def _load(body: Mapping[str, Any]) -> Record:
         traffic=None if (traffic := body.get("traffic")) is None else Traffic.from_json(traffic),
         recent=tuple((float(seconds), int(calls)) for seconds, calls in body.get("recent", ())),
         memory=None if (memory := body.get("memory")) is None else Memory.from_json(memory),
+        course=Course() if (course := body.get("course")) is None else Course.from_json(course),
         results=tuple(map(StageResult.from_json, body.get("results", ()))),
         met=int(body.get("met", 0)),
         expects=tuple(inf if seconds is None else float(seconds) for seconds in body.get("expects", ())),

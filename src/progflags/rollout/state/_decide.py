@@ -14,6 +14,7 @@ from progflags.canary import Decision
 from progflags.canary.judging import duration
 from progflags.errors import TransitionRefused
 from progflags.rollout.plan import Plan
+from progflags.rollout.state._course import Course
 from progflags.rollout.state._enter import enter
 from progflags.rollout.state._record import NO_SAMPLES, Record
 from progflags.rollout.state._state import SERVING, TRANSITIONS, Act, State, legal
@@ -221,5 +222,6 @@ def _anew(record: Record, actor: str, *, fresh: bool) -> Record:
         recent=(),
         expects=(),
         results=(),
+        course=Course(),
         met=0,
     )

@@ -53,7 +53,7 @@ def look(record: Record, window: Window, step: float, sight: Sight) -> tuple[Rec
         record = replace(record, drift=drift)
         told["findings"] += drift.findings()
     return (
-        replace(record, verdict=told),
+        replace(record, verdict=told, course=record.course.add(sight.now, told["findings"])),
         replace(sight, sampled=sampled, verdict=verdict.decision, why=verdict.reason, fits=fits, broken=broken),
         verdict,
     )

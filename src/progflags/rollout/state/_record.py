@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from progflags.canary import Evidence, Window, whole
 from progflags.rollout.plan import Memory, Plan, Traffic
+from progflags.rollout.state._course import Course
 from progflags.rollout.state._drift import Drift
 from progflags.rollout.state._result import StageResult
 from progflags.rollout.state._state import COOLING, SERVING, Act, State
@@ -33,7 +34,7 @@ class Record:
     ever; empty where nobody knows the traffic. `memory`: the control as it was during the climb, and what the watch makes of it.
     `met`: how many people the candidate met at the shares before the present one, those of several counted for each.
     `since` is when it came to its state by the wall clock of who wrote that, `began` by the store's time: None where it has none.
-    `results`: what was found at each stage that is behind.
+    `results`: what was found at each stage that is behind. `course`: how the evidence went, look by look.
     """
 
     flag: str
@@ -67,6 +68,7 @@ class Record:
     memory: Memory | None = None
     results: tuple[StageResult, ...] = ()
     met: int = 0
+    course: Course = field(default_factory=Course)
 
     @property
     def phase(self) -> State:
