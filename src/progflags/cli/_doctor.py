@@ -33,6 +33,7 @@ _EXTRAS = {
     "prometheus": "httpx",
     "cli": "rich",
     "demo": "uvicorn",
+    "console": "Jinja2",
 }
 
 
