@@ -45,6 +45,22 @@ def flags(clock):
         yield client
 
 
+@pytest.fixture
+def fallen(clock):
+    """A candidate that fails half of its calls from the seventh minute on, and was rolled back for it."""
+    with pf.connect(DOCUMENT, clock=clock) as flags:
+        flags.rollouts.start("checkout", by="ann", reason="it is ready")
+        flags.rollouts.tick()
+        for minute in range(12):
+            for n in range(60):
+                flags.metrics.record("checkout", arm="control", seconds=0.02 + n / 2000, error=n == 0, n=2)
+                flags.metrics.record("checkout", arm="candidate", seconds=0.02 + n / 2000, error=minute > 6 and n < 30, n=2)
+            clock.advance(30)
+            flags.rollouts.tick()
+        assert flags.rollouts.status("checkout").state == "rolled_back"
+        yield flags
+
+
 def asking(app, token=None, **options):
     """Somebody with a token, or with none."""
     headers = {"authorization": f"Bearer {token}"} if token else {}

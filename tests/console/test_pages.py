@@ -3,27 +3,11 @@
 import pytest
 
 import progflags as pf
-from console.conftest import DOCUMENT, TOKENS, asking
+from console.conftest import TOKENS, asking
 from progflags._console.pages import PAGES
 from progflags.testing import ManualClock
 
 OPERATOR = list(TOKENS)[1]
-
-
-@pytest.fixture
-def fallen(clock):
-    """A candidate that fails half of its calls from the seventh minute on, and was rolled back for it."""
-    with pf.connect(DOCUMENT, clock=clock) as flags:
-        flags.rollouts.start("checkout", by="ann", reason="it is ready")
-        flags.rollouts.tick()
-        for minute in range(12):
-            for n in range(60):
-                flags.metrics.record("checkout", arm="control", seconds=0.02 + n / 2000, error=n == 0, n=2)
-                flags.metrics.record("checkout", arm="candidate", seconds=0.02 + n / 2000, error=minute > 6 and n < 30, n=2)
-            clock.advance(30)
-            flags.rollouts.tick()
-        assert flags.rollouts.status("checkout").state == "rolled_back"
-        yield flags
 
 
 async def got(flags, path, **query):

@@ -6,6 +6,7 @@ import pytest
 
 import progflags as pf
 from console.conftest import TOKENS, asking
+from progflags._trouble import counts
 from progflags.errors import ProgflagsError, StoreError
 
 VIEWER, OPERATOR, APPROVER = TOKENS
@@ -228,19 +229,24 @@ async def test_a_body_that_is_too_large_is_not_read(app):
         assert (await client.post("/api/act/kill", content=b"[" * 60_000, headers={"content-type": "application/json"})).status_code == 400
 
 
-async def test_what_goes_wrong_inside_is_told_with_a_number(app, flags, monkeypatch):
-    """The application it is mounted in sees an answer, and no exception."""
+async def test_what_goes_wrong_inside_is_answered_counted_and_logged_once(app, flags, monkeypatch, caplog):
+    """The application it is mounted in sees an answer, and no exception; a fault that comes again fills neither log nor memory."""
 
     def broken(*_, **__):
         raise ZeroDivisionError("secret detail")
 
     monkeypatch.setattr(flags, "status", broken)
+    before = counts()
     async with asking(app, VIEWER) as client:
-        answer = await client.get("/fleet")
+        answers = [await client.get("/fleet") for _ in range(5)]
 
-    assert answer.status_code == 500
-    assert "secret" not in answer.text
-    assert re.search(r"error [0-9a-f]{8}", answer.text)
+    assert {answer.status_code for answer in answers} == {500}
+    assert "secret" not in answers[0].text
+    assert "a ZeroDivisionError of the console" in answers[0].text
+    assert {name: n - before.get(name, 0) for name, n in counts().items() if n != before.get(name, 0)} == {"console": 5}
+    assert [record.message for record in caplog.records if "ZeroDivisionError" in record.message] == [
+        "console: ZeroDivisionError: secret detail"
+    ]
 
 
 async def test_a_store_out_of_reach_is_said_and_no_more(app, flags, monkeypatch):

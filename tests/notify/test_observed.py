@@ -5,21 +5,13 @@ from __future__ import annotations
 import pytest
 
 import progflags as pf
-from progflags.notify import Channel
 from progflags.notify._observed import SETTLED
 from progflags.testing import ManualClock
 
+from .kept import Kept
+
 GOOD = "[flags.banner]\npercent = 100\n"
 BAD = "[flags.banner\n"
-
-
-class Kept(Channel):
-    def __init__(self, **options):
-        super().__init__(**{"name": "kept", **options})
-        object.__setattr__(self, "messages", [])
-
-    def send(self, message):
-        self.messages.append(message)
 
 
 class Fleet:

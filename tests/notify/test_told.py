@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 import progflags as pf
-from progflags.notify import Channel, Only, Severity
+from progflags.notify import Only, Severity
 from progflags.testing import ManualClock
 from support.patience import until
 
+from .kept import Kept
 from .receiver import receiver
 
 GATE = {"metric": "error_rate", "max": 0.2, "policy": "no_alarm"}
@@ -20,17 +21,6 @@ FLAGS = {
     "new-login": {"rollout": {**ROLLOUT, "approval": {"before": [100]}}},
     "banner": {"percent": 100},
 }
-
-
-class Kept(Channel):
-    """A channel that keeps what it is sent."""
-
-    def __init__(self, **options):
-        super().__init__(**{"name": "kept", **options})
-        object.__setattr__(self, "messages", [])
-
-    def send(self, message):
-        self.messages.append(message)
 
 
 class Team:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -86,7 +85,7 @@ class Console:
 
 
 def _calm(handler: Handler) -> Handler:
-    """What goes wrong in the console is no affair of the application it is mounted in: it is logged, and answered with its number."""
+    """What goes wrong in the console is no affair of the application it is mounted in: it is logged, and answered with its kind."""
 
     async def answer(request: Request) -> Response:
         try:
@@ -94,9 +93,9 @@ def _calm(handler: Handler) -> Handler:
         except HTTPException:
             raise
         except Exception as error:
-            number = secrets.token_hex(4)
-            swallow(f"console: error {number}", error)
-            return JSONResponse({"ok": False, "error": f"something went wrong here; the log has it as error {number}"}, 500)
+            swallow("console", error)
+            said = f"something went wrong here; the log has it as a {type(error).__name__} of the console"
+            return JSONResponse({"ok": False, "error": said}, 500)
 
     return answer
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
@@ -69,7 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
     found = [one for one in every if arguments.flag in (None, one.flag)]
     judged = [(one, _verdict(one, arguments)) for one in found]
     if arguments.json:
-        tell_json([_json(one, verdict) for one, verdict in judged], allow_nan=False)
+        tell_json([one.to_dict(verdict) for one, verdict in judged], allow_nan=False)
     elif not found:
         tell(f"no process has told of a dark launch{'' if arguments.flag is None else f' under {arguments.flag}'} yet")
     else:
@@ -101,7 +100,7 @@ def _say(one: ShadowSummary, verdict: DarkLaunchVerdict, *, whole: bool) -> None
 
 def _why(one: ShadowSummary, verdict: DarkLaunchVerdict, most: int | None) -> Iterator[str]:
     if one.scores:
-        between = _between(verdict)
+        between = one.to_dict(verdict)["score"]["interval"]
         true = f"; the true one is between {between[0]:.4g} and {between[1]:.4g}" if between else ""
         yield f"mean score {one.mean:.4g} of {counted(one.scores, 'call')}{true}"
     elif verdict.score_interval is not None:
@@ -128,12 +127,6 @@ def _first(counts: Counter[str], most: int | None) -> list[tuple[str, int]]:
     return [*shown, ("(others)", left)] if left else shown
 
 
-def _between(verdict: DarkLaunchVerdict) -> list[float] | None:
-    """Where the true mean score lies; None while nothing is known of it, or where it was not asked for."""
-    ends = verdict.score_interval
-    return None if ends is None or not all(map(math.isfinite, ends)) else list(ends)
-
-
 def _counts(one: ShadowSummary, verdict: DarkLaunchVerdict) -> Iterator[str]:
     low, high = verdict.interval
     yield f"the true rate is between {low:.4%} and {high:.4%}" + (
@@ -148,24 +141,3 @@ def _latency(read: Latency) -> str:
     if read.p50 is None or read.p95 is None or read.p99 is None:
         return "never timed"
     return f"p50 {read.p50 * 1e3:.3g} ms, p95 {read.p95 * 1e3:.3g} ms, p99 {read.p99 * 1e3:.3g} ms of {counted(read.n, 'call')}"
-
-
-def _json(one: ShadowSummary, verdict: DarkLaunchVerdict) -> dict[str, Any]:
-    counts = {
-        name: dict(getattr(one, name)) for name in ("outcomes", "shed", "failures", "mismatches", "not_isolated", "breaker", "runaways")
-    }
-    sides = {"control": one.control.read(), "candidate": one.shadow.read()}
-    return {
-        "flag": one.flag,
-        "function": one.function,
-        "candidate": one.candidate,
-        "processes": one.processes,
-        "verdict": str(verdict.state),
-        "rate": verdict.rate,
-        "interval": list(verdict.interval),
-        "compared": verdict.n,
-        "needed": verdict.needed,
-        **counts,
-        "latency": {side: {"n": read.n, "p50": read.p50, "p95": read.p95, "p99": read.p99} for side, read in sides.items()},
-        "score": {"n": one.scores, "mean": one.mean if one.scores else None, "interval": _between(verdict)},
-    }

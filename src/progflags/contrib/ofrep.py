@@ -15,6 +15,7 @@ from progflags.flags import Client
 
 if TYPE_CHECKING:
     pass
+from progflags._small_asgi import lifespan, read
 from progflags.contrib._ofrep import JSON, LIMIT, Answer, Authorize, Endpoint
 
 __all__ = ["asgi", "wsgi"]
@@ -38,11 +39,11 @@ def asgi(
 
     async def app(scope: MutableMapping[str, Any], receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]) -> None:
         if scope["type"] == "lifespan":
-            await _lifespan(receive, send)
+            await lifespan(receive, send)
             return
         if scope["type"] != "http":
             raise ValueError(f"OFREP is spoken over HTTP, not {scope['type']}")
-        body = await _read(receive)
+        body = await read(receive, LIMIT)
         if body is None:
             return
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
@@ -54,29 +55,6 @@ def asgi(
         await send({"type": "http.response.body", "body": content})
 
     return app
-
-
-async def _read(receive: Callable[[], Awaitable[Any]]) -> bytes | None:
-    """The body up to just beyond the limit; None when the client left."""
-    chunks: list[bytes] = []
-    size = 0
-    while size <= LIMIT:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return None
-        chunks.append(message.get("body", b""))
-        size += len(chunks[-1])
-        if not message.get("more_body", False):
-            break
-    return b"".join(chunks)
-
-
-async def _lifespan(receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]) -> None:
-    while True:
-        kind = (await receive())["type"]
-        await send({"type": f"{kind}.complete"})
-        if kind == "lifespan.shutdown":
-            return
 
 
 def wsgi(

@@ -8,7 +8,7 @@ from progflags._console._view import Query, View, plain
 
 if TYPE_CHECKING:
     from progflags._connect import Flags
-    from progflags.darklaunch import Latency, ShadowSummary
+    from progflags.darklaunch import ShadowSummary
 
 __all__ = ["of_launch", "shadows"]
 
@@ -27,24 +27,4 @@ def shadows(flags: Flags, query: Query) -> View:  # noqa: ARG001
 
 def of_launch(one: ShadowSummary) -> dict[str, Any]:
     """What is known of one, over all processes that told of it."""
-    verdict = one.verdict()
-    counts = {name: dict(getattr(one, name).most_common()) for name in ("outcomes", "shed", "failures", "mismatches", "not_isolated")}
-    found: dict[str, Any] = {
-        "flag": one.flag,
-        "function": one.function,
-        "candidate": one.candidate,
-        "processes": one.processes,
-        "verdict": str(verdict.state),
-        "rate": verdict.rate,
-        "interval": list(verdict.interval),
-        "compared": verdict.n,
-        "needed": verdict.needed,
-        **counts,
-        "latency": {"control": _latency(one.control.read()), "candidate": _latency(one.shadow.read())},
-        "score": {"n": one.scores, "mean": one.mean if one.scores else None},
-    }
-    return dict(plain(found))
-
-
-def _latency(read: Latency) -> dict[str, Any]:
-    return {"n": read.n, "p50": read.p50, "p95": read.p95, "p99": read.p99}
+    return dict(plain(one.to_dict(one.verdict())))

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from progflags.canary._config import CanaryConfig
@@ -62,13 +62,22 @@ def _claims(gate: Gate) -> tuple[Claim, ...]:
 _RANK = {Decision.ROLLBACK: 0, Decision.HOLD: 1, Decision.PASS: 2}
 
 
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """Control and candidate held against one another: their data, their values, and the p-value of "within the bound"."""
+
+    sides: tuple[Series | None, Series | None]
+    values: tuple[float | None, float | None]
+    p: float | None
+
+
 def _finding(config: CanaryConfig, claim: Claim, alpha: float, b: Series | None, c: Series | None) -> MetricResult:
     wrong = _unfit(claim, b, c)
     values = [None if series is None or not series.n or wrong else _value(claim, series) for series in (b, c)]
     way = ("greater" if claim.up else "less") if config.alternative == "worse" else "two-sided"
     known = c is not None and values[1] is not None and (values[0] is not None or not claim.relative)
-    p = p_value(claim, b, c, way) if c is not None and known else None
-    decision, reason = (Decision.HOLD, wrong) if wrong else _decide(config, claim, alpha, (b, c), (values[0], values[1]), p)
+    held = _Held((b, c), (values[0], values[1]), p_value(claim, b, c, way) if c is not None and known else None)
+    decision, reason = (Decision.HOLD, wrong) if wrong else _decide(config, claim, alpha, held)
     effect = change(values[0], values[1])
     n_b, n_c = (0 if series is None else int(series.n) for series in (b, c))
     return MetricResult(
@@ -80,7 +89,7 @@ def _finding(config: CanaryConfig, claim: Claim, alpha: float, b: Series | None,
         baseline=values[0],
         canary=values[1],
         effect=effect,
-        p_value=p,
+        p_value=held.p,
         evidence=None,
         evidence_max=None,
         threshold=None,
@@ -92,23 +101,16 @@ def _finding(config: CanaryConfig, claim: Claim, alpha: float, b: Series | None,
         n_canary=n_c,
         level=claim.gate.quantile,
         unit=claim.unit if claim.kind in {Kind.QUANTILE, Kind.MEAN} else "",
-        _interval=lambda: None if wrong else _interval(config, claim, alpha, (b, c), (values[0], values[1]), p),
+        _interval=lambda: None if wrong else _interval(config, claim, alpha, held),
     )
 
 
-def _interval(  # noqa: PLR0917 - as _decide
-    config: CanaryConfig,
-    claim: Claim,
-    alpha: float,
-    sides: tuple[Series | None, Series | None],
-    values: tuple[float | None, float | None],
-    p: float | None,
-) -> tuple[float, float] | None:
+def _interval(config: CanaryConfig, claim: Claim, alpha: float, held: _Held) -> tuple[float, float] | None:
     """One-sided at alpha either way, as the test is; two-sided half of it. The bound lies outside exactly where it was refuted."""
     level = alpha if config.alternative == "worse" else alpha / 2
-    ends = interval(claim, *sides, (level, level))
+    ends = interval(claim, *held.sides, (level, level))
     bound = claim.limit if claim.up or not claim.relative else -claim.limit
-    broken = p is not None and _broken(config, claim, alpha, values, p)
+    broken = held.p is not None and _broken(config, claim, alpha, held.values, held.p)
     return None if ends is None else reconciled(ends, bound, up=claim.up, broken=broken)
 
 
@@ -130,14 +132,8 @@ def _value(claim: Claim, series: Series) -> float:
     return math.fsum(values) / len(values)
 
 
-def _decide(  # noqa: PLR0917 - one row of the table
-    config: CanaryConfig,
-    claim: Claim,
-    alpha: float,
-    sides: tuple[Series | None, Series | None],
-    values: tuple[float | None, float | None],
-    p: float | None,
-) -> tuple[Decision, str]:
+def _decide(config: CanaryConfig, claim: Claim, alpha: float, held: _Held) -> tuple[Decision, str]:
+    sides, values, p = held.sides, held.values, held.p
     metric = claim.gate.metric
     for name, series, value in (("baseline", sides[0], values[0]), ("canary", sides[1], values[1])):
         if series is not None and series.spoiled:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -93,6 +94,30 @@ class ShadowSummary:
         if self.scored is None:
             raise ValueError("min_score asks for scores, and this dark launch has no score=")
         return judge_score(failing, self.scored, min_score=min_score, margin=margin, confidence=confidence)
+
+    def to_dict(self, verdict: DarkLaunchVerdict) -> dict[str, Any]:
+        """Plain JSON values for people and programs, with a `verdict` of this summary; what is most often is first."""
+        ends = verdict.score_interval
+        known = ends is not None and all(map(math.isfinite, ends))
+        sides = {"control": self.control.read(), "candidate": self.shadow.read()}
+        return {
+            "flag": self.flag,
+            "function": self.function,
+            "candidate": self.candidate,
+            "processes": self.processes,
+            "verdict": str(verdict.state),
+            "rate": verdict.rate,
+            "interval": list(verdict.interval),
+            "compared": verdict.n,
+            "needed": verdict.needed,
+            **{kind: dict(getattr(self, kind).most_common()) for kind in _COUNTED},
+            "latency": {side: {"n": read.n, "p50": read.p50, "p95": read.p95, "p99": read.p99} for side, read in sides.items()},
+            "score": {
+                "n": self.scores,
+                "mean": self.mean if self.scores else None,
+                "interval": list(ends) if ends is not None and known else None,
+            },
+        }
 
     def to_json(self) -> dict[str, Any]:
         """Bounded, whatever the experiment has met."""

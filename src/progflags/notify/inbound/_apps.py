@@ -7,12 +7,10 @@ from http import HTTPStatus
 from typing import Any
 
 from progflags._printed import json_text
+from progflags._small_asgi import Receive, Send, lifespan, read
 from progflags.notify.inbound._hook import LIMIT, Hook
 
 __all__ = ["asgi", "wsgi"]
-
-Receive = Callable[[], Awaitable[Any]]
-Send = Callable[[Any], Awaitable[None]]
 
 
 def asgi(hook: Hook) -> Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]:
@@ -20,11 +18,11 @@ def asgi(hook: Hook) -> Callable[[MutableMapping[str, Any], Receive, Send], Awai
 
     async def app(scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            await _lifespan(receive, send)
+            await lifespan(receive, send)
             return
         if scope["type"] != "http":
             raise ValueError(f"an alert comes over HTTP, not {scope['type']!s:.20}")
-        body = await _read(receive)
+        body = await read(receive, LIMIT)
         if body is None:
             return
         import asyncio
@@ -66,26 +64,3 @@ def _content(status: int, said: Mapping[str, Any]) -> tuple[bytes, tuple[tuple[s
     content = json_text(said).encode()
     allow = (("allow", "POST"),) if status == 405 else (("www-authenticate", "Bearer"),) if status == 401 else ()
     return content, (("content-type", "application/json"), ("content-length", str(len(content))), ("cache-control", "no-store"), *allow)
-
-
-async def _read(receive: Receive) -> bytes | None:
-    """The body up to just beyond the limit; None when the client left."""
-    chunks: list[bytes] = []
-    size = 0
-    while size <= LIMIT:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return None
-        chunks.append(message.get("body", b""))
-        size += len(chunks[-1])
-        if not message.get("more_body", False):
-            break
-    return b"".join(chunks)
-
-
-async def _lifespan(receive: Receive, send: Send) -> None:
-    while True:
-        kind = (await receive())["type"]
-        await send({"type": f"{kind}.complete"})
-        if kind == "lifespan.shutdown":
-            return
