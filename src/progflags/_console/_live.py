@@ -75,7 +75,8 @@ class Following:
         try:
             while time.monotonic() < end:
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(changed.wait(), _BEAT)
+                    async with asyncio.timeout(_BEAT):  # `wait_for` may lose a cancellation before Python 3.12, and the viewer has left
+                        await changed.wait()
                 changed.clear()
                 drawn = one.drawn
                 new = {name: html for name, html in drawn.items() if sent.get(name) is not html}
@@ -121,7 +122,8 @@ class _Stream(Response):
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
 
         async def tell(text: str) -> None:
-            await asyncio.wait_for(send({"type": "http.response.body", "body": text.encode(), "more_body": True}), _STUCK)
+            async with asyncio.timeout(_STUCK):
+                await send({"type": "http.response.body", "body": text.encode(), "more_body": True})
 
         following = asyncio.ensure_future(self._follow(tell))
         leaving = asyncio.ensure_future(_left(receive))
@@ -130,8 +132,10 @@ class _Stream(Response):
         finally:
             for task in (following, leaving):
                 task.cancel()
-            await asyncio.gather(following, leaving, return_exceptions=True)
-        with suppress(Exception):  # who has left can't be told that it is over
+            why, left = await asyncio.gather(following, leaving, return_exceptions=True)
+        if isinstance(why, Exception) and not isinstance(why, (TimeoutError, OSError)):  # those are viewers that do not read, or are gone
+            swallow("console: live", why)
+        if why is None and isinstance(left, BaseException):  # it lasted long enough, and there is still somebody to be told
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
