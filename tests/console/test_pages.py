@@ -5,6 +5,7 @@ import pytest
 import progflags as pf
 from console.conftest import TOKENS, asking
 from progflags._console.pages import PAGES
+from progflags.store import MemoryStore
 from progflags.testing import ManualClock
 
 OPERATOR = list(TOKENS)[1]
@@ -75,6 +76,54 @@ async def test_who_gets_what_and_why(flags):
     assert (data["answer"]["variant"], data["answer"]["reason"]) == ("blue", "TARGETING_MATCH")
     assert data["answer"] == {**flags.explain("colour", pf.Context("user-1", {"country": "SE", "age": 7})).to_dict()}
     assert "nordic" in page
+
+
+async def test_who_got_what_at_a_past_moment(flags, clock):
+    """From the history: the kill of then, though it was taken back; and what is as of then and what as of now is said."""
+    flags.kill("banner", by="eve", reason="it flickers")
+    clock.advance("1h")
+    flags.unkill("banner", by="eve", reason="mended")
+    async with asking(pf.console(flags, token=TOKENS), OPERATOR) as client:
+
+        async def told(at):
+            asked = {"flag": "banner", "key": "user-1", "at": at}
+            return (await client.post("/api/flag", json=asked)).json(), (await client.post("/flag", data=asked)).text
+
+        then, page = await told("2027-01-15T08:30")
+        now, _ = await told("")
+        wrong, said = await told("<b>soon")
+
+    assert (then["answer"]["reason"], now["answer"]["reason"]) == ("DISABLED", "SPLIT")
+    assert "killed by eve: it flickers" in page
+    assert 'name="at" value="2027-01-15T08:30"' in page
+    assert [note.partition(":")[0] for note in then["answer"]["notes"]] == ["as of 2027-01-15 08", "as of now"]
+    assert all(note in page for note in then["answer"]["notes"])
+    assert now["answer"]["notes"] == []
+    assert wrong["answer"] is None
+    assert "is no time" in said
+    assert "<b>soon" not in said
+
+
+async def test_the_age_of_a_flag_is_told_as_far_as_history_reaches(clock, tmp_path):
+    path = tmp_path / "flags.toml"
+    path.write_text("[flags.old]\n")
+    store = MemoryStore(clock=clock)
+    with pf.connect(path, store=store, clock=clock) as flags:
+        flags.refresh()
+        clock.advance("3d")
+        path.write_text("[flags.old]\n[flags.new]\n")
+        flags.refresh()
+        clock.advance("1h")
+        page, data = await got(flags, "flags")
+        one, _ = await got(flags, "flag", flag="new")
+        store.close()
+        lost, without = await got(flags, "flags")
+
+    assert {row["flag"]: (row["age"], row["added"]) for row in data["flags"]} == {"old": (262_800, False), "new": (3_600, True)}
+    assert "3.0 d or more" in page
+    assert "added 2027-01-18 08:00:00Z" in one
+    assert [row["age"] for row in without["flags"]] == [None, None]
+    assert "unknown" in lost
 
 
 async def test_changes_are_filtered_by_flag_person_and_time(flags, clock):

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from progflags._clock import SYSTEM, Clock, SystemClock
-from progflags._connect._flags import Flags, Terms
+from progflags._connect._flags import Flags
 from progflags._connect._reach import Reach
+from progflags._connect._terms import Terms
 from progflags._printed import quoted
 from progflags._trouble import swallow
 from progflags.errors import StoreError

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from progflags._clock import Clock
 from progflags._connect._background import Background
@@ -19,18 +17,19 @@ from progflags._connect._definitions import Definitions, has_rollouts
 from progflags._connect._delivery import Delivery
 from progflags._connect._ending import put_up_the_rest
 from progflags._connect._panic import PanicSwitch
+from progflags._connect._past import Past
 from progflags._connect._standing import Standing
 from progflags._connect._status import Status
 from progflags._connect._supply import Supply
 from progflags._connect._telling import Telling
+from progflags._connect._terms import Terms
 from progflags._connect._who import signature
 from progflags._deadline import within
-from progflags._printed import quoted
 from progflags._process import look
 from progflags.errors import ClosedError, DefinitionError, StoreError
 from progflags.events import Bus, Change
-from progflags.flags import Client
-from progflags.sources import Defined, Loader
+from progflags.flags import Client, Explanation, Flag, Who
+from progflags.sources import Defined, Loader, Seen
 from progflags.store import MemoryStore, Store
 
 if TYPE_CHECKING:
@@ -38,27 +37,12 @@ if TYPE_CHECKING:
     from progflags.notify import Channel
     from progflags.rollout import Rollouts
 
-__all__ = ["Flags", "Terms"]
+__all__ = ["Flags"]
 
 _CLOSING: Final = 1.8  # seconds that closing takes at most, the last window included
 _LET_GO: Final = 0.1  # seconds of them that the store has to close, at least
 _TIMEOUT: Final = 2.0  # seconds a verb takes at most, unless it is told otherwise
 _OWN: Final = "memory://"  # the store of a client that was given none
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """
-    On which terms a client begins; see `connect`. `poll`: None, and nothing runs in the background.
-
-    `defined_in_store`: its source is the store. `owns_store`: nobody else closes it.
-    """
-
-    poll: float | None
-    keep: str | Path | None = None
-    owns_store: bool = True
-    defined_in_store: bool = False
-    requires_store: bool = False
 
 
 # Left whole, though long: the one object users hold. Its methods are a few lines each, over the parts that this room has.
@@ -81,6 +65,7 @@ class Flags(Client):
         self._delivery = Delivery(self, store, refresh=self._supply.look, notify=self._notify)
         self._telling = Telling(self, self._definitions, self._delivery, notify)
         self._definitions.also = lambda: self._telling.problems
+        self._past = Past(store, self._definitions, self._write_down)
         self._background = Background()
         self._standing = Standing(self, self._definitions, self._supply, self._delivery, self._background)
 
@@ -227,17 +212,34 @@ class Flags(Client):
             StoreError: the store is out of reach, or did not answer in time.
             ValueError: `limit` is not a whole number above 0.
         """
-        if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
-            raise ValueError(f"limit is a whole number above 0, not {quoted(limit)}")
         with within(timeout):
-            self._write_down()
-            stored: tuple[Change, ...] = ()
-            if self._store.revision():
-                from progflags.rollout import changes
+            return self._past.changes(flag, since, limit)
 
-                stored = changes(self._store, flag, since, limit)
-        here = self._definitions.changes(flag, since)
-        return tuple(sorted((*stored, *here), key=lambda change: change.at, reverse=True)[:limit])
+    def seen(self, *flags: str, timeout: float = _TIMEOUT) -> dict[str, Seen]:
+        """
+        Since when each of `flags` is known, and what became of its definition; left out is one that no history reaches.
+
+        Raises:
+            StoreError: the store is out of reach, or did not answer in time.
+        """
+        with within(timeout):
+            return self._past.seen(flags)
+
+    def explain(self, flag: str | Flag[Any], context: Who = None, *, at: float | None = None, timeout: float = _TIMEOUT) -> Explanation:
+        """
+        Every step of the decision: why a rule did or did not match, the bucket and its threshold. Counts nothing.
+
+        `at` (wall time, in seconds): as of that moment, with shares, kills and panics as the store's history has them. The definition
+        is that of now, and the `notes` say whether it has changed since. A brake, an override, `PROGFLAGS_PANIC` are in no history.
+
+        Raises:
+            StoreError: with `at`, and the store is out of reach, or did not answer in time.
+            ValueError: `at` is no time that a calendar has.
+        """
+        if at is None:
+            return super().explain(flag, context)
+        with within(timeout):
+            return self._past.explain(self.definitions, flag.key if isinstance(flag, Flag) else flag, context, at)
 
     # -- what runs in the background ------------------------------------------------------------------------------------
 

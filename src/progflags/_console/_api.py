@@ -16,6 +16,7 @@ _QUERY: Final[dict[str, tuple[str, ...]]] = {
     "dark-launch": ("flag", "page"),
     "changes": ("flag", "person", "since", "page"),
 }
+_EXPLAINED: Final = "who gets what, and why: attributes are name=value lines, at is a time (UTC) of which it is told"
 _TEXT: Final = {"type": "string"}
 _JSON: Final = {"application/json": {"schema": {"type": "object"}}}
 _GOOD: Final = {"200": {"description": "as the page shows it", "content": _JSON}}
@@ -37,7 +38,7 @@ def schema(base: str) -> dict[str, Any]:
     from progflags import __version__
 
     reads = {f"/api/{name or 'now'}": {"get": _read(name)} for name in PAGES}
-    reads["/api/flag"]["post"] = _body(("flag", "key", "attributes"), "who gets what, and why: attributes are name=value lines")
+    reads["/api/flag"]["post"] = _body(("flag", "key", "attributes", "at"), _EXPLAINED)
     acts = {f"/api/act/{verb}": {"post": _body(("flag", "reason", "seen", "confirm"), one.does)} for verb, one in ACTS.items()}
     return {
         "openapi": "3.1.0",

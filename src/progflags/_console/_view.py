@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from enum import Enum
 from typing import Any
 
 from progflags.errors import StoreError, TransitionRefused
 
-__all__ = ["Query", "View", "looked", "number", "plain"]
+__all__ = ["Query", "View", "looked", "moment", "number", "plain"]
 
 Query = Mapping[str, str]
 """What was asked for, by name. A page reads what it knows, and takes what makes no sense as not said."""
@@ -54,6 +55,15 @@ def plain(value: Any) -> Any:
     if isinstance(value, (list, tuple, set, frozenset)):
         return [plain(inner) for inner in value]
     return str(value)
+
+
+def moment(text: str) -> float | None:
+    """A date or a time as ISO 8601 has it, in UTC unless it says otherwise; None where it is none."""
+    try:
+        said = datetime.fromisoformat(text)
+        return (said if said.tzinfo else said.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        return None
 
 
 def number(query: Query, name: str, default: int, most: int) -> int:

@@ -7,8 +7,10 @@ from progflags.flags._evaluation import ErrorCode, Evaluation, Reason
 from progflags.flags._explanation import Explanation, Step
 from progflags.flags._freeze import thaw
 from progflags.flags._model import ChannelSpec, FlagModel, RolloutSpec, Rule, Snapshot
+from progflags.flags._moment import at_moment, needed
 from progflags.flags._problems import Lines, Path, dotted, meant, suggest
 from progflags.flags._quiet import let_go, quiet
+from progflags.flags._reader import Who
 from progflags.flags._typed import Flag, declared, mismatches
 from progflags.flags._words import EVERYTHING
 from progflags.flags.file import circles, circular, decode, decode_json, decode_toml, json_schema, parse, plain_text
@@ -38,6 +40,8 @@ __all__ = [
     "Snapshot",
     "Step",
     "View",
+    "Who",
+    "at_moment",
     "bucket",
     "circles",
     "circular",
@@ -55,6 +59,7 @@ __all__ = [
     "let_go",
     "meant",
     "mismatches",
+    "needed",
     "parse",
     "plain_text",
     "quiet",

@@ -31,11 +31,16 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """The answer, and every step to it, those that did not match included. `print` it."""
+    """
+    The answer, and every step to it, those that did not match included. `print` it.
+
+    `notes` say of a past moment what of it is as of then, and what is as of now.
+    """
 
     evaluation: Evaluation
     steps: tuple[Step, ...] = ()
     unit: str = ""
+    notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         answer = self.evaluation
@@ -43,10 +48,10 @@ class Explanation:
         served = "the caller's default" if answer.variant is None else f"{answer.variant} = {quoted(answer.value)}"
         head = printable(f"{printable(answer.key, 240)} → {served}  [{answer.reason}{error}]")
         unit = [f"  unit: {printable(self.unit, 400)}"] if self.unit else []
-        return "\n".join([head, *unit, *(f"  {step}" for step in self.steps)])
+        return "\n".join([head, *unit, *(f"  {step}" for step in self.steps), *(f"  ({printable(note, 400)})" for note in self.notes)])
 
     def to_dict(self) -> dict[str, Any]:
-        """The answer's fields, `unit` and `steps`, as plain JSON values."""
+        """The answer's fields, `unit`, `steps` and `notes`, as plain JSON values."""
         names = ("what", "matched", "why", "bucket", "threshold")
         steps = [{name: getattr(step, name) for name in names} for step in self.steps]
-        return {**self.evaluation.to_dict(), "unit": self.unit, "steps": steps}
+        return {**self.evaluation.to_dict(), "unit": self.unit, "steps": steps, "notes": list(self.notes)}

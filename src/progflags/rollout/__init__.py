@@ -5,6 +5,7 @@ from progflags.rollout._decorator import progressive
 from progflags.rollout._forecast import Forecast, forecast
 from progflags.rollout._lint import Advice, lint, lint_snapshot, unstartable
 from progflags.rollout._metric_file import MetricFile
+from progflags.rollout._past import lives_at
 from progflags.rollout._rollouts import Rollouts
 from progflags.rollout._status import RolloutStatus, Transition
 from progflags.rollout._timeline import changes
@@ -51,6 +52,7 @@ __all__ = [
     "legal",
     "lint",
     "lint_snapshot",
+    "lives_at",
     "plan_of",
     "progressive",
     "signature",

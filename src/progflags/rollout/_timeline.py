@@ -18,7 +18,7 @@ from progflags.rollout.state import Record
 from progflags.sources import Changed
 from progflags.store import Document, Entry, Store
 
-__all__ = ["changes", "changes_of", "lines_of", "told"]
+__all__ = ["backwards", "changes", "changes_of", "lines_of", "told"]
 
 _ONE: Final = ("flag/", "rollout/")  # subjects about one flag
 _CHUNK: Final = 100  # lines read at once, from the end
@@ -73,7 +73,7 @@ def _of(store: Store, document: Document, flag: str | None, since: float | None,
     """The last changes of one subject. What of it can't be read is left out and said."""
     found: list[Placed] = []
     try:
-        for entry, before in _backwards(store, document):
+        for entry, before in backwards(store, document):
             told = [change for change in changes_of(entry, before, store.url) if flag is None or _concerns(change, entry, flag)]
             if told and since is not None and told[0].at < since:
                 break
@@ -85,7 +85,7 @@ def _of(store: Store, document: Document, flag: str | None, since: float | None,
     return found
 
 
-def _backwards(store: Store, document: Document) -> Iterator[tuple[Entry, Entry | None]]:
+def backwards(store: Store, document: Document) -> Iterator[tuple[Entry, Entry | None]]:
     """The lines of a document's history from the last to the first, each with the one before it."""
     end = lines_of(document)
     if end is None:

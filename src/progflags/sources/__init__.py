@@ -1,5 +1,6 @@
 """From anywhere to a Snapshot: files, folders, dicts, the environment, the store; and the thread that keeps looking."""
 
+from progflags.sources._annals import Annals, Seen
 from progflags.sources._contract import Loaded, Piece, Source
 from progflags.sources._defined import DEFINED, Changed, Defined
 from progflags.sources._env import EnvSource
@@ -13,6 +14,7 @@ from progflags.sources._store import StoreSource, push
 
 __all__ = [
     "DEFINED",
+    "Annals",
     "Changed",
     "Defined",
     "DictSource",
@@ -25,6 +27,7 @@ __all__ = [
     "Loader",
     "Piece",
     "Refresher",
+    "Seen",
     "Source",
     "StoreSource",
     "push",

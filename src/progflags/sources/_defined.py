@@ -93,6 +93,11 @@ class Defined:
             if flag is None or flag in changed.flags or changed.more:
                 yield replace(change, flag=flag, reason=changed.flags[flag]) if flag in changed.flags and flag is not None else change
 
+    @property
+    def lines(self) -> Iterator[Mapping[str, Any]]:
+        """What only this process knows, as lines of history, oldest first."""
+        return (body for body, _ in tuple(self._here))
+
     def after_fork(self) -> None:
         self._writing = threading.Lock()
 

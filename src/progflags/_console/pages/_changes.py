@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from progflags._console._view import Query, View, number, plain
+from progflags._console._view import Query, View, moment, number, plain
 
 if TYPE_CHECKING:
     from progflags._connect import Flags
@@ -25,14 +24,14 @@ def changes(flags: Flags, query: Query) -> View:
         StoreError: the store is out of reach.
     """
     flag, person, since = (query.get(name, "")[:256] for name in ("flag", "person", "since"))
-    read = flags.changes(flag or None, since=_moment(since), limit=_READ)
+    read = flags.changes(flag or None, since=moment(since), limit=_READ)
     found = [change for change in read if person.casefold() in change.actor.casefold()]
     pages = max(1, -(-len(found) // _PAGE))
     page = number(query, "page", 1, pages)
     data = {
         "flag": flag,
         "person": person,
-        "since": since if _moment(since) is not None else "",
+        "since": since if moment(since) is not None else "",
         "changes": [_row(change) for change in found[(page - 1) * _PAGE : page * _PAGE]],
         "found": len(found),
         "more": len(read) == _READ,
@@ -40,13 +39,6 @@ def changes(flags: Flags, query: Query) -> View:
         "pages": pages,
     }
     return View("Changes", "changes.html", data)
-
-
-def _moment(text: str) -> float | None:
-    try:
-        return datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp() if text else None
-    except (ValueError, OverflowError):
-        return None
 
 
 def _row(change: Change) -> dict[str, Any]:

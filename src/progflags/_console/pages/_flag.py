@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from progflags._console._view import Query, View, plain
-from progflags._console.pages._flags import summary
+from progflags._console._view import Query, View, moment, plain
+from progflags._console.pages._flags import known, summary
 from progflags._printed import quoted
 from progflags._trouble import swallow
 from progflags.context import Context
@@ -24,7 +24,8 @@ _CHANGES: Final = 20
 
 def flag(client: Flags, query: Query) -> View:
     """
-    The flag that was asked for. With `key` or `attributes` (a `name=value` on each line) also what they get, and every step to it.
+    The flag that was asked for. With `key` or `attributes` (a `name=value` on each line) also what they get, and every step to it;
+    as of `at`, a time in UTC, what they got then.
 
     Raises:
         TransitionRefused: there is no such flag.
@@ -36,9 +37,13 @@ def flag(client: Flags, query: Query) -> View:
         raise TransitionRefused(f"there is no flag {quoted(asked)}")
     live = client.live(asked)
     key, attributes = query.get("key", ""), query.get("attributes", "")
-    explained = client.explain(asked, Context(key or None, _read(attributes))) if key or attributes else None
+    then = query.get("at", "").strip()
+    at = moment(then)
+    unread = f"{quoted(then[:40])} is no time: write one as 2026-11-29T10:00, in UTC" if then and at is None else ""
+    wanted = bool(key or attributes or then) and not unread
     data = {
         **summary(model, live),
+        **known(client, (asked,))[asked],
         "ticket": model.ticket,
         "variants": [{"name": name, "value": plain(value)} for name, value in model.variants.items()],
         "default": model.default,
@@ -48,8 +53,8 @@ def flag(client: Flags, query: Query) -> View:
         "group": model.group,
         "holdout": None if model.holdout is None else model.holdout.name,
         "table": [_rule(rule, model) for rule in model.rules],
-        "asked": {"key": key, "attributes": attributes},
-        "answer": None if explained is None else plain(explained.to_dict()),
+        "asked": {"key": key, "attributes": attributes, "at": "" if at is None else then, "unread": unread},
+        "answer": plain(client.explain(asked, Context(key or None, _read(attributes)), at=at).to_dict()) if wanted else None,
         "changes": _changes(client, asked),
     }
     return View(asked, "flag.html", data)

@@ -7,12 +7,15 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from progflags._console._view import Query, View, number
+from progflags._trouble import swallow
+from progflags.errors import StoreError
 
 if TYPE_CHECKING:
     from progflags._connect import Flags
     from progflags.flags import FlagModel, Live
+    from progflags.sources import Seen
 
-__all__ = ["flags", "summary"]
+__all__ = ["flags", "known", "summary"]
 
 _PAGE: Final = 50
 
@@ -27,7 +30,9 @@ def flags(client: Flags, query: Query) -> View:
     words, kind = query.get("q", "")[:200].casefold().split(), query.get("kind", "")
     found = [model for model in every if _fits(model, words) and _is(kind, model, client)]
     page = min(number(query, "page", 1, 1_000_000), max(1, -(-len(found) // _PAGE)))
-    rows = [summary(model, client.live(model.key)) for model in found[(page - 1) * _PAGE : page * _PAGE]]
+    shown = found[(page - 1) * _PAGE : page * _PAGE]
+    ages = known(client, (model.key for model in shown))
+    rows = [{**summary(model, client.live(model.key)), **ages[model.key]} for model in shown]
     broken = [] if snapshot is None else sorted(snapshot.broken)
     data = {
         "q": query.get("q", "")[:200],
@@ -62,6 +67,27 @@ def _is(kind: str, model: FlagModel, client: Flags) -> bool:
 
 def _stale(expires: date | None) -> bool:
     return expires is not None and expires < datetime.now(UTC).date()
+
+
+def known(client: Flags, flags: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """
+    By flag: since when it is known (`since`, wall time, and `age` in seconds; None where nobody knows), whether it was `added` then or
+    was there already, and when its definition was `changed` last.
+    """
+    wanted = list(flags)
+    try:
+        found = client.seen(*wanted)
+    except StoreError as error:  # what the flags are is known all the same
+        swallow("console: ages", error)
+        found = {}
+    return {flag: _known(found.get(flag), client.clock.now()) for flag in wanted}
+
+
+def _known(seen: Seen | None, now: float) -> dict[str, Any]:
+    if seen is None:
+        return {"since": None, "age": None, "added": False, "changed": None}
+    changed = seen.changes[-1][0] if seen.changes else None
+    return {"since": seen.at, "age": max(0.0, now - seen.at), "added": seen.added, "changed": changed}
 
 
 def summary(model: FlagModel, live: Live) -> dict[str, Any]:

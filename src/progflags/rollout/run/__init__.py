@@ -9,7 +9,7 @@ from progflags.rollout.run._ledger import Ledger
 from progflags.rollout.run._looks import Looks
 from progflags.rollout.run._meter import Meter
 from progflags.rollout.run._outbox import LIMIT, Outbox
-from progflags.rollout.run._page import Page, possible, records
+from progflags.rollout.run._page import ROLLOUT, Page, possible, records, subject
 from progflags.rollout.run._places import INCIDENT
 from progflags.rollout.run._saved import Saved
 from progflags.rollout.run._shadows import Shadows
@@ -20,6 +20,7 @@ from progflags.rollout.run._switches import Switches, act
 __all__ = [
     "INCIDENT",
     "LIMIT",
+    "ROLLOUT",
     "Bars",
     "Batch",
     "Brake",
@@ -44,4 +45,5 @@ __all__ = [
     "possible",
     "records",
     "signature",
+    "subject",
 ]

@@ -1,0 +1,23 @@
+"""Terms: on which terms a client begins."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["Terms"]
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """
+    On which terms a client begins; see `connect`. `poll`: None, and nothing runs in the background.
+
+    `defined_in_store`: its source is the store. `owns_store`: nobody else closes it.
+    """
+
+    poll: float | None
+    keep: str | Path | None = None
+    owns_store: bool = True
+    defined_in_store: bool = False
+    requires_store: bool = False
