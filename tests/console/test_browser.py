@@ -132,11 +132,26 @@ def test_no_text_is_ever_a_script(context):
 
 @pytest.fixture
 def busy(fallen):
+    shadowed = pf.dark_launch("banner", candidate=lambda n: {"total": n + n % 3}, flags=fallen, executor="inline")(lambda n: {"total": n})
+    for n in range(40):
+        with fallen.override({"banner": "on"}):
+            shadowed(n)
+    fallen.rollouts.publish(at_once=True)
     fallen.kill("banner", by="bob", reason="it flickers")
     return fallen
 
 
-PAGES = ("/", "/rollout?flag=checkout", "/flags", "/flag?flag=colour", "/changes", "/dark-launches", "/fleet", "/rollout?flag=nothing")
+PAGES = (
+    "/",
+    "/rollout?flag=checkout",
+    "/flags",
+    "/flag?flag=colour",
+    "/changes",
+    "/dark-launches",
+    "/dark-launch?flag=banner",
+    "/fleet",
+    "/rollout?flag=nothing",
+)
 
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", 360), ("dark", 1200)])

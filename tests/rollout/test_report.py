@@ -169,6 +169,9 @@ def test_a_stage_that_was_passed_stays_told_after_the_next_one_failed(climbing):
     assert report.extra["course"]["gates"][0] == "error_rate max_increase 0.5"
     assert first[1] < 1 <= last[1]
     assert "Evidence against error_rate max_increase 0.5 over time" in report.to_html()
+    bounds = [(at, *row[0]) for at, *row in report.extra["course"]["bounds"] if row[0] is not None]
+    assert bounds[0][1] < 0.5 < bounds[-1][1]  # the interval has left the gate behind where the gate fell
+    assert "Effect for error_rate max_increase 0.5" in report.to_html()
     flags.rollouts.retry("checkout", force=True)
     pass_(30)
     assert [row[:2] for row in gates(flags.rollouts.report("checkout"))] == [(10.0, "HOLD")]

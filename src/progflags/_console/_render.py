@@ -72,7 +72,9 @@ def parts(view: View, shell: Shell) -> dict[str, str]:
     plots = {name: Markup(text) for name, text in view.plots.items()}  # noqa: S704 - as in `draw`
     stem = view.template.removesuffix(".html")
     files = {part: f"{stem}.{part}.html" for part in _PARTS[stem]}
-    return {part: _environment().get_template(file).render(data=view.data, plots=plots, shell=shell) for part, file in files.items()}
+    return {
+        part: _environment().get_template(file).render(data=view.data, plots=plots, shell=shell, acts=ACTS) for part, file in files.items()
+    }
 
 
 @cache

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from progflags.rollout.state._course import Course
+from progflags.rollout.state._course import Course, worth_bounding
 
 FINDINGS = st.lists(
     st.fixed_dictionaries({
@@ -26,12 +27,19 @@ def finding(odds, decision="HOLD", most=None):
     return {"gate": "error_rate max 1", "decision": decision, "evidence": odds, "evidence_max": most or odds, "threshold": 100.0}
 
 
-@given(st.lists(FINDINGS, max_size=400))
-def test_it_stays_small_and_in_order_whatever_was_found(looks):
+ENDS = st.none() | st.floats(-1, 1e9)
+
+
+@given(st.lists(FINDINGS, max_size=400), ENDS, ENDS, ENDS)
+def test_it_stays_small_and_in_order_whatever_was_found(looks, low, seen, high):
     course = Course()
     for at, findings in enumerate(looks):
-        course = course.add(float(at), findings)
+        bounded = [{**one, "interval": [low, high], "effect": seen, "canary": seen} for one in findings]
+        course = course.add(float(at), findings, bounded)
     times = [at for at, _ in course.points]
+
+    assert len(course.bounds) <= 40
+    assert [at for at, _ in course.bounds] == sorted({at for at, _ in course.bounds})
 
     assert len(course.points) <= 80
     assert len(course.gates) <= 8
@@ -66,3 +74,43 @@ def test_a_finding_without_odds_is_no_point():
     drift = {"metric": "error_rate", "kind": "change", "decision": "HOLD", "evidence": None, "threshold": None}
 
     assert Course().add(1.0, [drift]) == Course()
+
+
+def counted(batches, **more):
+    return {**finding(1.0), "gate": "error_rate max_increase 0.5", "batches": batches, "effect": 0.1, "canary": 3.0, **more}
+
+
+def test_intervals_are_searched_for_ever_more_rarely():
+    """It takes longer than judging. In a thousand batches a score of times, and dense where it still moves."""
+    asked, before = [], []
+    for batches in range(1, 1_001):
+        now = [counted(batches)]
+        asked += [batches] if worth_bounding(now, before) else []
+        before = now
+
+    assert asked[:4] == [1, 2, 3, 4]
+    assert len(asked) < 30
+    assert max(later / one for one, later in itertools.pairwise(asked[3:])) < 1.7
+
+
+def test_nothing_new_is_not_searched_and_a_new_stage_is():
+    assert worth_bounding([counted(1)], [counted(1)]) == []
+    assert worth_bounding([counted(0)], []) == []
+    assert len(worth_bounding([counted(1)], [counted(400)])) == 1
+    assert len(worth_bounding([counted(400, interval=[0.0, 1.0])], [counted(400)])) == 1
+    assert len(worth_bounding([counted(90)], [counted(20)])) == 1  # a process that was away comes back
+
+
+def test_an_absolute_gate_is_bounded_by_what_the_candidate_shows():
+    relative, absolute = counted(5, interval=[-0.1, None]), counted(5, gate="error_rate max 0.05", interval=[0.0, 0.4])
+    course = Course().add(7.0, [relative, absolute], [relative, absolute])
+
+    assert course.bounds == ((7.0, ((-0.1, 0.1, None), (0.0, 3.0, 0.4))),)
+
+
+def test_what_an_older_version_wrote_is_read():
+    course = Course().add(1.0, [finding(1.0)])
+    body = course.to_dict()
+    del body["bounds"]
+
+    assert Course.from_json(body) == course

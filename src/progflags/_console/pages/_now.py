@@ -52,7 +52,13 @@ def _row(item: Item, status: RolloutStatus) -> dict[str, Any]:
         "baked": status.baked if status.bake else None,
         "bake": status.bake,
         "verdict": None if status.verdict is None else str(status.verdict),
-        "why": status.stopped or status.waiting or (status.why if status.stage is not None else status.reason),
+        "why": status.stopped or status.waiting or _why(status),
         "eta": status.eta,
         "since": status.since,
     }
+
+
+def _why(status: RolloutStatus) -> str:
+    if str(status.state) == "awaiting_approval":  # how it came to wait says nothing of what it waits for
+        return "waits for somebody to approve the next step"
+    return status.why if status.stage is not None else status.reason

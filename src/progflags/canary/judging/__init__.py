@@ -1,7 +1,7 @@
 """From evidence to a verdict: estimates, integrity, what can still be seen, and the sentence that says so."""
 
 from progflags.canary.judging._estimates import change, estimate
-from progflags.canary.judging._findings import ruled_out, whole
+from progflags.canary.judging._findings import bounded, ruled_out, whole
 from progflags.canary.judging._foresight import Foreseen, foresee
 from progflags.canary.judging._integrity import scatter
 from progflags.canary.judging._intervals import interval, inverted, reconciled, stretched
@@ -15,6 +15,7 @@ __all__ = [
     "Prospect",
     "asked",
     "between",
+    "bounded",
     "change",
     "duration",
     "estimate",

@@ -17,7 +17,7 @@ from progflags.canary.judging._policy import Now, Said, lenient
 from progflags.canary.judging._sentences import difference, movement, odds
 from progflags.canary.sequential import GOOD, PEER, SMALL, VERSUS, Claim, Evidence, Track, upper
 
-__all__ = ["findings", "ruled_out", "wealth", "whole"]
+__all__ = ["bounded", "findings", "ruled_out", "wealth", "whole"]
 
 Found = TypeVar("Found")
 
@@ -152,6 +152,21 @@ def whole(evidence: Evidence, findings: Sequence[Mapping[str, Any]]) -> tuple[Ma
         else {**finding, **searched(interval(evidence, claim), _detectable(evidence, claim, estimate(evidence, claim)))}
         for finding in findings
     )
+
+
+def bounded(evidence: Evidence, findings: Sequence[Mapping[str, Any]]) -> tuple[Mapping[str, Any], ...]:
+    """Those of `findings` that this evidence can bound, each with its `interval`: half of what `whole` searches for."""
+    known = {claim.label: claim for claim in evidence.claims}
+    ends = [
+        finding.get("interval") or _ends(evidence, claim) if (claim := known.get(finding.get("gate", ""))) is not None else None
+        for finding in findings
+    ]
+    return tuple({**finding, "interval": found} for finding, found in zip(findings, ends, strict=True) if found is not None)
+
+
+def _ends(evidence: Evidence, claim: Claim) -> list[float | None] | None:
+    found: list[float | None] | None = searched(_unless_broken(claim, lambda: interval(evidence, claim))(), None)["interval"]
+    return found
 
 
 def wealth(log: float) -> float:

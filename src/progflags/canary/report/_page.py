@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from progflags._printed import json_text, markup
 from progflags.canary._units import unit_of
 from progflags.canary._verdict import MetricResult
-from progflags.canary._words import Decision
+from progflags.canary._words import Decision, Kind
 from progflags.canary.judging import between, estimate, moved, odds, quantity
 from progflags.canary.report import _plots
 from progflags.canary.report._asked import asked
@@ -180,7 +180,7 @@ def _figures(report: Reported) -> str:
                 _plots.ranges("Effect of each metric", rows), "Candidate over control; each end is where its gate's test ceases to refute."
             )
         )
-    figures += _courses(report.extra)
+    figures += _courses(report)
     evidence = report._evidence
     if evidence is not None:
         totals = evidence.totals
@@ -192,21 +192,33 @@ def _figures(report: Reported) -> str:
     return f"<h2>Plots</h2>{drawn}" if (drawn := "".join(figures)) else ""
 
 
-def _courses(extra: Mapping[str, Any]) -> list[str]:
-    """How the evidence against each gate of a rollout went, from its first look to its last."""
-    course, said = extra.get("course", {"gates": [], "points": []}), spelled_out(extra.get("stages", ()))
+def _courses(report: Reported) -> list[str]:
+    """How the evidence against each gate of a rollout went, from its first look to its last, beside what was seen and its interval."""
+    course, said = report.extra.get("course", {"gates": [], "points": []}), spelled_out(report.extra.get("stages", ()))
     figures = []
     for place, gate in enumerate(course["gates"], 1):
         seen = [(row[0], row[place]) for row in course["points"] if len(row) > place and row[place] is not None]
         if len(seen) > 1:
-            ends = (_clock(seen[0][0]), _clock(seen[-1][0]))
-            plot = _plots.course(f"Evidence against {gate} over time", seen, ends)
+            plot = _plots.course(f"Evidence against {gate} over time", seen)
             figures.append(_figure(plot, f"{said.get(gate, gate)}: how far the evidence against it was on its way to a rollback."))
+        rows = [(row[0], *row[place]) for row in course.get("bounds", ()) if len(row) > place and row[place] is not None]
+        if len(rows) > 1:
+            figures.append(_within(report, gate, rows))
     return [f'<div class="pair">{"".join(figures)}</div>'] if figures else []
 
 
-def _clock(at: float) -> str:
-    return f"{datetime.fromtimestamp(at, UTC):%m-%d %H:%M:%S}Z"
+def _within(report: Reported, gate: str, rows: Sequence[_plots.Ends]) -> str:
+    """What was seen against one gate, within its interval; absolute gates are in the unit of what they bound, where it is known."""
+    bound, limit = (gate.split(" ")[-2:] * 2)[:2]
+    found = next((one for one in report.results.values() if one.gate == gate), None)
+    if _absolute(gate):
+        kind, unit = (Kind.MEAN, "") if found is None else (found.kind, found.unit)
+        plot = _plots.bounds(f"The candidate's value for {gate}", rows, float(limit), lambda value: quantity(kind, value, unit))
+        return _figure(plot, "What the candidate showed, and the bounds it lies within at whatever look; dotted is the gate.")
+    asks = {"max_increase": 1.0, "max_decrease": -1.0}.get(bound)
+    line = None if asks is None else asks * float(limit)
+    plot = _plots.bounds(f"Effect for {gate}", rows, line, lambda value: f"{100 * value:+.3g} %" if value else "0 %")
+    return _figure(plot, "Candidate over control, and the bounds the effect lies within at whatever look; dotted is the gate.")
 
 
 def _compared(evidence: Evidence) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
 from itertools import accumulate
 
 from progflags._printed import markup
@@ -11,11 +12,13 @@ from progflags.canary._units import spelled
 from progflags.canary.counting import EDGES, Sample
 from progflags.canary.sequential import quantile_bounds
 
-__all__ = ["arms", "cdf", "course", "evidence", "ranges"]
+__all__ = ["arms", "bounds", "cdf", "course", "evidence", "ranges"]
 
 Points = Sequence[tuple[float, float]]
+Ends = tuple[float, float | None, float | None, float | None]  # wall time, lower end, what was seen, upper end
 
 _W, _H, _LEFT, _BOTTOM, _TOP, _RIGHT = 640, 260, 76, 34, 14, 12
+_FAR = 4.0  # times what is seen and asked: how far an end of an interval may widen an axis
 _MOST = 400  # points of one line: more than the pixels it has
 
 
@@ -77,13 +80,40 @@ def evidence(title: str, logs: Sequence[float], threshold: float) -> str:
     return _frame(title, axes.line(list(enumerate(tens)), "candidate solid") + limit + label, ticks)
 
 
-def course(title: str, points: Points, ends: tuple[str, str]) -> str:
+def course(title: str, points: Points) -> str:
     """How far the evidence against a gate was on its way, over time: at 0 it is as likely by chance as not, at 1 it decides."""
     axes = _Axes((points[0][0], points[-1][0]), (-0.5, 1.3))
-    ticks = axes.ticks([(axes.x0, ends[0]), (axes.x1, ends[1])], [(0.0, "none"), (0.5, "half"), (1.0, "decides")])
+    ticks = axes.ticks([(axes.x0, _clock(axes.x0)), (axes.x1, _clock(axes.x1))], [(0.0, "none"), (0.5, "half"), (1.0, "decides")])
     (x0, y0), (x1, _) = axes.at(axes.x0, 1.0), axes.at(axes.x1, 1.0)
     limit = f'<line class="limit" x1="{x0:.1f}" x2="{x1:.1f}" y1="{y0:.1f}" y2="{y0:.1f}"/>'
     return _frame(title, axes.line(points, "candidate solid") + limit, ticks)
+
+
+def bounds(title: str, rows: Sequence[Ends], limit: float | None, spell: Callable[[float], str]) -> str:
+    """What was seen over time within its always-valid interval, and the line that the gate draws; `spell` writes a value."""
+    seen = [value for _, _, value, _ in rows if value is not None] or [0.0]
+    marks = [*seen, *([] if limit is None else [limit])]
+    late = rows[len(rows) // 2 :]  # an interval begins at anything at all: it is where it comes to that is to be seen
+    ends = [
+        end for _, low, _, high in late for end in (low, high) if end is not None and abs(end) <= _FAR * max(map(abs, marks), default=1.0)
+    ]
+    low, high = min([*marks, *ends]), max([*marks, *ends])
+    spare = 0.08 * (high - low) or 0.1 * abs(high) or 0.1
+    axes = _Axes((rows[0][0], rows[-1][0]), (low - spare, high + spare))
+    lower = [(at, axes.y0 if end is None else end) for at, end, _, _ in rows]
+    upper = [(at, axes.y1 if end is None else end) for at, _, _, end in rows]
+    inner = axes.area(lower, upper, "candidate") + axes.line(
+        [(at, value) for at, _, value, _ in rows if value is not None], "candidate solid"
+    )
+    if limit is not None:
+        (x0, y0), (x1, _) = axes.at(axes.x0, limit), axes.at(axes.x1, limit)
+        inner += f'<line class="limit" x1="{x0:.1f}" x2="{x1:.1f}" y1="{y0:.1f}" y2="{y0:.1f}"/>'
+    ticks = axes.ticks([(axes.x0, _clock(axes.x0)), (axes.x1, _clock(axes.x1))], [(y, spell(y)) for y in (low, (low + high) / 2, high)])
+    return _frame(title, inner, ticks)
+
+
+def _clock(at: float) -> str:
+    return f"{datetime.fromtimestamp(at, UTC):%m-%d %H:%M:%S}Z"
 
 
 def arms(title: str, rows: Sequence[tuple[float | None, float | None]], spell: Callable[[float], str]) -> str:

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from progflags.canary import Decision, Verdict, Window, asked, judge, whole
+from progflags.canary import Decision, Verdict, Window, asked, bounded, judge, whole
 from progflags.rollout.plan import fitting, prospect
+from progflags.rollout.state._course import worth_bounding
 from progflags.rollout.state._decide import Move, Sight, advance, decide
 from progflags.rollout.state._gathered import added, looked, remembering
 from progflags.rollout.state._pace import expecting, known, proven
@@ -52,8 +53,10 @@ def look(record: Record, window: Window, step: float, sight: Sight) -> tuple[Rec
         drift = record.drift.look(evidence.totals)
         record = replace(record, drift=drift)
         told["findings"] += drift.findings()
+    wanted = worth_bounding(told["findings"], (record.verdict or {}).get("findings", ()))
+    course = record.course.add(sight.now, told["findings"], bounded(evidence, wanted))
     return (
-        replace(record, verdict=told, course=record.course.add(sight.now, told["findings"])),
+        replace(record, verdict=told, course=course),
         replace(sight, sampled=sampled, verdict=verdict.decision, why=verdict.reason, fits=fits, broken=broken),
         verdict,
     )
