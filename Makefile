@@ -20,7 +20,7 @@ demo: $(VENV)/.demo
 	@$(BIN)/python -m progflags demo
 
 test: $(VENV)/.tests
-	@$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term tests
+	@$(BIN)/python -m pytest -n 3 --dist worksteal --cov --cov-report=term tests
 
 soak: $(VENV)/.tests
 	@PROGFLAGS_SOAK=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m sized tests

@@ -375,7 +375,7 @@ def test_a_thread_that_ended_is_started_again_by_whoever_looks(tmp_path: Path, w
             begin("u1")
         there.kill("plain", by="ops")
         until(lambda: not here.is_enabled("plain", "u1"))
-        assert stored.alive
+        assert until(lambda: stored.alive)
         status = here.status()
         assert "was started again" in status.threads["store"]
         assert status.state == "DEGRADED"

@@ -161,7 +161,7 @@ DISKS = {
 def test_a_disk_that_fails(disk, tmp_path):
     """Errors of the operating system's own, in the middle of a life."""
     if not possible():
-        servers._missing("tracer (strace), or leave to trace", "PATH")
+        servers.missing("tracer (strace), or leave to trace", "PATH")
     fault, words = DISKS[disk]
     with child(tmp_path) as (pid, say):
         before = say("look")
@@ -216,7 +216,7 @@ def redis(tmp_path_factory):
     servers.redis()
     program = shutil.which("redis-server") or shutil.which("valkey-server")
     if program is None:
-        servers._missing("Redis server's program", "PATH")
+        servers.missing("Redis server's program", "PATH")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

@@ -168,6 +168,14 @@ def test_wake_does_not_wait_for_the_interval(refresher):
     assert turns.reach(1)
 
 
+def test_what_was_woken_is_not_late(refresher):
+    """Nor was it due when this machine was started."""
+    refresher.every(3600, lambda: None, name="x")
+    refresher._running = True
+    refresher.wake()
+    assert refresher.health() == {"x": "running"}
+
+
 def test_without_threads_it_says_so_once_and_works_by_hand(refresher, monkeypatch, caplog):
     """uWSGI without --enable-threads, or a system at its limit."""
 

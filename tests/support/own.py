@@ -80,7 +80,7 @@ class OwnRedis(Own):
         super().__init__(folder)
         self._program = shutil.which("redis-server") or shutil.which("valkey-server")
         if self._program is None:
-            servers._missing("Redis server's program", "PATH")
+            servers.missing("Redis server's program", "PATH")
         folder.mkdir()
 
     @property
@@ -115,7 +115,7 @@ class OwnPostgres(Own):
         initdb, self._program = shutil.which("initdb", path=where), shutil.which("postgres", path=where)
         self._as = self._user()
         if initdb is None or self._program is None or self._as is None:
-            servers._missing("PostgreSQL server's program, or a user other than root to run it", "PATH")
+            servers.missing("PostgreSQL server's program, or a user other than root to run it", "PATH")
         folder.parent.chmod(0o755)
         copied(_cluster(initdb, tuple(self._as or ())), folder)
 

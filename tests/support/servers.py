@@ -15,25 +15,26 @@ from pathlib import Path
 
 import pytest
 
-__all__ = ["postgres", "rabbitmq", "redis"]
+__all__ = ["free_port", "missing", "postgres", "rabbitmq", "redis"]
 
 
 def postgres() -> str:
     """A URL; skips (fails in CI) where there is none. `PROGFLAGS_TEST_POSTGRES` names one, else local ones are tried."""
-    return _postgres() or _missing("PostgreSQL", "PROGFLAGS_TEST_POSTGRES")
+    return _postgres() or missing("PostgreSQL", "PROGFLAGS_TEST_POSTGRES")
 
 
 def redis() -> str:
     """As `postgres`, with `PROGFLAGS_TEST_REDIS`."""
-    return _redis() or _missing("Redis", "PROGFLAGS_TEST_REDIS")
+    return _redis() or missing("Redis", "PROGFLAGS_TEST_REDIS")
 
 
 def rabbitmq() -> str:
     """As `postgres`, with `PROGFLAGS_TEST_RABBITMQ`; it takes a service to start one, so it is only looked for."""
-    return _rabbitmq() or _missing("RabbitMQ", "PROGFLAGS_TEST_RABBITMQ")
+    return _rabbitmq() or missing("RabbitMQ", "PROGFLAGS_TEST_RABBITMQ")
 
 
-def _missing(what: str, variable: str) -> str:
+def missing(what: str, variable: str) -> str:
+    """Skip, and in CI fail, for want of it."""
     reason = f"no {what} is running here and none could be started: name one in {variable}"
     if os.environ.get("CI", "").lower() == "true":
         pytest.fail(reason)
@@ -62,7 +63,7 @@ def _start_postgres(answers: Callable[[str], bool]) -> str:
         return ""
     folder = tempfile.mkdtemp(prefix="progflags-pg-")
     subprocess.run([programs[0], "-D", folder, "-U", "postgres", "-A", "trust", "-N"], check=True, capture_output=True)
-    port = _free_port()
+    port = free_port()
     command = [programs[1], "-D", folder, "-p", str(port), "-k", folder, "-h", "127.0.0.1", "-F"]
     return _started(command, folder, f"postgresql://postgres@127.0.0.1:{port}/postgres", answers)
 
@@ -84,7 +85,7 @@ def _redis() -> str:
     program = shutil.which("redis-server") or shutil.which("valkey-server")
     if named or not program:
         return ""
-    folder, port = tempfile.mkdtemp(prefix="progflags-redis-"), _free_port()
+    folder, port = tempfile.mkdtemp(prefix="progflags-redis-"), free_port()
     command = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", folder]
     return _started(command, folder, f"redis://127.0.0.1:{port}/0", answers)
 
@@ -114,7 +115,8 @@ def _started(command: list[str], folder: str, url: str, answers: Callable[[str],
     return ""
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody listens at just now."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return int(free.getsockname()[1])

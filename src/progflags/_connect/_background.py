@@ -2,8 +2,8 @@
 What runs in the background for one client: two daemon threads, and none with `poll=None` or a ManualClock.
 
 One looks at the source, the other at the store and runs the controller. They are apart because a store that hangs must not keep a
-kill switch in the file from being seen. Both start with `connect` and restart by themselves in a forked child. A third is there
-only when somebody asked for notifications of rollouts.
+kill switch in the file from being seen. Both start with `connect` and restart by themselves in a forked child. A third listens to a
+store that says when it moved, a fourth is there only when somebody asked for notifications of rollouts.
 """
 
 from __future__ import annotations
@@ -11,12 +11,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final
 
+from progflags._beside import RUNNING
+from progflags._connect._ears import Ears
+from progflags._connect._reach import Reach
 from progflags.context import keep_with
 from progflags.sources import Refresher
 
 __all__ = ["Background"]
 
-_STORE_POLL: Final = 0.1  # seconds between looks at the store; 2.7 µs each on SQLite, so a share change is everywhere in about 0.1 s
+_STORE_POLL: Final = 0.1  # seconds between looks at the store; 2.7 µs each on SQLite, so a share change is everywhere in about 0.1 s.
+# One on a server is asked far more seldom than it is looked at: see Ears
+_LISTEN: Final = 0.001  # seconds between two waits for a hint
 _DELIVER: Final = 0.5  # seconds between two rounds of notifications; most ask the store for its revision and no more
 _TICK: Final = 0.2  # seconds between two steps of the controller; a batch is at least 0.1 s of it apart (see rollout)
 _STOP: Final = 0.6  # seconds that each thread has to end
@@ -27,6 +32,7 @@ class Background:
 
     def __init__(self) -> None:
         self._threads: tuple[Refresher, ...] = ()
+        self._ears: tuple[Ears, Refresher] | None = None
         self._unhear: Callable[[], object] = bool
         self._delivering = False
         self._ended = False
@@ -46,6 +52,16 @@ class Background:
         self._start(first, second)
         self._unhear = keep_with(self.look_after)
 
+    def pace(self, reach: Reach, poll: float | None) -> None:
+        """Ask the store every `poll` seconds at most, however often it is looked at, and when it says that it moved."""
+        _, looks = self._threads
+        ears = Ears(reach, poll, looks.wake)
+        if not reach.mute:
+            thread = Refresher()
+            thread.every(_LISTEN, ears.listen, name="hints", slowest=1.0)
+            self._ears = ears, thread
+            self._start(thread)
+
     def notify(self, deliver: Callable[[], object]) -> None:
         """Somebody wants notifications: they get a thread of their own, because stores and webhooks may take their time."""
         if self._threads and not self._delivering and not self._ended:
@@ -59,12 +75,14 @@ class Background:
         for thread in self._threads:
             if not thread.alive:
                 thread.ensure()
-                if not thread.alive:
+                if not thread.alive and not (self._ears and thread is self._ears[1]):  # a request is no place to wait for hints
                     thread.run_due()
 
     def health(self) -> dict[str, str]:
         """By name: `running` (and how, if not in a thread), or why not."""
-        return {name: said for thread in self._threads for name, said in thread.health().items()}
+        told = {name: said for thread in self._threads for name, said in thread.health().items()}
+        note = self._ears[0].note if self._ears else ""
+        return {**told, "store": f"{RUNNING}, {note}"} if note and told.get("store") == RUNNING else told
 
     def end(self) -> bool:
         """Whether all have; one that has not hangs at the store."""

@@ -28,6 +28,7 @@ def connect(
     *,
     store: Store | str | None = None,
     poll: float | None = 0.5,
+    store_poll: float | None = None,
     last_known_good: str | Path | None = None,
     control: bool = True,
     clock: Clock | None = None,
@@ -40,8 +41,9 @@ def connect(
 
     `store` is where live state is kept: None (memory, this client only), `memory://name`, `sqlite:///rel.db`,
     `sqlite:////abs.db`, or a Store. `poll` is the seconds between looks at the source, give or take a tenth, so
-    that by default a changed file is in every process within one; the store is looked at ten times a second, or as often as that if it
-    is more. With `poll=None`, and with a ManualClock, nothing runs in the background:
+    that by default a changed file is in every process within one. A store in a file is looked at ten times a second. One on a server
+    says when it moved, and is asked every 5 s besides, in case that was lost; where it can't say so, every second. `store_poll` is
+    another number of seconds for that. With `poll=None`, and with a ManualClock, nothing runs in the background:
     only `refresh` and `rollouts.tick` look. `last_known_good` names a folder for persisted generations of the source, for the live
     state of the last look, and for rollbacks and kills that wait for a store out of reach.
     `control=False`: this process never runs the controller. `clock`: a `progflags.testing.ManualClock` in tests.
@@ -55,10 +57,12 @@ def connect(
     Raises:
         DefinitionError: nothing can be served; its problems name file, line and key.
         StoreError: `require_store`, and the store can't be used; or it ought to have the definitions, and nothing else has.
-        ValueError: neither source nor store, `poll` is not a positive number, or `store` no store's address.
+        ValueError: neither source nor store, `poll` or `store_poll` is not a positive number, or `store` no store's address.
     """
     if poll is not None and not 0 < poll < math.inf:
         raise ValueError(f"poll is the number of seconds between two looks, or None for never: not {quoted(poll)}")
+    if store_poll is not None and not 0 < store_poll < math.inf:
+        raise ValueError(f"store_poll is the number of seconds between two questions to the store: not {quoted(store_poll)}")
     time = clock or SYSTEM
     if source is None and store is None:
         raise ValueError("connect to what? name a flag file, or a store that definitions were pushed to")
@@ -70,6 +74,7 @@ def connect(
         flags._begin(
             Terms(
                 poll=poll if isinstance(time, SystemClock) else None,
+                store_poll=store_poll,
                 keep=last_known_good,
                 owns_store=isinstance(store, str | None),
                 defined_in_store=source is None,

@@ -58,7 +58,7 @@ class Delivery:
         if self.made is not None:
             rollouts = self.made[1]
             if control:
-                rollouts.tick()
+                rollouts.turn()
             else:
                 rollouts.publish()
 

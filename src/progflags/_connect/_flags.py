@@ -18,6 +18,7 @@ from progflags._connect._delivery import Delivery
 from progflags._connect._ending import put_up_the_rest
 from progflags._connect._panic import PanicSwitch
 from progflags._connect._past import Past
+from progflags._connect._reach import Reach
 from progflags._connect._standing import Standing
 from progflags._connect._status import Status
 from progflags._connect._supply import Supply
@@ -97,6 +98,8 @@ class Flags(Client):
         if terms.poll is not None:
             self.bus.apart = True
             self._background.begin(terms.poll, source=self._look_at_source, store=self._look_when_due, step=self._step)
+            if isinstance(self._store, Reach):
+                self._background.pace(self._store, terms.store_poll)
             self._telling.deliver()
 
     def _begin_with_store(self, *, required: bool) -> None:

@@ -14,11 +14,12 @@ from typing import Any, Final, TypeVar
 from uuid import uuid4
 
 from progflags._chance import chance
+from progflags._connect._glance import Glance
 from progflags._deadline import left, within
 from progflags._process import in_child
 from progflags._trouble import swallow
 from progflags.errors import StoreError
-from progflags.store import Board, Commit, Document, Entry, Row, Store, aside, time_of
+from progflags.store import Board, Commit, Document, Entry, Hinting, Row, Store, aside, time_of
 
 __all__ = ["Reach"]
 
@@ -36,7 +37,7 @@ class Reach:
     A Store in front of the one that `opening` opens, or of `store` where that is open already.
 
     `url` is its name before it is open as well. `write_problem`, `read_problem`: why the last write, the last read of more than the
-    revision failed, empty where it did not.
+    revision failed, empty where it did not. `glance`: what its revision is known to be, so that a look need not always ask.
     """
 
     def __init__(self, url: str, opening: Callable[[], Store], store: Store | None = None) -> None:
@@ -48,6 +49,7 @@ class Reach:
         self._next = 0.0
         self._probed = 0.0
         self.write_problem = self.read_problem = ""
+        self.glance = Glance()
         self.board: Board = _ReachBoard(self)
         self.after_fork()
         in_child(self)
@@ -104,6 +106,33 @@ class Reach:
         except StoreError as error:
             swallow("store: reading and writing", error)
 
+    # -- when it moves --------------------------------------------------------------------------------------------------
+
+    @property
+    def mute(self) -> bool:
+        """Whether it is a store that never says when it moved. Not known, so not so, before it is open."""
+        return self._store is not None and not isinstance(self._store, Hinting)
+
+    @property
+    def deaf(self) -> str:
+        """Why such a store does not say so here; empty where it does."""
+        store = self._store
+        return store.deaf if isinstance(store, Hinting) else ""
+
+    def hint(self, timeout: float) -> bool:
+        """Wait at most `timeout` seconds for the store to say that it moved; if so, the next look asks. See `progflags.store.Hinting`."""
+        store = self._open()
+        if not isinstance(store, Hinting):
+            return False
+        try:
+            heard = store.hint(timeout)
+        except StoreError:
+            self.glance.forget()
+            raise
+        if heard:
+            self.glance.forget()
+        return heard
+
     def accept(self) -> None:
         """Go on with a store that has less than it once had: what was lost has been looked at."""
         accept = getattr(self._open(), "accept", None)
@@ -117,13 +146,26 @@ class Reach:
         return self._url
 
     def revision(self) -> int:
-        return self._ask(lambda store: store.revision())
+        """As it is; as it was a moment ago, where that is all that a glance asks for."""
+        known = self.glance.known()
+        if known is not None:
+            return known
+        ticket = self.glance.ticket
+        revision = self._ask(lambda store: store.revision())
+        self.glance.saw(revision, ticket)
+        return revision
 
     def read(self, prefix: str = "") -> tuple[int, dict[str, Document]]:
-        return self._read(lambda store: store.read(prefix))
+        ticket = self.glance.ticket
+        found = self._read(lambda store: store.read(prefix))
+        self.glance.saw(found[0], ticket)
+        return found
 
     def commit(self, commit: Commit) -> int:
-        return self._write(lambda store: store.commit(commit))
+        try:
+            return self._write(lambda store: store.commit(commit))
+        finally:
+            self.glance.forget()  # of what we wrote, and of who was first
 
     def wait(self, revision: int, timeout: float) -> int:
         return self._open().wait(revision, timeout)
@@ -159,8 +201,12 @@ class Reach:
         return found
 
     def _ask(self, act: Callable[[Store], T]) -> T:
-        store = self._open()
-        return _bounded(store, lambda: act(store))
+        try:
+            store = self._open()
+            return _bounded(store, lambda: act(store))
+        except StoreError:
+            self.glance.forget()
+            raise
 
     def _open(self) -> Store:
         if self._store is not None:
@@ -181,8 +227,13 @@ class _ReachBoard:
     def __init__(self, reach: Reach) -> None:
         self._reach = reach
 
-    def publish(self, topic: str, worker: str, seq: int, body: bytes) -> None:
-        self._reach._write(lambda store: store.board.publish(topic, worker, seq, body))
+    def publish(self, topic: str, worker: str, seq: int, body: bytes) -> int | None:
+        glance = self._reach.glance
+        ticket = glance.ticket
+        revision = self._reach._write(lambda store: store.board.publish(topic, worker, seq, body))
+        if revision is not None:
+            glance.saw(revision, ticket)
+        return revision
 
     def collect(self, topic: str) -> tuple[Row, ...]:
         return self._reach._ask(lambda store: store.board.collect(topic))

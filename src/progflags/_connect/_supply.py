@@ -65,10 +65,15 @@ class Supply:
     def look(self) -> None:
         """Install the live state if the store has moved. One thread at a time, so that an older look never overtakes a newer."""
         self._jumps.look()
+        if self._reach is not None:
+            self._reach.glance.forget()
         self._look()
 
     def look_when_due(self) -> None:
-        """The background's look: ever more seldom at a store that does not answer, and where it does, whether it takes writes too."""
+        """
+        The background's look: at what is known of the store without asking, as long as that will do; ever more seldom at one that does
+        not answer, and where it does, whether it takes writes too.
+        """
         self._jumps.look()
         if self._reach is not None and not self._reach.due:
             return

@@ -11,12 +11,14 @@ __all__ = ["Terms"]
 @dataclass(frozen=True, slots=True)
 class Terms:
     """
-    On which terms a client begins; see `connect`. `poll`: None, and nothing runs in the background.
+    On which terms a client begins; see `connect`. `poll`: None, and nothing runs in the background; `store_poll`: None, and the store
+    is asked as often as is good for it.
 
     `defined_in_store`: its source is the store. `owns_store`: nobody else closes it.
     """
 
     poll: float | None
+    store_poll: float | None = None
     keep: str | Path | None = None
     owns_store: bool = True
     defined_in_store: bool = False

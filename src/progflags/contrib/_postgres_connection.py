@@ -36,6 +36,7 @@ class Connection:
         self._url = url
         self._timeout = timeout
         self._prepare = prepare
+        self.opened: Callable[[Any], object] = bool  # is called with each new connection, prepared
         self._connection: Any = None
         self._abandoned: list[Any] = []
         self._lock = threading.RLock()
@@ -45,6 +46,12 @@ class Connection:
         """The parent's connection is the parent's: not even closed here, for that would end its session."""
         self._abandoned.append(self._connection)
         self._connection, self._lock = None, threading.RLock()
+
+    @property
+    def socket(self) -> int | None:
+        """The file descriptor of the connection there is just now."""
+        connection = self._connection
+        return None if connection is None or connection.closed else int(connection.fileno())
 
     def run(self, act: Callable[[Any], T]) -> T:
         """What `act` returns, given a cursor; once more on a new connection if the one it had turns out broken."""
@@ -96,6 +103,7 @@ class Connection:
         try:
             with connection.transaction(), connection.cursor() as cursor:
                 self._prepare(cursor)
+            self.opened(connection)
         except BaseException:
             connection.close()
             raise

@@ -18,7 +18,7 @@ from psycopg.sql import SQL, Composed, Literal
 
 from progflags.store import REMEMBERED, Commit, texts
 
-__all__ = ["TABLES", "VERSION", "Message", "limited_to"]
+__all__ = ["TABLES", "VERSION", "Message", "channel_of", "limited_to"]
 
 VERSION: Final = 1
 
@@ -58,7 +58,7 @@ WITH moved AS (
 ), gone AS (
   DELETE FROM progflags_documents d USING moved WHERE d.namespace = {namespace} AND d.key = ANY({deleted})
 ) {put} {lines}
-SELECT revision FROM moved;
+SELECT revision{told} FROM moved;
 COMMIT
 """)
 
@@ -77,6 +77,15 @@ _LINES = SQL(""", lines AS (
 )""")
 
 
+_TOLD: Final = SQL(", pg_notify({channel}, '')")
+_NAME: Final = 63  # bytes that a channel's name may have
+
+
+def channel_of(namespace: str) -> str:
+    """The channel on which commits to a namespace are told of; one with a long name shares its channel with its likes."""
+    return f"progflags/{namespace}".encode()[:_NAME].decode(errors="ignore")
+
+
 def limited_to(most: int) -> Composed:
     """The statement that limits what follows in its transaction to `most` milliseconds each, and how long it may lie idle."""
     return _LIMITS.format(most=Literal(f"{most}ms"), idle=Literal(f"{_IDLE}ms"))
@@ -91,6 +100,7 @@ class Message:
 
     def __init__(self, namespace: str, commit: Commit, least: int) -> None:
         self._name = Literal(namespace)
+        self._told = SQL("") if commit.quiet else _TOLD.format(channel=Literal(channel_of(namespace)))
         self._expects = commit.expects
         self._writes, self._lines = texts(commit)
         self._id = commit.id or uuid4().hex
@@ -109,6 +119,7 @@ class Message:
             expected=_texts(self._expects),
             least=Literal(self._least),
             remembered=Literal(REMEMBERED),
+            told=self._told,
             deleted=_texts(key for key, text in self._writes.items() if text is None),
             unmoved=_UNMOVED.format(namespace=name, rows=_rows(expected, "({}::text, {}::bigint)")) if expected else SQL(""),
             put=_PUT.format(namespace=name, rows=_rows(put, "({}::text, {}::text)")) if put else SQL(""),

@@ -3,9 +3,9 @@ The store in PostgreSQL: `postgresql://host/database`; for many hosts, and the o
 
 Install `progflags[postgres]`. A commit is one transaction that holds the row of its namespace (`?namespace=`, else
 `progflags`), so commits come one after another and each sees the last; it is sent as one message, so none waits for a client.
-The tables `progflags_*` are made when absent; a role that may only read and write rows is enough once they are there. It needs
-no session state: PgBouncer in transaction mode is fine, and there is nothing to LISTEN to, a look at the revision costs a tenth
-of a millisecond. Point it at the primary: a replica answers with the past.
+The tables `progflags_*` are made when absent; a role that may only read and write rows is enough once they are there. Its
+one connection LISTENs to what others commit. Nothing depends on that: behind PgBouncer in transaction mode, where it can't, the
+store is looked at more often. Point it at the primary: a replica answers with the past.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ except ImportError as error:
     raise missing(error, "psycopg", "psycopg", "postgres") from error
 
 from progflags.contrib._postgres_connection import Connection
+from progflags.contrib._postgres_hints import Hints
 from progflags.contrib._postgres_sql import TABLES, VERSION, Message, limited_to
 
 __all__ = ["PostgresStore"]
@@ -39,6 +40,7 @@ class PostgresStore(ServerStore):
         self._timeout = timeout
         self._server = Connection(self._address, self.url, timeout, self._prepare)
         self._board = _PostgresBoard(self)
+        self._hints = Hints(self._server, self._namespace)
         in_child(self)
         try:
             self._server.run(bool)
@@ -112,6 +114,13 @@ class PostgresStore(ServerStore):
         query = "SELECT extract(epoch FROM clock_timestamp())::float8"
         return float(self._server.run(lambda cursor: cursor.execute(query).fetchone()[0]))
 
+    @property
+    def deaf(self) -> str:
+        return self._hints.deaf
+
+    def hint(self, timeout: float) -> bool:
+        return self._hints.wait(timeout)
+
     def close(self) -> None:
         self._server.close()
 
@@ -144,12 +153,15 @@ class _PostgresBoard:
     def __init__(self, store: PostgresStore) -> None:
         self._store = store
 
-    def publish(self, topic: str, worker: str, seq: int, body: bytes) -> None:
-        query = """INSERT INTO progflags_board AS b VALUES (%s, %s, %s, %s, clock_timestamp(), %s)
+    def publish(self, topic: str, worker: str, seq: int, body: bytes) -> int:
+        query = """WITH put AS (INSERT INTO progflags_board AS b VALUES (%s, %s, %s, %s, clock_timestamp(), %s)
                    ON CONFLICT (namespace, topic, worker) DO UPDATE SET seq = excluded.seq, at = excluded.at, body = excluded.body
-                   WHERE excluded.seq > b.seq"""
+                   WHERE excluded.seq > b.seq) SELECT revision FROM progflags_state WHERE namespace = %s"""
         store = self._store
-        store._server.run(lambda cursor: cursor.execute(query, (store._namespace, topic, worker, seq, bytes(body))))
+        before = store._highest
+        values = (store._namespace, topic, worker, seq, bytes(body), store._namespace)
+        row = store._server.run(lambda cursor: cursor.execute(query, values).fetchone())
+        return store._met(0 if row is None else row[0], before)
 
     def collect(self, topic: str) -> tuple[Row, ...]:
         query = """SELECT worker, seq, body, greatest(0, extract(epoch FROM clock_timestamp() - at))::float8 FROM progflags_board

@@ -33,6 +33,7 @@ except ImportError as error:
     raise missing(error, "redis", "redis", "redis") from error
 
 from progflags.contrib._redis_connection import Hasty, HastySSL
+from progflags.contrib._redis_hints import CHANNEL, Hints
 
 __all__ = ["RedisStore"]
 
@@ -42,14 +43,14 @@ _VERSION = 1
 _ROW_LIVES = 86_400  # seconds a Board row is kept after its worker was last heard; control state is kept for ever
 
 # KEYS: revision, documents, ids, ids by age, then one list per entry. ARGV: id, remembered, the number of expected keys, the
-# revision that must be there at least, those keys with revisions, the number of writes and those keys with texts ("" deletes),
-# then the entries' texts.
+# revision that must be there at least, the channel to tell ("" for none), those keys with revisions, the number of writes and those keys
+# with texts ("" deletes), then the entries' texts. A user who may not PUBLISH commits all the same.
 _COMMIT = """
 local taken = redis.call('HGET', KEYS[3], ARGV[1])
 if taken then return {'taken', taken} end
 local now = redis.call('GET', KEYS[1]) or '0'
 if tonumber(now) < tonumber(ARGV[4]) then return {'back', now} end
-local at, found, moved = 5, {'moved'}, false
+local at, found, moved = 6, {'moved'}, false
 for _ = 1, tonumber(ARGV[3]) do
   local there = redis.call('HGET', KEYS[2], ARGV[at])
   local revision = there and string.match(there, '^%d+') or '0'
@@ -77,6 +78,7 @@ for _, id in ipairs(old) do
   redis.call('HDEL', KEYS[3], id)
   redis.call('ZREM', KEYS[4], id)
 end
+if ARGV[5] ~= '' then redis.pcall('PUBLISH', ARGV[5], revision) end
 return {'done', revision}
 """
 
@@ -93,11 +95,12 @@ return found
 
 _PUBLISH = """
 local there = redis.call('HGET', KEYS[1], ARGV[1])
-if there and tonumber(string.match(there, '^%d+')) >= tonumber(ARGV[2]) then return 0 end
-local now = redis.call('TIME')
-redis.call('HSET', KEYS[1], ARGV[1], ARGV[2] .. ':' .. now[1] .. '.' .. string.format('%06d', now[2]) .. ':' .. ARGV[3])
-redis.call('EXPIRE', KEYS[1], ARGV[4])
-return 1
+if not (there and tonumber(string.match(there, '^%d+')) >= tonumber(ARGV[2])) then
+  local now = redis.call('TIME')
+  redis.call('HSET', KEYS[1], ARGV[1], ARGV[2] .. ':' .. now[1] .. '.' .. string.format('%06d', now[2]) .. ':' .. ARGV[3])
+  redis.call('EXPIRE', KEYS[1], ARGV[4])
+end
+return redis.call('GET', KEYS[2]) or '0'
 """
 
 
@@ -110,6 +113,7 @@ class RedisStore(ServerStore):
         super().__init__(url)
         self._timeout = timeout
         self._dials = threading.local()
+        self._hints = Hints(self._key(CHANNEL))
         self._connect()
         in_child(self)
         self._board = _RedisBoard(self)
@@ -204,6 +208,7 @@ class RedisStore(ServerStore):
             REMEMBERED,
             len(commit.expects),
             before,
+            "" if commit.quiet else self._key(CHANNEL),
         ]  # an id always: it may be tried again
         for key, expected in commit.expects.items():
             arguments += [key, expected]
@@ -228,6 +233,13 @@ class RedisStore(ServerStore):
         seconds, micros = self._run(lambda: self._client.time())  # noqa: PLW0108 - a fork noticed meanwhile brings another client
         return float(seconds + micros / 1e6)
 
+    @property
+    def deaf(self) -> str:
+        return self._hints.deaf
+
+    def hint(self, timeout: float) -> bool:
+        return self._run(lambda: self._hints.wait(self._client, timeout))
+
     def close(self) -> None:
         look()
         self._closed = True
@@ -240,9 +252,10 @@ class _RedisBoard:
     def __init__(self, store: RedisStore) -> None:
         self._store = store
 
-    def publish(self, topic: str, worker: str, seq: int, body: bytes) -> None:
+    def publish(self, topic: str, worker: str, seq: int, body: bytes) -> int:
         store = self._store
-        store._run(lambda: store._publish(keys=[store._key(f"board:{topic}")], args=[worker, seq, body, _ROW_LIVES]))
+        before, keys = store._highest, [store._key(f"board:{topic}"), store._key("revision")]
+        return store._met(store._run(lambda: store._publish(keys=keys, args=[worker, seq, body, _ROW_LIVES])), before)
 
     def collect(self, topic: str) -> tuple[Row, ...]:
         store = self._store

@@ -133,6 +133,13 @@ class Rollouts:
         """
         return self._rounds.tick()
 
+    def turn(self) -> tuple[Transition, ...]:
+        """
+        The tick of a background that looks at the store by itself; yours is `tick`. A rollout that another process looks at is left to
+        that one, for as long as it does.
+        """
+        return self._rounds.turn()
+
     def notify(self, sink: Sink) -> None:
         """
         Tell `sink` (a Webhook, a Hook) of every step of every rollout from now on, at least once and in order.

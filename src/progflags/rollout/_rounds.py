@@ -36,6 +36,15 @@ class Rounds:
             self._parts.keep()
             return ()
 
+    def turn(self) -> tuple[Transition, ...]:
+        """The background's tick, beside its looks at the store: leaves a rollout to the process that looks at it, while one does."""
+        look()
+        with self._ticking:
+            if self._exchanged():
+                return self._ticked(shared=True)
+            self._parts.keep()
+            return ()
+
     def publish(self, *, at_once: bool) -> None:
         """Only what every process does: its windows put up, and a rollback that is wanted here carried to the store."""
         look()
@@ -61,8 +70,8 @@ class Rounds:
         parts.looks.save()
         return parts.switches.carry() or parts.ledger.answers()
 
-    def _ticked(self, only: Collection[str] | None = None) -> tuple[Transition, ...]:
-        steps = self._parts.controller.tick(self._parts.pool, only)
+    def _ticked(self, only: Collection[str] | None = None, *, shared: bool = False) -> tuple[Transition, ...]:
+        steps = self._parts.controller.tick(self._parts.pool, only, shared=shared)
         if steps or self._parts.controller.lost:
             self._refresh()
         self._parts.keep()

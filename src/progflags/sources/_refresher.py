@@ -80,8 +80,9 @@ class Refresher:
 
     def wake(self) -> None:
         """Run every job now instead of when it is due."""
+        now = time.monotonic()
         for job in self._jobs:
-            job.due = 0.0
+            job.due = min(job.due, now)
         self._wake.set()
 
     @property

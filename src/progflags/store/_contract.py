@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
-__all__ = ["Board", "Commit", "Document", "Entry", "Row", "Store", "Timed", "time_of"]
+__all__ = ["Board", "Commit", "Document", "Entry", "Hinting", "Row", "Store", "Timed", "time_of"]
 
 Body = Mapping[str, Any]
 
@@ -50,13 +50,15 @@ class Commit:
 
     `writes`: key → new body, or None to delete. `expects`: key → the document revision the decision was made on, 0 for
     "absent"; keys may be expected without being written. `entries`: (subject, body) lines appended to history. `id`
-    makes a retry harmless: a commit whose id the store has already taken returns the revision it got then.
+    makes a retry harmless: a commit whose id the store has already taken returns the revision it got then. `quiet`: nobody needs to
+    hear of it before they look anyway (see `Hinting`).
     """
 
     writes: Mapping[str, Body | None]
     expects: Mapping[str, int] = field(default_factory=dict)
     entries: Sequence[tuple[str, Body]] = ()
     id: str = ""
+    quiet: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +79,12 @@ class Board(Protocol):
     One row per (topic, worker). A row is replaced only by a higher `seq`, so a re-send or an overtaken write is harmless.
     """
 
-    def publish(self, topic: str, worker: str, seq: int, body: bytes) -> None:
-        """Put up `body` as what `worker` has to say on `topic`, unless a row with the same or a higher `seq` is there."""
+    def publish(self, topic: str, worker: str, seq: int, body: bytes) -> int | None:
+        """
+        Put up `body` as what `worker` has to say on `topic`, unless a row with the same or a higher `seq` is there.
+
+        Returns the store's revision where the answer brings it along, which saves a look; None where it does not.
+        """
         ...
 
     def collect(self, topic: str) -> tuple[Row, ...]:
@@ -148,6 +154,31 @@ class Timed(Protocol):
         Seconds since the Unix epoch by one clock, the same for everybody who uses this store. None: it has no such clock.
 
         Asked a few times an hour. Where everybody is on one host, it should not jump when the host's wall clock does.
+        """
+        ...
+
+
+@runtime_checkable
+class Hinting(Protocol):
+    """
+    What a store may have besides: it says when it moved, so that nobody has to look often. Those on a server have it.
+
+    A hint may be late, lost or for nothing: it is the look that counts.
+    """
+
+    @property
+    def deaf(self) -> str:
+        """Why there are no hints here, as behind a pooler of connections; empty where there are."""
+        ...
+
+    def hint(self, timeout: float) -> bool:
+        """
+        Wait for a hint, at most `timeout` seconds: whether one came since the last call. To be called by one thread, again and again.
+
+        True as well when the store begins to listen, at first or on a new connection: what came before is not known.
+
+        Raises:
+            StoreError: it is out of reach.
         """
         ...
 

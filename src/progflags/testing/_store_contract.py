@@ -23,16 +23,17 @@ from pathlib import Path
 import pytest
 
 from progflags.errors import StoreError
-from progflags.store import Commit, Store, Timed, time_of
+from progflags.store import Commit, Hinting, Store, Timed, time_of
 from progflags.testing._board_contract import BoardContract
 from progflags.testing._commit_contract import CommitContract
 from progflags.testing._counting import count
 from progflags.testing._handles import PATIENCE
+from progflags.testing._hint_contract import HintContract
 
 __all__ = ["StoreContract"]
 
 
-class StoreContract(CommitContract, BoardContract):
+class StoreContract(CommitContract, BoardContract, HintContract):
     """The promises of `progflags.store.Store`, each a test. `make_store` returns a new, empty store at every call."""
 
     examples = 30
@@ -147,6 +148,7 @@ class StoreContract(CommitContract, BoardContract):
             lambda: board.collect("topic"),
             lambda: board.clear("topic"),
             *([store.now] if isinstance(store, Timed) else []),
+            *([lambda: store.hint(PATIENCE)] if isinstance(store, Hinting) else []),
         ]
         for act in acts:
             with pytest.raises(StoreError):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from progflags._beside import failing, said
@@ -20,6 +21,7 @@ from progflags.flags import Client, Snapshot
 from progflags.rollout._status import Transition
 from progflags.rollout.run._brake import Brake
 from progflags.rollout.run._ledger import Ledger
+from progflags.rollout.run._lookers import Lookers
 from progflags.rollout.run._news import News
 from progflags.rollout.run._page import Page, records
 from progflags.rollout.run._windows import Windows
@@ -46,6 +48,8 @@ class Controller:
         self._seen: dict[str, tuple[int, float]] = {}
         self.pages: Mapping[str, Page] = {}  # as read, or written, last
         self._failing: dict[str, tuple[int, str]] = {}  # by flag: looks in a row that raised, and what
+        self._lookers = Lookers(ledger.clock)
+        self._shared = False
         self.lost = False  # whether somebody else was first during the last tick
 
     def heed(self, pages: Mapping[str, Page]) -> None:
@@ -70,12 +74,14 @@ class Controller:
 
     # -- what the controller does --------------------------------------------------------------------------------------
 
-    def tick(self, pool: Pool, only: Collection[str] | None = None) -> tuple[Transition, ...]:
+    def tick(self, pool: Pool, only: Collection[str] | None = None, *, shared: bool = False) -> tuple[Transition, ...]:
         """
         One look at every rollout under way. What goes wrong with one flag stays with that flag, until the next tick.
 
-        `only`: the flags whose wanted rollbacks are carried, and nothing else is done.
+        `only`: the flags whose wanted rollbacks are carried, and nothing else is done. `shared`: leave a rollout to the process that
+        looks at it, as long as one does.
         """
+        self._shared = shared
         try:
             pages = self._ledger.pages()
         except StoreError as error:
@@ -126,6 +132,10 @@ class Controller:
         intent = self._brake.wanted(record)
         if intent is not None and not (intent.braked and record.serving):
             return self._asked(page, record, Ask(Act.ROLLBACK, intent.reason), intent.actor, pool)
+        due = record.serving and elapsed >= record.plan.batch_at(record.stage) - _ROUNDING
+        reads = due or (record.stage < 0 and record.plan.dark_launch is not None)  # what every process counted
+        if reads and intent is None and self._leaves(page, record, pool.worker):
+            return ()
         sight = Sight(
             closed=blocked(record, records(pages), self._clock.now()) or self._closed(record),
             braked=intent.reason if intent is not None else "",
@@ -134,14 +144,22 @@ class Controller:
             now=self._clock.now(),
         )
         looked = record
-        if record.serving and (sight.braked or elapsed >= record.plan.batch_at(record.stage) - _ROUNDING):
+        if due or (record.serving and sight.braked):
             looked, sight = self._looked(page, record, min(elapsed, record.plan.max_gap), sight, pool)
         moves = settle(looked, sight).moves
+        if reads and self._shared and record.looker != pool.worker:
+            looked = replace(looked, looker=pool.worker)
         if looked is record and not moves:
             return ()
         actor = intent.actor if sight.braked and intent else ACTOR
         written, steps = self._ledger.write(page, looked, moves, actor=actor, others=pages)
         return self._wrote(page, written, steps, pool)
+
+    def _leaves(self, page: Page, record: Record, worker: str) -> bool:
+        """Whether another process is at it: it looks at this rollout, or has moved it since we looked at the store."""
+        if not self._shared or record.looker == worker:
+            return False
+        return not self._lookers.free(page) or self._ledger.page(page.flag).revision != page.revision
 
     def _looked(self, page: Page, record: Record, step: float, sight: Sight, pool: Pool) -> tuple[Record, Sight]:
         """With the evidence since the last look. A brake rolls back with it, and just as well without it."""

@@ -173,7 +173,9 @@ class Ledger:
         if record.stage >= 0 and not (page.record is not None and page.record.serving):
             # Two rollouts that exclude each other may begin at the same moment: what we saw of the other must still be so.
             expects |= {ROLLOUT + flag: others[flag].revision if flag in others else 0 for flag in rivals(record, records(others))}
-        revision = self.commit(Commit(writes, expects, tuple((ROLLOUT + page.flag, line) for line in lines), uuid4().hex))
+        # What one look gathered concerns its looker alone; who that is keeps the others from looking as well.
+        quiet = not moves and page.record is not None and page.record.looker == record.looker
+        revision = self.commit(Commit(writes, expects, tuple((ROLLOUT + page.flag, line) for line in lines), uuid4().hex, quiet))
         live = replace(live, revision=revision) if live != page.live else live
         self._loaded.note(page.flag, revision, record)
         written = Page(page.flag, live, record, revision, writes.get(subject(page.flag), page.body))

@@ -13,7 +13,7 @@ from progflags.rollout.run._page import Page
 
 __all__ = ["Windows"]
 
-_PER_BATCH: Final = 5  # what others see of us is at most a fifth of a batch old
+_PER_BATCH: Final = 2  # what others see of us is at most half a batch old
 
 
 class Windows:
@@ -34,7 +34,7 @@ class Windows:
 
     def publish(self, pages: Iterable[Page], pool: Pool, *, at_once: bool = False) -> None:
         """
-        Put the open ones up for the others: five times per batch, for a board is a disk to some stores.
+        Put the open ones up for the others: twice per batch, for a board is a disk to some stores, and a network to others.
 
         Whoever drives by hand, with a clock that stands still between two calls, is never made to wait; nor is who ends.
         """

@@ -57,6 +57,7 @@ def dump(record: Record) -> dict[str, Any]:
         "course": record.course.to_dict(),
         "results": [result.to_json() for result in record.results],
         "met": record.met,
+        "looker": record.looker,
         "expects": [seconds if isfinite(seconds) else None for seconds in record.expects],
     }
 
@@ -115,6 +116,7 @@ def _load(body: Mapping[str, Any]) -> Record:
         course=Course() if (course := body.get("course")) is None else Course.from_json(course),
         results=tuple(map(StageResult.from_json, body.get("results", ()))),
         met=int(body.get("met", 0)),
+        looker=str(body.get("looker", "")),
         expects=tuple(inf if seconds is None else float(seconds) for seconds in body.get("expects", ())),
     )
 

@@ -34,6 +34,7 @@ class Record:
     ever; empty where nobody knows the traffic. `memory`: the control as it was during the climb, and what the watch makes of it.
     `met`: how many people the candidate met at the shares before the present one, those of several counted for each.
     `since` is when it came to its state by the wall clock of who wrote that, `began` by the store's time: None where it has none.
+    `looker`: the process that looks at it (see `Lookers`), empty where nobody does yet.
     `results`: what was found at each stage that is behind. `course`: how the evidence went, look by look.
     """
 
@@ -68,6 +69,7 @@ class Record:
     memory: Memory | None = None
     results: tuple[StageResult, ...] = ()
     met: int = 0
+    looker: str = ""
     course: Course = field(default_factory=Course)
 
     @property
