@@ -1,6 +1,7 @@
 """The command line: what it prints, and its exit codes (0 good, 1 gate failed, 2 usage or bad file, 3 undecided)."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import progflags as pf
 from progflags.cli import main
 
 FILE = """\
@@ -303,3 +305,17 @@ def test_definitions_are_pushed_by_somebody_without_a_name_too(file, store, unkn
 
     assert main(["--flags", file, "--store", store, "push"]) == 0
     assert "3 flags pushed" in capsys.readouterr().out
+
+
+def test_the_doctor_knows_the_processes_and_whether_they_serve_the_same(file, store, capsys):
+    with pf.connect(file, store=store, poll=None) as flags:
+        flags.rollouts.tick()
+        assert main(["--store", store, "doctor"]) == 0
+        told = capsys.readouterr().out
+        assert "processes              1 told of themselves in the last 100 s" in told
+        assert f":{os.getpid()}" in told
+
+        other = {**flags.rollouts.processes()[0].to_dict(), "v": 1, "name": "elsewhere:7", "definitions": "0" * 64}
+        flags._store.board.publish("processes", "other", 1, json.dumps(other).encode())
+        assert main(["--store", store, "doctor"]) == 0
+        assert "they serve 2 definitions" in capsys.readouterr().out

@@ -1,5 +1,7 @@
 """Each page: what it says of a real rollout, the same in JSON, and no more of it than fits."""
 
+import json
+
 import pytest
 
 import progflags as pf
@@ -166,6 +168,22 @@ async def test_the_fleet_says_how_well_this_process_is_supplied(flags):
 
     assert data["here"]["state"] == "READY"
     assert data["here"]["revision"] == flags.status().revision
+
+
+async def test_the_fleet_is_everybody_who_shares_the_store(flags):
+    """And says where they do not serve the same."""
+    flags.rollouts.tick()
+    page, data = await got(flags, "fleet")
+    assert [one["name"] for one in data["processes"]] == [data["here"]["process"]]
+    assert data["apart"] == []
+    assert "(this one)" in page
+
+    other = {**data["processes"][0], "v": 1, "name": "elsewhere:7", "version": "9.9", "judges": False}
+    flags._store.board.publish("processes", "other", 1, json.dumps(other).encode())
+    page, data = await got(flags, "fleet")
+    assert [one["name"] for one in data["processes"] if not one["judges"]] == ["elsewhere:7"]
+    assert data["apart"] == ["versions of progflags"]
+    assert "do not all serve the same versions of progflags" in page
 
 
 async def test_now_with_many_rollouts_is_small():

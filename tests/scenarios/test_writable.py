@@ -18,6 +18,7 @@ import pytest
 import progflags as pf
 from progflags._connect import _reach
 from progflags.errors import StoreError
+from progflags.rollout.run import _processes
 from progflags.store import MemoryStore, open_store
 from rollout.struck import possible
 from support import servers
@@ -63,8 +64,9 @@ def test_a_write_that_failed_is_in_the_status_until_one_succeeds():
 
 
 def test_nobody_has_to_write_to_find_out(monkeypatch):
-    """A process that only reads writes something that is nobody's from time to time, and leaves nothing of it."""
-    monkeypatch.setattr(_reach, "_PROBES", (0.05, 0.05))
+    """A process that only reads tells from time to time that it is there; and tries, where it could not, until it can again."""
+    monkeypatch.setattr(_reach, "_PROBE_AGAIN", 0.05)
+    monkeypatch.setattr(_processes, "_EVERY", 0.05)
     store = Full()
     with pf.connect(SOURCE, store=store, poll=0.05) as flags:
         until(lambda: store._memory.revision == 1)  # which definitions serve is noted once
@@ -73,7 +75,7 @@ def test_nobody_has_to_write_to_find_out(monkeypatch):
         store.full = False
         until(lambda: flags.status().writable)
         assert flags.status().state == "READY"
-    assert store._memory.rows == {}
+    assert {topic for topic, _ in store._memory.rows} == {"processes"}
     assert store._memory.revision == 1
 
 

@@ -27,6 +27,6 @@ def put_up_the_rest(rollouts: Rollouts, until: float) -> None:
 
 def _last_window(rollouts: Rollouts) -> None:
     try:
-        rollouts.publish(at_once=True)
+        rollouts.leave()
     except Exception as error:
         swallow("close", error)

@@ -28,7 +28,7 @@ T = TypeVar("T")
 _LONGEST: Final = 0.9  # seconds between two looks at a store that does not answer, so that its return is seen within two
 _SHORTEST: Final = 0.1
 _PROBE: Final = 0.9  # seconds that such a look may take
-_PROBES: Final = (1.0, 30.0)  # seconds between two tries that only want to know: after something failed, and otherwise
+_PROBE_AGAIN: Final = 1.0  # seconds between two tries that only want to know
 _PATIENCE: Final = 5.0  # seconds that a call of somebody else's store may take where nobody is in a hurry
 
 
@@ -94,8 +94,11 @@ class Reach:
         return bool(self.write_problem or self.read_problem)
 
     def probe(self) -> None:
-        """Read and write what is nobody's, from time to time: a full disk or a lost permission is known before it matters."""
-        if time.monotonic() < self._probed + _PROBES[0 if self.troubled else 1]:
+        """
+        Where something failed, read and write what is nobody's, to know when it is in order again. That a store takes no writes any more is
+        known before it matters, for every process puts something up twice a minute.
+        """
+        if not self.troubled or time.monotonic() < self._probed + _PROBE_AGAIN:
             return
         self._probed = time.monotonic()
         topic = f"probe/{uuid4().hex[:12]}"

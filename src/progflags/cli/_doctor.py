@@ -5,15 +5,19 @@ from __future__ import annotations
 import argparse
 import sqlite3
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from progflags._json import canonical
 from progflags._printed import counted
 from progflags.cli._client import deadline, inspect, timed
 from progflags.cli._say import tell, tell_json
 from progflags.errors import DefinitionError, ProgflagsError
+
+if TYPE_CHECKING:
+    from progflags.rollout import Process
 
 __all__ = ["add_parser", "run"]
 
@@ -69,7 +73,7 @@ def _checks(arguments: argparse.Namespace) -> Iterator[tuple[str, str, str]]:
     if arguments.flags:
         yield from _file(arguments.flags)
     if arguments.store:
-        yield _store(arguments)
+        yield from _store(arguments)
 
 
 def _file(path: str) -> Iterator[tuple[str, str, str]]:
@@ -84,15 +88,30 @@ def _file(path: str) -> Iterator[tuple[str, str, str]]:
         yield from (("wrong", "flag file", str(problem)) for problem in error.problems)
 
 
-def _store(arguments: argparse.Namespace) -> tuple[str, str, str]:
+def _store(arguments: argparse.Namespace) -> Iterator[tuple[str, str, str]]:
+    from progflags.rollout import living
     from progflags.store import open_store
 
     try:
         with deadline(arguments), closing(open_store(arguments.store)) as store:
             revision, documents = store.read()
-            return "ok", "store", f"{store.url}: revision {revision}, {counted(len(documents), 'document')}"
+            size = sum(len(canonical(document.body)) for document in documents.values())
+            yield "ok", "store", f"{store.url}: revision {revision}, {counted(len(documents), 'document')} of {size / 1024:.0f} KiB"
+            yield from _processes(living(store.board), revision)
     except (ProgflagsError, ValueError) as error:
-        return "wrong", "store", str(error)
+        yield "wrong", "store", str(error)
+
+
+def _processes(found: Sequence[Process], revision: int) -> Iterator[tuple[str, str, str]]:
+    """Each, and whether they serve the same."""
+    yield "ok", "processes", f"{len(found)} told of themselves in the last 100 s"
+    for one in found:
+        behind = f", {counted(revision - one.revision, 'revision')} behind" if 0 <= one.revision < revision else ""
+        serves = f"definitions {one.definitions[:12] or 'none'}, the store's revision {max(one.revision, 0)}{behind}"
+        yield "ok", one.name, f"progflags {one.version} on Python {one.python}: {serves}; told {one.age:.0f} s ago"
+    for what, known in (("versions of progflags", {one.version for one in found}), ("definitions", {one.definitions for one in found})):
+        if len(known) > 1:
+            yield "doubt", "processes", f"they serve {len(known)} {what}: so it is in the middle of a deployment, and should not stay so"
 
 
 def _version(package: str) -> str:

@@ -11,7 +11,7 @@ from progflags.rollout._status import RolloutStatus, Transition
 from progflags.rollout._timeline import changes
 from progflags.rollout._which import Dealt, Which, deal
 from progflags.rollout.plan import PROFILES, BrakeRule, Plan, PlanError, Stage
-from progflags.rollout.run import INCIDENT, Batch, Gathering, Hook, Line, Outbox, Sink, Webhook, signature
+from progflags.rollout.run import INCIDENT, Batch, Gathering, Hook, Line, Outbox, Process, Sink, Webhook, living, signature
 from progflags.rollout.state import TRANSITIONS, VERBS, Act, Move, Record, Sight, State, advance, decide, diagram, legal
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "Outbox",
     "Plan",
     "PlanError",
+    "Process",
     "Record",
     "RolloutStatus",
     "Rollouts",
@@ -53,6 +54,7 @@ __all__ = [
     "lint",
     "lint_snapshot",
     "lives_at",
+    "living",
     "plan_of",
     "progressive",
     "signature",

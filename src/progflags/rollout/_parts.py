@@ -10,7 +10,21 @@ from progflags.canary import Pool, Recorder
 from progflags.flags import NO_LIVE, Client
 from progflags.rollout._chosen import Plans
 from progflags.rollout._stops import Stops
-from progflags.rollout.run import LIMIT, Brake, Controller, Kept, Ledger, Looks, Meter, Outbox, Saved, Shadows, Summaries, Switches
+from progflags.rollout.run import (
+    LIMIT,
+    Brake,
+    Controller,
+    Kept,
+    Ledger,
+    Looks,
+    Meter,
+    Outbox,
+    Processes,
+    Saved,
+    Shadows,
+    Summaries,
+    Switches,
+)
 from progflags.store import MemoryStore, Store
 
 __all__ = ["Parts"]
@@ -39,6 +53,7 @@ class Parts:
         self.shadows = Shadows(self.board, client.bus, clock, self.ledger.ages)
         self.stops = Stops(client, self.shadows)
         self.found = Summaries(self.board, client, clock)
+        self.processes = Processes(self.board, client, clock)
         self.controller = Controller(client, self.ledger, recorder, self.brake, self.stops.closed)
         self.looks = Looks(client, self.ledger, self.controller, clock, None if folder is None else Saved(folder, store.url))
         self.kept = None if folder is None else Kept(folder, store.url)
@@ -51,6 +66,7 @@ class Parts:
     def after_fork(self) -> None:
         """A worker of its own has another name on the Board."""
         self.pool = Pool(self.board, uuid4().hex[:12])
+        self.processes.after_fork()
 
     def keep(self) -> None:
         """On disk what is wanted here and not stored yet, and no more than that."""

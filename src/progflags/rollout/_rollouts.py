@@ -23,7 +23,7 @@ from progflags.rollout._standing import Standing
 from progflags.rollout._status import RolloutStatus, Transition
 from progflags.rollout._verbs import TIMEOUT, Turn, Verbs
 from progflags.rollout.plan import Plan
-from progflags.rollout.run import Bars, Outbox, Sink, possible
+from progflags.rollout.run import Bars, Outbox, Process, Sink, living, possible
 from progflags.rollout.state import Act, Ask
 from progflags.store import Store
 
@@ -124,6 +124,10 @@ class Rollouts:
         self._parts.switches.carry()
         self._parts.looks.save()
 
+    def leave(self) -> None:
+        """What a process does that ends: put up what it counted last, and say that it goes. Raises StoreError."""
+        self._rounds.leave()
+
     def tick(self) -> tuple[Transition, ...]:
         """
         One step of the controller: publish, refresh, judge, decide, commit. The transitions committed by this call.
@@ -206,6 +210,15 @@ class Rollouts:
             StoreError: the store is out of reach.
         """
         return self._parts.found.merged()
+
+    def processes(self) -> tuple[Process, ...]:
+        """
+        The processes that share the store, by name: each tells of itself every half minute, and is left out once it is gone.
+
+        Raises:
+            StoreError: the store is out of reach.
+        """
+        return living(self._parts.board)
 
     # -- verbs ---------------------------------------------------------------------------------------------------------
 

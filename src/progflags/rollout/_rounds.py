@@ -31,7 +31,7 @@ class Rounds:
         look()
         with self._ticking:
             self._refresh()
-            if self._exchanged():
+            if self._exchanged(judges=True):
                 return self._ticked()
             self._parts.keep()
             return ()
@@ -40,7 +40,7 @@ class Rounds:
         """The background's tick, beside its looks at the store: leaves a rollout to the process that looks at it, while one does."""
         look()
         with self._ticking:
-            if self._exchanged():
+            if self._exchanged(judges=True):
                 return self._ticked(shared=True)
             self._parts.keep()
             return ()
@@ -55,7 +55,17 @@ class Rounds:
             else:
                 self._parts.keep()  # one that was settled by what the store says is not to wait on disk for the next process
 
-    def _exchanged(self, *, at_once: bool = False) -> bool:
+    def leave(self) -> None:
+        """
+        Put up the last there is, and say that this process goes.
+
+        Raises:
+            StoreError: the board is out of reach.
+        """
+        self.publish(at_once=True)
+        self._parts.processes.leave(self._parts.pool.worker)
+
+    def _exchanged(self, *, judges: bool = False, at_once: bool = False) -> bool:
         """Put up what was counted, and store what waits for it. False: the store is out of reach, and no more is to be asked of it."""
         parts, worker = self._parts, self._parts.pool.worker
         try:
@@ -63,6 +73,7 @@ class Rounds:
             parts.shadows.publish(parts.controller.pages)
             parts.meter.publish(worker, at_once=at_once)
             parts.found.publish(worker, at_once=at_once)
+            parts.processes.publish(worker, parts.ledger.revision, judges=judges)
         except StoreError as error:
             swallow("rollouts: the board", error)
             if not parts.ledger.answers():

@@ -1,4 +1,4 @@
-"""Fleet: the process that draws this page, and what the store knows of the others."""
+"""Fleet: the processes that share the store, and how well the one that draws this page is supplied."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["fleet"]
 
 
 def fleet(flags: Flags, query: Query) -> View:  # noqa: ARG001
-    """How well this process is supplied."""
+    """Everybody as they told of themselves last; the process that answers in full."""
     from progflags import __version__
 
     status = flags.status()
@@ -26,4 +26,7 @@ def fleet(flags: Flags, query: Query) -> View:  # noqa: ARG001
         "python": platform.python_version(),
         **plain(status.to_dict()),
     }
-    return View("Fleet", "fleet.html", {"here": own})
+    processes = flags.rollouts.processes()
+    versions, digests = ({getattr(one, name) for one in processes} for name in ("version", "definitions"))
+    apart = [what for what, found in (("versions of progflags", versions), ("definitions", digests)) if len(found) > 1]
+    return View("Fleet", "fleet.html", {"here": own, "processes": [one.to_dict() for one in processes], "apart": apart})

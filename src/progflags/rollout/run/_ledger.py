@@ -86,6 +86,11 @@ class Ledger:
         except StoreError as error:  # neither thrown nor taken back: what serves goes on
             swallow("panic switch", error)
 
+    @property
+    def revision(self) -> int:
+        """Of the store, as it was read last; -1 where it was not read yet."""
+        return self._kept[0]
+
     def unreadable(self) -> dict[str, str]:
         """What could not be read last time, and why or what follows from it."""
         damaged = {f"rollout of {flag}": page.damaged for flag, page in self._kept[1].items() if page.damaged}

@@ -10,6 +10,7 @@ from progflags._json import canonical, loads
 from progflags._trouble import swallow
 from progflags.canary import Recorder, Totals
 from progflags.rollout.plan import Traffic
+from progflags.rollout.run._sweep import sweep
 from progflags.store import Board
 
 __all__ = ["Meter"]
@@ -64,13 +65,15 @@ class Meter:
         now = self._clock.monotonic()
         if not self._marks or not (at_once or self._published is None or now - self._published >= _EVERY):
             return
-        self._published = now
+        first, self._published = self._published is None, now
         counted = self._marks
         mine = {flag: traffic.to_json() for flag in counted if (traffic := self._own(flag)) is not None}
         if mine:
             self._number += 1
             row = {"v": 1, "at": self._clock.now(), "flags": mine}
             self._board.publish(_TOPIC, worker, self._number, canonical(row).encode())
+            if first:
+                sweep(self._board, _TOPIC, _STALE)
 
     def of(self, flag: str, worker: str = "") -> Traffic | None:
         """

@@ -18,6 +18,7 @@ from progflags._json import canonical, loads
 from progflags._printed import printable
 from progflags._trouble import swallow
 from progflags.flags import Client
+from progflags.rollout.run._sweep import sweep
 from progflags.store import Board
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ _TOPIC: Final = "shadow-found"
 _OFTEN: Final = 5.0  # seconds between two publications
 _STILL: Final = 300.0  # seconds after which an unchanged row is put up again: its process lives
 _GONE: Final = 900.0  # seconds after which a row is a dead process's
-_DEAD: Final = 20  # rows of dead processes that may lie about
 _MOST: Final = 100  # experiments in a row; the rest is counted
 
 
@@ -65,19 +65,10 @@ class Summaries:
             return
         row = {"v": 1, "process": f"{socket.gethostname()}:{os.getpid()}", "found": found}
         if now - put >= _STILL or not before:
-            self._sweep()
+            sweep(self._board, _TOPIC, _GONE)
         self._number += 1
         self._board.publish(_TOPIC, worker, self._number, canonical(row).encode())
         self._told = now, now, worker + mine
-
-    def _sweep(self) -> None:
-        """Take the rows of the dead down once there are many: the topic goes whole, and what lives is put up again."""
-        rows = self._board.collect(_TOPIC)
-        living = [row for row in rows if row.age < _GONE]
-        if len(rows) - len(living) > _DEAD:
-            self._board.clear(_TOPIC)
-            for row in living:
-                self._board.publish(_TOPIC, row.worker, row.seq, row.body)
 
     def _own(self) -> list[dict[str, Any]]:
         from progflags.darklaunch import experiments
