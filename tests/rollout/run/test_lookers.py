@@ -6,6 +6,7 @@ import random
 
 import pytest
 
+from progflags._chance import chance
 from progflags._connect._reach import Reach
 from progflags.canary import Pool
 from progflags.rollout import State
@@ -29,6 +30,7 @@ class Fleet:
         self.store = MemoryStore(clock=self.clock)
         self.houses = [House(_seldom_asked(self.store), self.clock, {FLAG: rollout_table(**table)}) for _ in range(size)]
         self.chance = random.Random(8)
+        chance.seed(8)
         self.looks: list[str] = []
         collect = Pool.collect
         monkeypatch.setattr(Pool, "collect", lambda pool, *of: (self.looks.append(pool.worker), collect(pool, *of))[1])
@@ -137,6 +139,7 @@ def test_a_tick_by_hand_looks_whoever_looks_besides(fleet):
     """Who asks for a step gets one."""
     fleet.go_on(3 * BATCH)
     other = next(house for house in fleet.houses if house is not fleet.looker())
+    other.rollouts.tick()  # sees what is there now
     fleet.clock.advance(BATCH)
     fleet.looks.clear()
     other.rollouts.tick()
@@ -174,4 +177,4 @@ def test_one_process_reads_what_the_shadows_of_all_counted(monkeypatch):
     asked.clear()
     fleet.go_on(BATCH)
 
-    assert len(set(map(id, asked))) <= 2
+    assert len(asked) <= 2 * BATCH / STEP
