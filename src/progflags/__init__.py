@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from progflags.darklaunch import unordered as unordered
     from progflags.darklaunch import within as within
     from progflags.errors import DefinitionError as DefinitionError
+    from progflags.errors import MovedOn as MovedOn
     from progflags.errors import Problem as Problem
     from progflags.errors import ProgflagsError as ProgflagsError
     from progflags.errors import TransitionRefused as TransitionRefused
@@ -65,6 +66,7 @@ _HOME = {
     "DefinitionError": "errors",
     "Problem": "errors",
     "ProgflagsError": "errors",
+    "MovedOn": "errors",
     "TransitionRefused": "errors",
     "Evaluation": "flags",
     "Flag": "flags",

@@ -85,6 +85,14 @@ class TransitionRefused(ProgflagsError, ValueError):  # noqa: N818 - the public 
         super().__init__(message)
 
 
+class MovedOn(TransitionRefused):
+    """The rollout is not any more as it was when the verb was decided on. `version` is what it is now: look, and decide again."""
+
+    def __init__(self, message: str, *, version: str, state: str = "", legal: Iterable[str] = ()) -> None:
+        self.version = version
+        super().__init__(message, state=state, legal=legal)
+
+
 class ConflictError(ProgflagsError):
     """Another writer was first. `revisions` holds what the store has now; read again and decide again."""
 

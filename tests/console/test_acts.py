@@ -3,10 +3,11 @@
 import pytest
 
 import progflags as pf
-from console.conftest import TOKENS, asking
+from console.conftest import DOCUMENT, TOKENS, asking
 from progflags._console._acts import ACTS
 from progflags.notify import Hook
 from progflags.rollout import State, legal
+from progflags.store import MemoryStore
 
 VIEWER, OPERATOR, APPROVER = TOKENS
 
@@ -106,6 +107,32 @@ async def test_what_was_decided_about_another_state_is_refused_with_what_changed
     assert [(step["actor"], step["to"], step["reason"]) for step in told["changes"]] == [("bob", "paused", "lunch")]
     assert told["version"] != seen
     assert flags.rollouts.status("checkout").state == "paused"
+
+
+async def test_what_comes_between_the_look_and_the_commit_is_refused_as_well(clock):
+    """A hook in the store: bob is quicker than anna by the width of her commit."""
+    meddle = []
+
+    class Meddled(MemoryStore):
+        def commit(self, commit):
+            if meddle and "rollout/checkout" in commit.writes:
+                meddle.pop()()
+            return super().commit(commit)
+
+    with pf.connect(DOCUMENT, store=Meddled(clock=clock), clock=clock) as flags:
+        flags.rollouts.start("checkout", by="ann", reason="it is ready")
+        async with asking(pf.console(flags, token=TOKENS), APPROVER) as anna:
+            seen = await version(anna)
+            meddle.append(lambda: flags.rollouts.pause("checkout", by="bob", reason="lunch"))
+            answer = await said(anna, "promote", seen=seen, confirm="checkout")
+            page = await anna.post("/act/promote", data={"flag": "checkout", "reason": "x", "seen": seen, "confirm": "checkout"})
+
+        told = answer.json()
+        assert answer.status_code == page.status_code == 409
+        assert [(step["actor"], step["to"]) for step in told["changes"]] == [("bob", "paused")]
+        assert "What changed meanwhile" in page.text
+        assert told["version"] == flags.rollouts.status("checkout").version
+        assert flags.rollouts.status("checkout").state == "paused"
 
 
 async def test_the_way_down_is_open_whatever_happened_meanwhile(app, flags):

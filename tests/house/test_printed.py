@@ -525,7 +525,7 @@ def test_every_class_that_prints_itself_is_fuzzed():
     """Who writes a `__str__` for people gives it to the test above."""
     known = {type(sample).__name__ for sample, _ in SAMPLES} | {"Explanation", "ProgflagsError", "DefinitionError"}
     #: parts of these, a class and a line of code, or made of nothing but numbers and words of the file's format, which are bounded when it is read
-    inner = {"Failure", "SemVer", "Moment", "Network", "Compare", "Every", "Some", "Never", "Named", "Unit", "Rule"}
+    inner = {"Failure", "SemVer", "Moment", "Network", "Compare", "Every", "Some", "Never", "Named", "Unit", "Rule", "Version"}
     found = {
         node.name
         for _, tree in trees()

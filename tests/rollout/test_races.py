@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from progflags.errors import MovedOn, StoreError
 from progflags.rollout import State
 from progflags.store import MemoryStore
 from progflags.testing import ManualClock
@@ -179,3 +180,83 @@ def test_one_that_was_completed_and_begins_anew_is_no_exception():
 
     assert one.rollouts.start("one").state is State.SCHEDULED
     assert one.status("two").state is State.RAMPING
+
+
+@pytest.mark.parametrize("turn", ["pause", "kill", "promote"])
+def test_a_verb_is_about_what_was_seen_even_between_reading_and_writing(turn):
+    """Somebody else is quicker by the width of a commit: refused, with what it is by then, and nothing was written."""
+    one, two, meddle, store = pair()
+    one.rollouts.start(FLAG)
+    two.refresh()
+    seen = one.status().version
+    meddle.append(lambda: getattr(two.rollouts, turn)(FLAG, by="bob", reason="first"))
+
+    with pytest.raises(MovedOn) as refused:
+        one.rollouts.promote(FLAG, by="ann", seen=seen)
+
+    now = two.status()
+    assert refused.value.version == now.version != seen
+    assert "ann" not in {step.actor for step in now.history}
+    assert violations(store, FLAG) == []
+
+
+def test_without_a_word_about_what_was_seen_it_is_about_what_is():
+    one, two, meddle, _ = pair()
+    one.rollouts.start(FLAG)
+    two.refresh()
+    meddle.append(lambda: two.rollouts.promote(FLAG, by="bob"))
+
+    assert one.rollouts.pause(FLAG, by="ann").actor == "ann"
+
+
+def test_the_way_down_is_open_to_whoever_saw_the_same_run():
+    one, two, meddle, _ = pair()
+    seen = one.rollouts.start(FLAG).version
+    two.refresh()
+    meddle.append(lambda: two.rollouts.promote(FLAG, by="bob"))
+    assert one.rollouts.rollback(FLAG, by="ann", seen=seen).state in (State.ROLLED_BACK, State.COOLING_DOWN)
+
+    two.rollouts.retry(FLAG, by="bob", force=True)
+    one.refresh()
+    with pytest.raises(MovedOn):
+        one.rollouts.rollback(FLAG, by="ann", seen=seen)
+    assert one.client.pinned(FLAG) is None
+    assert one.status().state in (State.RAMPING, State.BAKING)
+
+
+def test_a_verb_that_is_said_twice_by_a_double_click_is_done_once():
+    one, _, _, _ = pair()
+    seen = one.rollouts.start(FLAG).version
+    first = one.rollouts.promote(FLAG, seen=seen)
+    with pytest.raises(MovedOn):
+        one.rollouts.promote(FLAG, seen=seen)
+
+    assert one.status().percent == first.percent
+
+
+@pytest.mark.parametrize("seen", ["", "1", "1.", "1.2", "x.y.z", "1.2.K", "01.2.", "1.²."])
+def test_a_version_that_is_none_is_another(seen):
+    one, _, _, _ = pair()
+    one.rollouts.start(FLAG)
+    for verb in ("promote", "pause") if not seen.startswith("1.") else ("promote",):
+        with pytest.raises(MovedOn):
+            getattr(one.rollouts, verb)(FLAG, seen=seen)
+
+
+def test_a_rollback_of_a_run_that_nobody_knows_here_waits_for_no_store():
+    """The store is away, and what was seen is another run than this process serves: nothing is stopped by mistake."""
+    clock = ManualClock(wall=1_800_000_000.0)
+    away = []
+    one = House(Wrapped(MemoryStore(clock=clock), before=lambda what: _raise(StoreError("away")) if away else None), clock)
+    run = one.rollouts.start(FLAG).run
+    away.append(True)
+
+    with pytest.raises(StoreError):
+        one.rollouts.rollback(FLAG, seen=f"{run + 1}.9.")
+    assert one.client.pinned(FLAG) is None
+    assert one.rollouts.rollback(FLAG, seen=f"{run}.1.").pending
+    assert one.client.pinned(FLAG) is not None
+
+
+def _raise(error):
+    raise error

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from progflags._console._view import View, plain
 from progflags._console._viewer import Role, Viewer
-from progflags.errors import ProgflagsError, StoreError, TransitionRefused
+from progflags.errors import MovedOn, ProgflagsError, StoreError, TransitionRefused
 
 if TYPE_CHECKING:
     from progflags._connect import Flags
-    from progflags.rollout import RolloutStatus
 
-__all__ = ["ACTS", "Act", "Refused", "after", "tried", "version"]
+__all__ = ["ACTS", "Act", "Refused", "after", "tried"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,35 +114,20 @@ def _do(flags: Flags, verb: str, form: Mapping[str, str], said: Mapping[str, Any
     if ACTS[verb].switch:  # a kill and its end are what they are, whatever the rollout does
         getattr(flags, verb)(flag, **said)
         return {"ok": True, "verb": verb, "flag": flag}
-    _must_be_as_seen(flags, verb, flag, form.get("seen", ""))
-    status = getattr(flags.rollouts, verb)(flag, **said)
+    if not (seen := form.get("seen", "")):
+        flags.rollouts.status(flag)  # what there is not is said first
+        raise Refused(422, "say which version of it you have seen: the page and GET /api/rollout have it as `version`")
+    try:
+        status = getattr(flags.rollouts, verb)(flag, seen=seen, **said)
+    except MovedOn as error:
+        raise _moved_on(flags, flag, seen, error) from error
     return {"ok": not status.pending, "verb": verb, "flag": flag, "status": plain(status.to_dict())}
 
 
-def version(status: RolloutStatus) -> str:
-    """What somebody looks at: which run, at which step, killed or not."""
-    return f"{status.run}.{status.history[-1].revision if status.history else 0}.{'k' if status.killed else ''}"
-
-
-def _must_be_as_seen(flags: Flags, verb: str, flag: str, seen: str) -> None:
-    """
-    Refuse what was decided about another state of things, with what has changed since.
-
-    What only takes the candidate away is refused for another run alone: whoever rolls back at 1 % means it at 10 % as well.
-    """
-    status = flags.rollouts.status(flag)
-    now, (run, step) = version(status), _parts(seen)
-    same = f"{status.run}" == run if ACTS[verb].down else seen == now
-    if same:
-        return
-    if not seen:
-        raise Refused(422, "say which version of it you have seen: the page and GET /api/rollout have it as `version`")
-    since = [move.to_dict() for move in status.history if move.revision > step]
-    said = {"flag": flag, "version": now, "standing": status.standing, "percent": status.percent, "changes": plain(since)}
-    raise Refused(409, f"{flag} has moved on since you looked: look again, and decide about what is there now", said)
-
-
-def _parts(seen: str) -> tuple[str, int]:
-    run, _, rest = seen.partition(".")
-    step = rest.partition(".")[0]
-    return run, int(step) if step.isascii() and step.isdecimal() and len(step) < 12 else 0
+def _moved_on(flags: Flags, flag: str, seen: str, error: MovedOn) -> Refused:
+    """With what has changed since."""
+    status, step = flags.rollouts.status(flag), seen.split(".")[1:2]
+    last = int(step[0]) if step and step[0].isascii() and step[0].isdecimal() and len(step[0]) < 12 else 0
+    since = [move.to_dict() for move in status.history if move.revision > last]
+    now = {"flag": flag, "version": status.version, "standing": status.standing, "percent": status.percent, "changes": plain(since)}
+    return Refused(409, str(error), now)

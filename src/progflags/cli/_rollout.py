@@ -43,6 +43,7 @@ def add_parser(commands: Any) -> None:
         one = _flag(verbs, verb, text)
         one.add_argument("--reason", default="", help="why, for the history")
         one.add_argument("--by", default=None, help="who; default: the login name")
+        one.add_argument("--seen", default=None, metavar="VERSION", help="refuse it where the status has another `version` by then")
         for option in _OPTIONS.get(verb, ()):
             one.add_argument(f"--{option}", action="store_true", help=_HELP[option])
     plan = _flag(verbs, "plan", "what the climb will be: stages, times, what each can detect, what looks unwise")
@@ -74,7 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _steer(arguments: argparse.Namespace, rollouts: Rollouts) -> int:
-    given = {"reason": arguments.reason, "by": arguments.by, "timeout": arguments.timeout}
+    given = {"reason": arguments.reason, "by": arguments.by, "timeout": arguments.timeout, "seen": arguments.seen}
     options = {name: True for name in _OPTIONS.get(arguments.verb, ()) if getattr(arguments, name)}
     try:
         status = getattr(rollouts, arguments.verb)(arguments.flag, **given, **options)

@@ -43,6 +43,10 @@ class Rollouts:
     `tick` returns, this process serves the new state already. A verb that is not done within `timeout` seconds, whatever it
     waits for, raises StoreError; `rollback`, `kill` and `panic` do not, for they hold here and are stored later.
 
+    Each takes `seen=` as well, the `version` of the status that it is decided on: a verb about another is refused with MovedOn, and
+    what came between reading and writing is another, too. What only takes the candidate away (`rollback`, `pause`, `abort`) is refused
+    for another run alone.
+
     `refresh` re-reads the store and installs it in the client; `actor` signs what nobody else does; `deliveries` is called
     when somebody wants notifications, so that `deliver` gets called from then on. `keep` names a folder in which a rollback
     that could not be stored outlives this process.
@@ -222,13 +226,15 @@ class Rollouts:
 
     # -- verbs ---------------------------------------------------------------------------------------------------------
 
-    def start(self, flag: str, *, reason: str = "", by: str | None = None, timeout: float = TIMEOUT) -> RolloutStatus:
+    def start(
+        self, flag: str, *, reason: str = "", by: str | None = None, seen: str | None = None, timeout: float = TIMEOUT
+    ) -> RolloutStatus:
         """
         Begin the climb with the plan the file has now; the plan stays the one it began with.
 
         The status that is returned says in its `notes` what each stage will see and when, at the traffic there is.
         """
-        status = self._verbs.carry(flag, Ask(Act.START, reason), by, timeout)
+        status = self._verbs.carry(flag, Ask(Act.START, reason, seen=seen), by, timeout)
         with within(timeout):
             stages = self.forecast(flag).stages
         told = [line for stage in stages if stage.lasts is not None for line in stage.sentences()]
@@ -250,29 +256,47 @@ class Rollouts:
             return forecast(plan, rps=rps, error_rate=0.01 if error_rate is None else error_rate)
         return forecast(plan, traffic=self._verbs.traffic(flag))
 
-    def pause(self, flag: str, *, reason: str = "", by: str | None = None, timeout: float = TIMEOUT) -> RolloutStatus:
+    def pause(
+        self, flag: str, *, reason: str = "", by: str | None = None, seen: str | None = None, timeout: float = TIMEOUT
+    ) -> RolloutStatus:
         """Stop the climb where it is. The share stays, and so does everything that can roll it back."""
-        return self._verbs.carry(flag, Ask(Act.PAUSE, reason), by, timeout)
+        return self._verbs.carry(flag, Ask(Act.PAUSE, reason, seen=seen), by, timeout)
 
-    def resume(self, flag: str, *, reason: str = "", by: str | None = None, timeout: float = TIMEOUT) -> RolloutStatus:
+    def resume(
+        self, flag: str, *, reason: str = "", by: str | None = None, seen: str | None = None, timeout: float = TIMEOUT
+    ) -> RolloutStatus:
         """Go on after a pause; a held rollout gets its deadline anew."""
-        return self._verbs.carry(flag, Ask(Act.RESUME, reason), by, timeout)
+        return self._verbs.carry(flag, Ask(Act.RESUME, reason, seen=seen), by, timeout)
 
-    def approve(self, flag: str, *, reason: str = "", by: str | None = None, timeout: float = TIMEOUT) -> RolloutStatus:
+    def approve(
+        self, flag: str, *, reason: str = "", by: str | None = None, seen: str | None = None, timeout: float = TIMEOUT
+    ) -> RolloutStatus:
         """Agree to the step it is waiting for. With `two_person` in the plan that is for somebody else than who started this run."""
-        return self._verbs.carry(flag, Ask(Act.APPROVE, reason), by, timeout)
+        return self._verbs.carry(flag, Ask(Act.APPROVE, reason, seen=seen), by, timeout)
 
     def promote(
-        self, flag: str, *, reason: str = "", by: str | None = None, full: bool = False, force: bool = False, timeout: float = TIMEOUT
+        self,
+        flag: str,
+        *,
+        reason: str = "",
+        by: str | None = None,
+        full: bool = False,
+        force: bool = False,
+        seen: str | None = None,
+        timeout: float = TIMEOUT,
     ) -> RolloutStatus:
         """Take the next step now, on your own authority; `full`: all the way to 100 %. `force`: over a freeze or a dependency."""
-        return self._verbs.carry(flag, Ask(Act.PROMOTE, reason, full=full, force=force), by, timeout)
+        return self._verbs.carry(flag, Ask(Act.PROMOTE, reason, full=full, force=force, seen=seen), by, timeout)
 
-    def skip(self, flag: str, *, reason: str = "", by: str | None = None, timeout: float = TIMEOUT) -> RolloutStatus:
+    def skip(
+        self, flag: str, *, reason: str = "", by: str | None = None, seen: str | None = None, timeout: float = TIMEOUT
+    ) -> RolloutStatus:
         """Waive the rest of this stage's bake. The gates still decide."""
-        return self._verbs.carry(flag, Ask(Act.SKIP, reason), by, timeout)
+        return self._verbs.carry(flag, Ask(Act.SKIP, reason, seen=seen), by, timeout)
 
-    def rollback(self, flag: str, *, reason: str = "", by: str | None = None, timeout: float = TIMEOUT) -> RolloutStatus:
+    def rollback(
+        self, flag: str, *, reason: str = "", by: str | None = None, seen: str | None = None, timeout: float = TIMEOUT
+    ) -> RolloutStatus:
         """
         Everybody gets the control, now. Wins over every promotion that is under way anywhere.
 
@@ -280,21 +304,31 @@ class Rollouts:
         `rolling_back`, every tick tries to store it until it is, and where a folder is kept (`last_known_good`) it waits there
         for the next process as well.
         """
-        return self._verbs.rollback(flag, reason, by, timeout)
+        return self._verbs.rollback(flag, reason, by, timeout, seen)
 
-    def abort(self, flag: str, *, reason: str = "", by: str | None = None, timeout: float = TIMEOUT) -> RolloutStatus:
+    def abort(
+        self, flag: str, *, reason: str = "", by: str | None = None, seen: str | None = None, timeout: float = TIMEOUT
+    ) -> RolloutStatus:
         """Give it up: everybody gets the control, and no cool-down follows, for nothing is said to be wrong with it."""
-        return self._verbs.carry(flag, Ask(Act.ABORT, reason), by, timeout)
+        return self._verbs.carry(flag, Ask(Act.ABORT, reason, seen=seen), by, timeout)
 
     def retry(
-        self, flag: str, *, reason: str = "", by: str | None = None, force: bool = False, wait: bool = False, timeout: float = TIMEOUT
+        self,
+        flag: str,
+        *,
+        reason: str = "",
+        by: str | None = None,
+        force: bool = False,
+        wait: bool = False,
+        seen: str | None = None,
+        timeout: float = TIMEOUT,
     ) -> RolloutStatus:
         """
         Begin again from the first stage, with the plan the file has now, after a rollback or an abort; a held stage goes on.
 
         During the cool-down it is refused; `force` begins now all the same, `wait` as soon as it is over.
         """
-        return self._verbs.carry(flag, Ask(Act.RETRY, reason, force=force, wait=wait), by, timeout)
+        return self._verbs.carry(flag, Ask(Act.RETRY, reason, force=force, wait=wait, seen=seen), by, timeout)
 
     def kill(self, flag: str, *, reason: str = "", by: str | None = None, timeout: float = TIMEOUT) -> None:
         """

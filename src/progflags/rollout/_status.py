@@ -9,6 +9,7 @@ from typing import Any
 from progflags._printed import printable
 from progflags.canary import Decision
 from progflags.flags import Live
+from progflags.rollout._version import Version
 from progflags.rollout.state import Record, State, eta, findings, watched_by
 
 __all__ = ["Circumstances", "RolloutStatus", "Transition", "unreadable"]
@@ -96,7 +97,7 @@ class RolloutStatus:
     where nobody knows the traffic yet, where what matters will never be seen, and where nothing moves. `design_effect`: by metric,
     how many of its requests one independent request is worth.
     `watched_by`: by metric what it is held against after 100 %: `control` (a holdback), `remembered` (the control as it was), `bound`,
-    or `nothing`.
+    or `nothing`. `version`: what a verb's `seen=` takes, to be refused where it is another by then.
     """
 
     flag: str
@@ -130,6 +131,7 @@ class RolloutStatus:
     history: tuple[Transition, ...] = ()
     notes: tuple[str, ...] = ()
     design_effect: Mapping[str, float] = field(default_factory=dict)
+    version: str = ""
 
     @classmethod
     def of(cls, record: Record, here: Circumstances, history: tuple[Transition, ...], *, whole: bool = True) -> RolloutStatus:
@@ -150,6 +152,7 @@ class RolloutStatus:
             panic=here.panic,
             notes=(*here.notes, *stored.notes),
             history=history,
+            version=str(Version(record.run, record.number, here.killed)),
         )
 
     @property
@@ -247,4 +250,5 @@ def unreadable(flag: str, live: Live, why: str, *, killed_by: str, panic: str) -
         killed=live.killed is not None,
         killed_by=killed_by,
         panic=panic,
+        version=str(Version(live.run, 0, live.killed is not None)),
     )

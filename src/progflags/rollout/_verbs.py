@@ -14,6 +14,7 @@ from progflags.flags import EVERYTHING
 from progflags.rollout._parts import Parts
 from progflags.rollout._standing import Standing
 from progflags.rollout._status import RolloutStatus
+from progflags.rollout._version import about, must_be_as_seen
 from progflags.rollout.plan import Traffic
 from progflags.rollout.run import Intent, Page, possible
 from progflags.rollout.state import Act, Ask, Record, Sight, State, ask, known, legal, settle, watched_by
@@ -57,18 +58,21 @@ class Verbs:
             self._parts.looks.save()
             return self._standing.of(flag)
 
-    def rollback(self, flag: str, reason: str, by: str | None, timeout: float) -> RolloutStatus:
+    def rollback(self, flag: str, reason: str, by: str | None, timeout: float, seen: str | None = None) -> RolloutStatus:
         """The candidate is stopped here before the store is asked, and stays stopped where the store does not answer."""
         parts, flag, reason, by = self._parts, possible(flag), sentence(reason), sentence(by)
         live = parts.client.live(flag)
         intent = Intent(live.run, reason or "rollback requested", by or self._actor)
         with within(timeout):
-            first = bool(live.run and live.share) and parts.brake.intend(flag, intent, live.revision)
+            first = bool(live.run and live.share) and about(seen, live.run) and parts.brake.intend(flag, intent, live.revision)
             try:
-                return self.carry(flag, Ask(Act.ROLLBACK, reason), by, timeout)
+                return self.carry(flag, Ask(Act.ROLLBACK, reason, seen=seen), by, timeout)
             except StoreError as error:
                 swallow("rollouts: the store", error)
-                parts.brake.intend(flag, replace(intent, run=self._run(flag, live.run)), live.revision)
+                run = self._run(flag, live.run)
+                if not about(seen, run):
+                    raise  # of another run than is known of here: nobody can say whether that one is still there
+                parts.brake.intend(flag, replace(intent, run=run), live.revision)
                 parts.keep()
                 return self._standing.of(flag)
             except BaseException:
@@ -118,6 +122,8 @@ class Verbs:
         for _ in range(_TRIES):
             page = parts.ledger.page(flag)
             record = self._record(page, wish.verb)
+            if wish.seen is not None:  # of the very page that the commit will expect
+                must_be_as_seen(wish.seen, wish.verb, record, killed=page.live.killed is not None)
             pages = parts.ledger.pages()
             closed = self._standing.blocked(record, pages, wish.verb)
             move = ask(record, replace(wish, by=actor, closed=closed, cooling=parts.ledger.ages.cooling(page.record)))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from progflags._console._acts import version
 from progflags._console._shares import timeline
 from progflags._console._view import Query, View, plain
 from progflags._trouble import swallow
@@ -33,7 +32,6 @@ def rollout(flags: Flags, query: Query) -> View:
     steps = flags.rollouts.history(key) if status.run else ()
     data = {
         **plain({name: value for name, value in status.to_dict().items() if name != "history"}),
-        "version": version(status),
         "verbs": [*map(str, legal(status.state)), "unkill" if status.killed else "kill"],
         "plan": _plan(flags, key),
         "steps": [_step(step) for step in reversed(steps[-_STEPS:])],

@@ -25,7 +25,7 @@ _ALREADY: Final = {
 class Ask:
     """
     A verb with its circumstances. `by`: whose it is. `closed`: why nothing may be promoted now; `cooling`: seconds of the
-    cool-down left.
+    cool-down left; `seen`: the version that it was decided on, None where nobody says.
 
     `full`: promote straight to 100 %. `force`: over a closed calendar, a dependency or a cool-down. `wait`: a retry begins by
     itself when the cool-down is over.
@@ -39,6 +39,7 @@ class Ask:
     full: bool = False
     force: bool = False
     wait: bool = False
+    seen: str | None = None
 
 
 def ask(record: Record, wish: Ask) -> Move | None:
