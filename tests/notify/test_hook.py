@@ -321,3 +321,52 @@ def test_the_hook_is_served(flags, serve, door):
         answer = client.post(address, content=BODY)
 
     assert (answer.status_code, answer.json()["alerts"][0]["done"][0]["state"]) == (200, "rolled_back")
+
+
+# -- guesses ----------------------------------------------------------------------------------------------------------------
+
+
+def tried(hook, token, client="10.0.0.1"):
+    return hook.answer({"Authorization": f"Bearer {token}"}, b"{}", client)[0]
+
+
+def test_wrong_tokens_from_an_address_are_few_in_a_minute(flags):
+    """The eleventh is not looked at, nor is the right one; another address is not held up, nor is anybody a minute later."""
+    hook = Hook(flags, token="t0ken")
+
+    assert [tried(hook, f"guess-{n}") for n in range(12)] == [401] * 10 + [429] * 2
+    assert tried(hook, "t0ken") == 429
+    assert tried(hook, "t0ken", "10.0.0.2") != 429
+    flags.clock.advance(61)
+    assert tried(hook, "t0ken") not in (401, 429)
+
+
+def test_nobodys_guesses_keep_a_signed_alert_out(flags):
+    """Behind one proxy all have its address: an alert that is signed comes in whatever the others try."""
+    hook = Hook(flags, token="t0ken", secret="s3cret")
+    for n in range(20):
+        tried(hook, f"guess-{n}")
+    body = json.dumps({"id": "1", "flag": "new-checkout", "reason": "errors"}).encode()
+    headers = {"X-Progflags-Signature": signature("s3cret", body, int(NOW)), "Authorization": "Bearer none"}
+
+    assert hook.answer(headers, body, "10.0.0.1")[0] == 200
+    assert states(flags)["new-checkout"] == "rolled_back"
+
+
+def test_a_signature_that_is_wrong_is_no_guess(flags):
+    hook = Hook(flags, token="t0ken", secret="s3cret")
+    for _ in range(20):
+        assert hook.answer({"X-Progflags-Signature": f"t={NOW:.0f},v1=0"}, b"{}", "10.0.0.1")[0] == 401
+
+    assert tried(hook, "t0ken") == 422
+
+
+@pytest.mark.parametrize("kind", ["asgi", "wsgi"])
+def test_the_applications_say_whose_guesses_they_are(flags, kind):
+    hook = Hook(flags, token="t0ken")
+    serve = {"asgi": (uvicorn_server, asgi), "wsgi": (wsgi_server, wsgi)}[kind]
+    with serve[0](serve[1](hook)) as url:
+        wrong = [httpx.post(url, json={}, headers={"Authorization": "Bearer x"}, trust_env=False).status_code for _ in range(11)]
+
+    assert wrong == [401] * 10 + [429]
+    assert hook._limit.wait("127.0.0.1") > 0

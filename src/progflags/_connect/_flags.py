@@ -64,7 +64,7 @@ class Flags(Client):
         self._definitions = Definitions(self, loader, clock)
         self._supply = Supply(self, store, rollouts=lambda: self._delivery.rooms()[1], made=lambda: self.delivers)
         self._delivery = Delivery(self, store, refresh=self._supply.look, notify=self._notify)
-        self._telling = Telling(self, self._definitions, self._delivery, notify)
+        self._telling = Telling(self, self._definitions, self._delivery, notify, away=lambda: self._supply.trouble)
         self._definitions.also = lambda: self._telling.problems
         self._past = Past(store, self._definitions, self._write_down)
         self._background = Background()

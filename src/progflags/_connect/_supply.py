@@ -58,6 +58,11 @@ class Supply:
         return self.away or ("" if self._reach is None else self._reach.read_problem)
 
     @property
+    def trouble(self) -> str:
+        """Why the store can't be read, or takes no writes."""
+        return self.problem or self.write_problem
+
+    @property
     def write_problem(self) -> str:
         """Why the last write to it failed."""
         return "" if self._reach is None else self._reach.write_problem

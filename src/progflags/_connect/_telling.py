@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from progflags._connect._definitions import Definitions
@@ -12,22 +12,29 @@ from progflags.flags import Client
 
 if TYPE_CHECKING:
     from progflags.flags import Snapshot
-    from progflags.notify import Channel, Notifier, Observed
+    from progflags.notify import Channel, CutOff, Notifier, Observed
 
 __all__ = ["Telling"]
 
 
 class Telling:
-    """`channels` are those that code names; `on` says whether this client tells anybody at all."""
+    """
+    `channels` are those that code names; `away` says why the store can't be used, empty where it can; `on` whether this client tells
+    anybody at all.
+    """
 
-    def __init__(self, client: Client, definitions: Definitions, delivery: Delivery, channels: Sequence[Channel]) -> None:
+    def __init__(
+        self, client: Client, definitions: Definitions, delivery: Delivery, channels: Sequence[Channel], *, away: Callable[[], str]
+    ) -> None:
         self._client = client
         self._definitions = definitions
         self._delivery = delivery
         self._channels = tuple(channels)
+        self._away = away
         self._seen: Snapshot | None = None
         self._notifier: Notifier | None = None
         self._observed: Observed | None = None
+        self._cut_off: CutOff | None = None
         self.on = False
 
     def begin(self) -> None:
@@ -61,6 +68,8 @@ class Telling:
 
     def observe(self) -> None:
         """Notice what nobody did."""
+        if self._cut_off is not None:
+            self._cut_off.look()
         if self._observed is not None:
             self._observed.look(shadows=self._delivery.rooms()[1].outbox.serves)
 
@@ -75,7 +84,7 @@ class Telling:
         return () if self._notifier is None else self._notifier.problems
 
     def _make(self) -> Notifier:
-        from progflags.notify import Notifier, Observed
+        from progflags.notify import CutOff, Notifier, Observed
 
         rollouts, source = self._delivery.rooms()[1], self._definitions
         self._observed = Observed(
@@ -85,4 +94,6 @@ class Telling:
             refused=lambda: source.refused,
             dark_launches=rollouts.dark_launches,
         )
-        return Notifier(self._client, rollouts.outbox, self._channels, status=rollouts.status)
+        notifier = Notifier(self._client, rollouts.outbox, self._channels, status=rollouts.status)
+        self._cut_off = CutOff(rollouts.outbox.store.url, self._client.clock, away=self._away, ours=lambda: notifier.ours)
+        return notifier

@@ -67,5 +67,5 @@ def alerted(desk: Desk, hook: Hook) -> list[tuple[str, Handler, str]]:
 
 
 async def _alert(desk: Desk, hook: Hook, request: Request) -> Response:
-    status, told = await desk.beside(hook.answer, dict(request.headers), await whole(request, _ALERT))
+    status, told = await desk.beside(hook.answer, dict(request.headers), await whole(request, _ALERT), request.state.asked.client)
     return JSONResponse(told, status)

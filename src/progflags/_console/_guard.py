@@ -13,8 +13,9 @@ from http.cookies import CookieError, SimpleCookie
 from typing import Any, Final
 
 from progflags._clock import Clock
-from progflags._console._tokens import Limit, Tokens, fresh
+from progflags._console._tokens import Tokens, fresh
 from progflags._console._viewer import Asked, Auth, Role, Viewer
+from progflags._limit import Limit
 from progflags._trouble import swallow
 from progflags.errors import missing
 

@@ -1,4 +1,4 @@
-"""Tokens, and the sessions of browsers that showed one: compared in constant time, and few wrong ones in a minute."""
+"""Tokens, and the sessions of browsers that showed one: compared in constant time."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import base64
 import hmac
 import json
 import secrets
-from collections import OrderedDict
 from collections.abc import Mapping
 from hashlib import sha256
 from typing import Final
@@ -14,13 +13,10 @@ from typing import Final
 from progflags._clock import Clock
 from progflags._console._viewer import Role, Viewer
 
-__all__ = ["Limit", "Tokens"]
+__all__ = ["Tokens", "fresh"]
 
 _LEAST: Final = 16  # characters of a token: fewer could be tried
 _SESSION: Final = 12 * 3600.0  # seconds
-_WRONG: Final = 10  # wrong tokens from one address …
-_MINUTE: Final = 60.0  # … in this many seconds
-_ADDRESSES: Final = 10_000  # that are remembered; the oldest are forgotten first
 
 
 class Tokens:
@@ -73,29 +69,6 @@ class Tokens:
 
     def _sign(self, body: bytes) -> str:
         return hmac.new(self.secret, b"session" + body, sha256).hexdigest()
-
-
-class Limit:
-    """Counts wrong tokens by address; bounded."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._wrong: OrderedDict[str, list[float]] = OrderedDict()
-
-    def wait(self, address: str) -> float:
-        """Seconds until this address may try another; 0 where it may now."""
-        recent = self._recent(address)
-        return 0.0 if len(recent) < _WRONG else max(0.0, recent[0] + _MINUTE - self._clock.monotonic())
-
-    def wrong(self, address: str) -> None:
-        self._wrong[address] = [*self._recent(address), self._clock.monotonic()][-_WRONG:]
-        self._wrong.move_to_end(address)
-        while len(self._wrong) > _ADDRESSES:
-            self._wrong.popitem(last=False)
-
-    def _recent(self, address: str) -> list[float]:
-        since = self._clock.monotonic() - _MINUTE
-        return [at for at in self._wrong.get(address, ()) if at > since]
 
 
 def _hash(token: str) -> bytes:

@@ -7,6 +7,7 @@ Who is told of what happens: Slack, Teams, Discord, webhooks, e-mail, commands. 
 from progflags.notify._channel import Busy, Channel, Only, Refused
 from progflags.notify._chat import Discord, Slack, Teams
 from progflags.notify._command import Command
+from progflags.notify._cutoff import CutOff
 from progflags.notify._email import Email
 from progflags.notify._message import Message, Severity
 from progflags.notify._notifier import Notifier
@@ -19,6 +20,7 @@ __all__ = [
     "Busy",
     "Channel",
     "Command",
+    "CutOff",
     "Discord",
     "Email",
     "Hook",

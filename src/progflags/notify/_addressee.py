@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -20,6 +21,7 @@ from progflags._trouble import say
 from progflags.notify._channel import Channel, Refused
 from progflags.notify._message import Message
 from progflags.notify._telling import Facts, compose, severity, worth
+from progflags.notify._threads import Threads
 from progflags.rollout import Batch, Line
 
 __all__ = ["OLD", "QUIET", "Addressee"]
@@ -34,8 +36,9 @@ _FLAGS: Final = 10_000  # flags of which it is remembered when they were told of
 class Addressee:
     """`channel` as a sink."""
 
-    def __init__(self, channel: Channel, facts: Facts, clock: Clock) -> None:
+    def __init__(self, channel: Channel, facts: Facts, clock: Clock, threads: Threads | None = None) -> None:
         self.channel = channel
+        self._threads = threads if channel.threaded else None
         self._facts = facts
         self._clock = clock
         self._last: LRUCache[str, tuple[float, int]] = LRUCache(_FLAGS)  # by flag: when (monotonic) and how grave
@@ -75,13 +78,18 @@ class Addressee:
         message = compose(fresh, self._facts, self.channel.console_url)
         return Batch(tuple(places), partial(self._send, flag, message, late=len(audible) - len(fresh)))
 
+    def tell_now(self, line: Line) -> None:
+        """One line by itself, where it is for this channel: not by way of the store. Raises what the channel does."""
+        if self._for_us(str(line["flag"]), line):
+            self._bring(compose([line], self._facts, self.channel.console_url))
+
     def _for_us(self, flag: str, line: Line) -> bool:
         only = self.channel.only
         return worth(line) and severity(line).rank >= only.least and only.about(flag, self._facts.known(flag))
 
     def _send(self, flag: str, message: Message, *, late: int) -> None:
         try:
-            self.channel.send(message)
+            self._bring(message)
         except Refused as error:
             self._refused[message.id] += 1
             if self._refused[message.id] < _TRIES:
@@ -91,6 +99,15 @@ class Addressee:
         if late:
             self._give_up(late, _LATE)
         self._last[flag] = self._clock.monotonic(), message.severity.rank
+
+    def _bring(self, message: Message) -> None:
+        if self._threads is None:
+            self.channel.send(message)
+            return
+        first = self._threads.first(message.thread)
+        called = self.channel.send(replace(message, first=first))
+        if called and called != first:
+            self._threads.begun(message.thread, called)
 
     def _give_up(self, count: int, why: str) -> None:
         self._dropped += count

@@ -93,9 +93,15 @@ class Channel:
         """Where it leads; may hold a secret."""
         return ""
 
-    def send(self, message: Message) -> None:
+    @property
+    def threaded(self) -> bool:
+        """Whether messages can be put below the first of what belongs together: then `send` says what that one is called."""
+        return False
+
+    def send(self, message: Message) -> str | None:
         """
-        Bring one message there.
+        Bring one message there, below `message.first` where there is one; where the channel is `threaded`, what it calls the first
+        message of the thread.
 
         Raises:
             Refused: it will never be taken; after three tries it is dropped and counted.

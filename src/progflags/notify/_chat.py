@@ -34,7 +34,7 @@ class Slack(Channel):
     """
     A Slack channel: by the `url` of an incoming webhook, or by a bot's `token` and the `channel` (id or name) it may write to.
 
-    With a token what belongs together, as the steps of one rollout, is one thread: each process begins another. An incoming webhook's
+    With a token what belongs together, as the steps of one rollout, is one thread, whichever process tells. An incoming webhook's
     answer does not say where its message stands, so there each stands for itself.
 
     Raises:
@@ -57,20 +57,24 @@ class Slack(Channel):
     def where(self) -> str:
         return self.channel or self.url
 
-    def send(self, message: Message) -> None:
+    @property
+    def threaded(self) -> bool:
+        return bool(self.token)
+
+    def send(self, message: Message) -> str | None:
         if not self.token:
             post(self.url, slack_form(message), {}, self.timeout)
-            return
-        first = self._threads.get(message.thread)
+            return None
+        first = message.first or self._threads.get(message.thread)
         form = {**slack_form(message), "channel": self.channel, **({"thread_ts": first} if first else {})}
         answer = post(self.url or _API, form, {"Authorization": f"Bearer {self.token}"}, self.timeout)
-        self._taken(answer if isinstance(answer, dict) else {}, message)
+        return self._taken(answer if isinstance(answer, dict) else {}, message.thread, first)
 
-    def _taken(self, answer: dict[str, Any], message: Message) -> None:
+    def _taken(self, answer: dict[str, Any], thread: str, first: str | None) -> str:
         """The API answers with 200 whatever became of it."""
         if answer.get("ok") is True:
-            self._threads.setdefault(message.thread, str(answer.get("ts", "")))
-            return
+            self._threads[thread] = called = first or str(answer.get("ts", ""))
+            return called
         why = printable(str(answer.get("error", "no answer that says so")), 160)
         if why in _NEVER:
             raise Refused(f"Slack does not take it: {why}")

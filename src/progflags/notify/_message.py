@@ -37,9 +37,11 @@ class Message:
     What is told of one flag (empty: of all) at once.
 
     `id` is the same when it is sent again, so that a receiver can tell; `kind` is that of the line that weighs most: `transition`,
-    `kill`, `unkill`, `panic`, `unpanic`, `shadow` or `source`. `thread` names what belongs together: one run of a rollout, one kill switch.
+    `kill`, `unkill`, `panic`, `unpanic`, `shadow`, `source` or `store`. `thread` names what belongs together: one run of a rollout, one
+    kill switch.
     `said` are sentences, `do` the one thing to do about it and `link` where, either may be empty. `at` is wall time in seconds.
-    `changes` are the lines of history it was made of, as plain JSON values.
+    `changes` are the lines of history it was made of, as plain JSON values. `first` is what the channel itself called the first message
+    of this thread, empty where this is it, or where the channel has no threads.
     """
 
     id: str
@@ -55,6 +57,7 @@ class Message:
     tags: tuple[str, ...]
     at: float
     changes: tuple[Mapping[str, Any], ...]
+    first: str = ""
 
     @property
     def when(self) -> str:
@@ -68,7 +71,7 @@ class Message:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
-        plain = {name: getattr(self, name) for name in self.__slots__}
+        plain = {name: getattr(self, name) for name in self.__slots__ if name != "first"}
         listed = {"said": list(self.said), "tags": list(self.tags), "changes": [dict(line) for line in self.changes]}
         return {**plain, **listed, "severity": str(self.severity)}
 

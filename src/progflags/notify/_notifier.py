@@ -13,6 +13,7 @@ from progflags.notify._addressee import Addressee
 from progflags.notify._channel import Channel
 from progflags.notify._table import channel_of
 from progflags.notify._telling import Facts, Known
+from progflags.notify._threads import Threads
 from progflags.rollout import Outbox, RolloutStatus
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class Notifier:
         self._coded = {channel.name for channel in channels}
         self._filed: Mapping[str, ChannelSpec] = {}
         self._wrong: dict[str, Sequence[Problem]] = {}
+        self._addressees: dict[str, Addressee] = {}
         for channel in channels:
             self._add(channel)
 
@@ -83,8 +85,17 @@ class Notifier:
             return error.problems
         return ()
 
+    @property
+    def ours(self) -> tuple[Addressee, ...]:
+        """The channels that this process tells, of those that share the store."""
+        held = self._outbox.held
+        return tuple(one for name, one in tuple(self._addressees.items()) if name in held)
+
     def _add(self, channel: Channel) -> None:
-        self._outbox.add(Addressee(channel, self._facts, self._client.clock))
+        clock = self._client.clock
+        one = Addressee(channel, self._facts, clock, Threads(self._outbox.store, clock, channel.name))
+        self._addressees[one.name] = one
+        self._outbox.add(one)
 
     def _known(self, flag: str) -> Known:
         snapshot = self._client.definitions

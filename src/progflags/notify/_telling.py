@@ -24,7 +24,7 @@ _WAITS: Final = frozenset({State.HELD, State.AWAITING_APPROVAL})
 #: Steps that are told whoever took them; of the others only those that a person asked for. A stage's own way (baking, judging) is not.
 _LOUD: Final = _FAILED | _WAITS | {State.SCHEDULED, State.RAMPING, State.WATCHING, State.COMPLETED, State.ABORTED, State.SUPERSEDED}
 _STOPPED: Final = {"kill", "unkill", "panic", "unpanic"}
-_OBSERVED: Final = {"shadow", "source"}
+_OBSERVED: Final = {"shadow", "source", "store"}
 _LINES: Final = 10  # sentences of one message
 _DO: Final = {**NEXT, "kill": "progflags unkill {flag}", "panic": "progflags unpanic"}
 #: The console's page about it; of everything else, the one of what is under way.

@@ -28,7 +28,7 @@ def asgi(hook: Hook) -> Callable[[MutableMapping[str, Any], Receive, Send], Awai
         import asyncio
 
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        status, said = await asyncio.to_thread(_answer, hook, scope["method"], headers, body)
+        status, said = await asyncio.to_thread(_answer, hook, scope["method"], headers, body, (scope.get("client") or ("",))[0] or "")
         content, told = _content(status, said)
         raw = [(name.encode(), value.encode()) for name, value in told]
         await send({"type": "http.response.start", "status": status, "headers": raw})
@@ -46,7 +46,7 @@ def wsgi(hook: Hook) -> Callable[[dict[str, Any], Callable[..., Any]], Sequence[
         size = int(length) if length.isdecimal() else LIMIT + 1 if environ.get("wsgi.input_terminated") else 0
         body = environ["wsgi.input"].read(min(size, LIMIT + 1))
         headers = {name[5:].replace("_", "-"): value for name, value in environ.items() if name.startswith("HTTP_")}
-        status, said = _answer(hook, environ["REQUEST_METHOD"], headers, body)
+        status, said = _answer(hook, environ["REQUEST_METHOD"], headers, body, environ.get("REMOTE_ADDR", ""))
         content, told = _content(status, said)
         start_response(f"{status} {HTTPStatus(status).phrase}", list(told))
         return [content]
@@ -54,10 +54,10 @@ def wsgi(hook: Hook) -> Callable[[dict[str, Any], Callable[..., Any]], Sequence[
     return app
 
 
-def _answer(hook: Hook, method: str, headers: Mapping[str, str], body: bytes) -> tuple[int, dict[str, Any]]:
+def _answer(hook: Hook, method: str, headers: Mapping[str, str], body: bytes, client: str) -> tuple[int, dict[str, Any]]:
     if method != "POST":
         return 405, {"ok": False, "error": "an alert is sent by POST"}
-    return hook.answer(headers, body)
+    return hook.answer(headers, body, client)
 
 
 def _content(status: int, said: Mapping[str, Any]) -> tuple[bytes, tuple[tuple[str, str], ...]]:

@@ -7,6 +7,7 @@ from typing import Any, Final, Protocol
 
 from progflags._clock import Clock
 from progflags._json import loads
+from progflags._limit import Limit
 from progflags._printed import printable
 from progflags._trouble import swallow
 from progflags.errors import ProgflagsError, StoreError
@@ -51,6 +52,9 @@ class Hook:
     PagerDuty's own), not older than `window` seconds, or by `Authorization: Bearer` with `token`. `services` says what PagerDuty's
     services are about, by name or id: `{"Checkout": {"tag": "payments"}}`.
 
+    After ten wrong tokens in a minute from an address no token is looked at from there for a while. A signature is: nobody guesses
+    one, and nobody else's guesses are to keep an alert from coming in.
+
     Raises:
         ValueError: neither `secret` nor `token`.
     """
@@ -67,19 +71,20 @@ class Hook:
         self._flags = flags
         self._proof = Proof(secret or "", token or "", window)
         self._services = services or {}
+        self._limit = Limit(flags.clock)
         self._once = Once(flags.rollouts.outbox.store, flags.clock)
 
-    def answer(self, headers: Mapping[str, str], body: bytes) -> tuple[int, dict[str, Any]]:
+    def answer(self, headers: Mapping[str, str], body: bytes, client: str = "") -> tuple[int, dict[str, Any]]:
         """
-        The status and the JSON that a request with `headers` and `body` is answered with. Blocks for as long as the store takes;
-        never raises.
+        The status and the JSON that a request with `headers` and `body` from the address `client` is answered with. Blocks for as
+        long as the store takes; never raises.
 
         200: done, done before, or nothing in it has begun. 400: no JSON. 401: nobody who may. 409: refused, as of a flag that there is not.
-        413: too much. 422: not a shape that is known, or no word of flags. 503: it holds in this process and is not stored, or the
-        store is out of reach: send it again.
+        413: too much. 422: not a shape that is known, or no word of flags. 429: too many wrong tokens from there. 503: it holds in this
+        process and is not stored, or the store is out of reach: send it again.
         """
         try:
-            return self._answer({name.lower(): value for name, value in headers.items()}, body)
+            return self._answer({name.lower(): value for name, value in headers.items()}, body, client)
         except _No as no:
             return no.status, {"ok": False, "error": printable(no, 400)}
         except StoreError as error:
@@ -88,19 +93,30 @@ class Hook:
             swallow("hook", error)
             return 500, {"ok": False, "error": "it could not be dealt with; the log says why"}
 
-    def _answer(self, headers: Mapping[str, str], body: bytes) -> tuple[int, dict[str, Any]]:
+    def _answer(self, headers: Mapping[str, str], body: bytes, client: str) -> tuple[int, dict[str, Any]]:
         if len(body) > LIMIT:
             raise _No(413, f"a body is at most {LIMIT} bytes")
-        try:
-            timed = self._proof.check(headers, body, self._flags.clock.now())
-        except Unproven as unproven:
-            raise _No(401, str(unproven)) from None
+        timed = self._proven(headers, body, client)
         meant, unmeant = self._read(body, timed=timed)
         if unmeant and not meant:
             raise _No(422, unmeant[0])
         results = [self._one(alert) for alert in meant]
         status = max((status for status, _ in results), default=200)
         return status, {"ok": status == 200, "alerts": [said for _, said in results], "ignored": unmeant}
+
+    def _proven(self, headers: Mapping[str, str], body: bytes, client: str) -> bool:
+        """Whether its time is, too."""
+        guessing = "authorization" in headers
+        wait = self._limit.wait(client) if guessing else 0.0
+        shown = {name: value for name, value in headers.items() if name != "authorization"} if wait else headers
+        try:
+            return self._proof.check(shown, body, self._flags.clock.now())
+        except Unproven as unproven:
+            if wait:
+                raise _No(429, f"too many wrong tokens from this address: no other is looked at for {wait:.0f} s") from None
+            if guessing:
+                self._limit.wrong(client)
+            raise _No(401, str(unproven)) from None
 
     def _read(self, body: bytes, *, timed: bool) -> tuple[list[Any], list[str]]:
         """What there is to be done, and why the rest is not."""

@@ -120,7 +120,12 @@ class Outbox:
     @property
     def serves(self) -> bool:
         """Whether this process has the claim of one of its sinks."""
-        return any(tries.claim.held for tries in tuple(self._tries.values()))
+        return bool(self.held)
+
+    @property
+    def held(self) -> frozenset[str]:
+        """The sinks whose claim this process had when the store was last read."""
+        return frozenset(name for name, tries in tuple(self._tries.items()) if tries.claim.held)
 
     def deliver(self) -> int:
         """
