@@ -1,7 +1,7 @@
 """
-A worker of a fleet: `python worker.py FILE STORE`. Serves until it is told otherwise, by lines on its standard input.
+A worker of a fleet: `python worker.py FILE STORE SECONDS`. Serves until it is told otherwise, by lines on its standard input.
 
-`kill REASON` kills the flag `banner`; `quit` ends it properly. It says `ready` when it is connected, and `done` after each.
+`kill REASON` kills the flag of that name; `quit` ends it properly. A claim is free after SECONDS without a sign of life. It says `ready` when it is connected, and `done` after each.
 """
 
 from __future__ import annotations
@@ -9,9 +9,11 @@ from __future__ import annotations
 import sys
 
 import progflags as pf
+from progflags.rollout.run import _claim
 
 
 def main() -> None:
+    _claim.GONE, _claim._BEAT = float(sys.argv[3]), float(sys.argv[3]) / 4
     with pf.connect(sys.argv[1], store=sys.argv[2]) as flags:
         print("ready", flush=True)
         for line in sys.stdin:
@@ -19,9 +21,9 @@ def main() -> None:
             if word == "quit":
                 return
             if word == "kill":
-                flags.kill("banner", reason=rest)
+                flags.kill(rest, reason=rest)
             if word == "unkill":
-                flags.unkill("banner", reason=rest)
+                flags.unkill(rest, reason=rest)
             print("done", flush=True)
 
 
