@@ -5,7 +5,9 @@ What the statistics page says, measured: every figure of it comes from here.
 
 Chunks of replicates are taken from each cell in turn and written to DIR as they come, so that a run that is broken off has a table of
 what it got, with the number of replicates in it. Rows of the same seed and the same code that are there already are not run again;
-`--table` runs nothing. Chunks are drawn by seed, cell and number: the same whoever runs them, in whatever order.
+`--table` runs nothing. Chunks are drawn by seed, cell and number: the same whoever runs them, in whatever order, but for what each process
+draws itself (of rollouts into which group a slice of time falls). `--same CODE` takes the rows of another code as well, of which it is
+known that it decides the same.
 """
 
 from __future__ import annotations
@@ -46,10 +48,10 @@ def _one(task):
     return {"cell": repr(cell), "chunk": number, "found": PARTS[part].run(cell, seed, number, reps), "took": time.process_time() - began}
 
 
-def stored(path, seed, of):
-    """The rows of an earlier run with this seed and this code."""
+def stored(path, seed, codes):
+    """The rows of earlier runs with this seed and one of these codes, each chunk once."""
     lines = map(json.loads, path.read_text().splitlines()) if path.exists() else ()
-    return [row for row in lines if (row["seed"], row["code"]) == (seed, of)]
+    return [*{(row["cell"], row["chunk"]): row for row in lines if row["seed"] == seed and row["code"] in codes}.values()]
 
 
 def merged(part, rows):
@@ -65,7 +67,7 @@ def merged(part, rows):
 def simulate(name, asked, pool):
     """Run what is missing of a part and print its tables."""
     part, path, of = PARTS[name], asked.rows / f"{name}.jsonl", code()
-    rows = stored(path, asked.seed, of)
+    rows = stored(path, asked.seed, {of, *asked.same})
     tasks = [(name, asked.seed, *each) for each in chunks(part, asked, {(row["cell"], row["chunk"]) for row in rows})]
     with path.open("a") as file:
         for row in () if asked.table else pool.imap_unordered(_one, tasks):
@@ -74,7 +76,7 @@ def simulate(name, asked, pool):
             file.flush()
     took = sum(row["took"] for row in rows)
     told = part.told([(cell, found) for cell, found in merged(part, rows) if asked.only in str(cell)])
-    print(f"\n## {name}\n\nSeed {asked.seed}, {took:.0f} s of processor.\n\n{told}", flush=True)
+    print(f"\n## {name}\n\nSeed {asked.seed}, code {of}, {took:.0f} s of processor.\n\n{told}", flush=True)
 
 
 def main() -> None:
@@ -85,6 +87,7 @@ def main() -> None:
     options.add_argument("--jobs", type=int, default=2)
     options.add_argument("--only", default="", help="cells whose name contains this")
     options.add_argument("--rows", type=Path, default=Path("build/simulation"))
+    options.add_argument("--same", nargs="*", default=[], metavar="CODE", help="rows of these as well")
     options.add_argument("--table", action="store_true", help="run nothing: the tables of what is there")
     asked = options.parse_args()
     asked.rows.mkdir(parents=True, exist_ok=True)

@@ -2,9 +2,10 @@
 Whole rollouts by the profiles: healthy ones to everybody, bad ones stopped. Part `rollouts` of `python -m benchmarks.simulate`.
 
 Each replicate is a connected client with a clock of its own and nobody who interferes. An hour of traffic before the start, so that the
-stages that fit the traffic know it; then Poisson counts and lognormal latencies (median 80 ms, sigma 0.5, in twelve buckets), a look every
-fifteenth of the stage's bake. `high` goes without its calendar, its approvals and its dark launch, `emergency` without its second person:
-they wait for people. A replicate ends where everybody has it, where it is rolled back, or after `most` hours.
+stages that fit the traffic know it; then Poisson counts and lognormal latencies (median 80 ms, sigma 0.5, rounded to steps of 7 %), a look
+every fifteenth of the stage's bake, and past its end every fifteenth of the time it has taken. `high` goes without its calendar, its
+approvals and its dark launch, `emergency` without its second person: they wait for people. A replicate ends where everybody has it, where
+it is rolled back, or after `most` hours.
 """
 
 from __future__ import annotations
@@ -22,9 +23,10 @@ from progflags.testing import ManualClock
 
 REPS, CHUNK = 400, 5
 LOOKS = 15  # to a bake
+_SLOTS, _SLOT = 6, 10.0  # of a look, and the shortest: nobody says whose requests these are, so slices of ten seconds stand for users
 
 _NORMAL = NormalDist()
-_EDGES = np.linspace(-2.6, 3.7, 13)
+_EDGES = np.linspace(-2.6, 3.7, 49)
 _WEIGHTS = np.diff([0.0, *(_NORMAL.cdf(edge) for edge in _EDGES[1:-1]), 1.0])
 _SECONDS = 0.08 * np.exp(0.5 * (_EDGES[:-1] + _EDGES[1:]) / 2)
 
@@ -95,12 +97,14 @@ class Service:
 
     def go_on(self, seconds: float, share: float, *, load: float = 1.0, failing: float = 1.0, stretch: float = 1.0) -> None:
         """So many seconds of it, `share` of it on the candidate; the rest are factors on all of it."""
-        for arm, part, worse, slower in (("control", 1 - share, 1.0, 1.0), ("candidate", share, self.worse, self.slower)):
-            n = int(self._chance.poisson(seconds * self.rps * load * part)) if part > 1e-9 else 0
-            bad = int(self._chance.binomial(n, min(1.0, self.errors * failing * worse)))
-            for failed, many in ((False, n - bad), (True, bad)):
-                self._record(arm, failed, many, stretch * slower)
-        self._clock.advance(seconds)
+        slots = int(max(1.0, min(_SLOTS, seconds // _SLOT)))
+        for _ in range(slots):
+            for arm, part, worse, slower in (("control", 1 - share, 1.0, 1.0), ("candidate", share, self.worse, self.slower)):
+                n = int(self._chance.poisson(seconds / slots * self.rps * load * part)) if part > 1e-9 else 0
+                bad = int(self._chance.binomial(n, min(1.0, self.errors * failing * worse)))
+                for failed, many in ((False, n - bad), (True, bad)):
+                    self._record(arm, failed, many, stretch * slower)
+            self._clock.advance(seconds / slots)
 
     def _record(self, arm: str, failed: bool, many: int, slower: float) -> None:
         for seconds, k in zip((_SECONDS * slower).tolist(), self._chance.multinomial(many, _WEIGHTS).tolist(), strict=True):
@@ -114,23 +118,25 @@ class Climb:
     def __init__(self, flags) -> None:
         self._flags, self.plan = flags, flags.rollouts.plan(FLAG)
         status = flags.rollouts.start(FLAG)
-        self.state, self.share, self._stage = str(status.state), status.percent / 100, 0
+        self.state, self.share, self._stage, self._spent = str(status.state), status.percent / 100, 0, 0.0
         self.percents = [status.percent]
 
     @property
     def step(self) -> float:
         """Seconds until the next look."""
-        return max(10.0, self.plan.bake(min(self._stage, self.plan.end - 1)) / LOOKS)
+        return max(10.0, self.plan.bake(min(self._stage, self.plan.end - 1)) / LOOKS, self._spent / LOOKS)
 
     @property
     def going(self) -> bool:
         return self.state not in ENDS
 
-    def look(self) -> None:
+    def look(self, seconds: float = 0.0) -> None:
+        """After so many seconds of traffic."""
+        self._spent += seconds
         for step in self._flags.rollouts.tick():
             self.state, self.share = str(step.target), step.percent / 100
             if self.state == "ramping":  # to another share
-                self._stage = self._flags.rollouts.status(FLAG).stage or 0
+                self._stage, self._spent = self._flags.rollouts.status(FLAG).stage or 0, 0.0
                 self.percents.append(step.percent)
 
 
@@ -155,8 +161,8 @@ def run_one(cell: Cell, seed) -> Run:
         while climb.going and clock.now() - began < cell.most * 3600:
             if announced is None and cell.healthy and (eta := flags.rollouts.status(FLAG).eta) is not None:
                 announced = (clock.now() - began, eta)
-            service.go_on(climb.step, climb.share)
-            climb.look()
+            service.go_on(step := climb.step, climb.share)
+            climb.look(step)
         took = clock.now() - began
         eta = (took - announced[0]) / announced[1] if announced and not climb.going else None
         return Run(climb.state, took / 3600, eta, tuple(climb.percents), sees)

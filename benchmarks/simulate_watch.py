@@ -67,8 +67,8 @@ def _one(cell, seed, number):
             flags.refresh()
         climb, began = Climb(flags), clock.now()
         while climb.going and clock.now() - began < 2 * _DAY:
-            go_on(climb.step, climb.share)
-            climb.look()
+            go_on(step := climb.step, climb.share)
+            climb.look(step)
         service.worse, service.slower, began = cell.worse, cell.slower, clock.now()
         look, most = (_LOOK, _DAY) if cell.service else (10.0, 2 * _SOON)
         if climb.state != "watching":

@@ -83,7 +83,7 @@ class Arm:
                 take = queue.popleft
                 durations, units, ends = zip(*[take() for _ in range(len(queue))], strict=True)
                 self._ended(failed, ends)
-                self.last(durations, 1, bounds, self.grouped.requests(failed, units, ends))
+                self.last(durations, bounds, self.grouped.requests(failed, units, ends))
 
     def _ended(self, failed: bool | None, ends: Sequence[float]) -> None:
         # In the order they were remembered, which is the order of their clock but for threads that were interrupted in between.
@@ -94,24 +94,32 @@ class Arm:
             for second, n in Counter(map(int, ends)).items():
                 self.call(failed, n, second)
 
-    def last(self, durations: Sequence[float | None], n: int, bounds: Sequence[float], groups: bytes) -> None:
-        """Add how long calls lasted, `n` alike of each, and whose they were; None: not timed."""
+    def last(self, durations: Sequence[float | None], bounds: Sequence[float], groups: bytes) -> None:
+        """Add how long calls lasted, and whose they were; None: not timed."""
         values, wrong = _sound(durations)
-        self.rejected += n * wrong
+        self.rejected += wrong
         if not values:
             return
+        self._latency(bounds).extend(values)
+        if self.watched.places or self.watched.means:
+            if len(values) < len(durations):
+                groups = bytes(group for group, value in zip(groups, durations, strict=True) if _good(value))
+            self.grouped.values(LATENCY, values, groups, self.watched)
+
+    def lasted(self, seconds: float | None, n: int, bounds: Sequence[float], group: int) -> None:
+        """Likewise of `n` calls of a group that lasted equally long."""
+        if seconds is not None and _good(seconds):
+            value = min(seconds, LARGEST)
+            self._latency(bounds).add(value, n)
+            self.grouped.value(LATENCY, value, group, n, self.watched)
+        elif seconds is not None:
+            self.rejected += n
+
+    def _latency(self, bounds: Sequence[float]) -> Tally:
         tally = self.samples.get(LATENCY)
         if tally is None:
             tally = self.samples[LATENCY] = Tally(bounds)
-        tally.extend(values, n)
-        if not (self.watched.places or self.watched.means):
-            return
-        if len(values) < len(durations):
-            groups = bytes(group for group, value in zip(groups, durations, strict=True) if _good(value))
-        if n == 1:
-            self.grouped.values(LATENCY, values, groups, self.watched)
-        else:
-            self.grouped.value(LATENCY, values[0], groups[0], n, self.watched)
+        return tally
 
     def recent(self, now: int) -> tuple[int, int]:
         """(calls, failures) of the last RING seconds."""

@@ -41,10 +41,11 @@ class Watched:
 class Grouped:
     """One arm's columns. Not thread-safe: its owner holds the lock."""
 
-    __slots__ = ("cells", "salt")
+    __slots__ = ("_slot", "cells", "salt")
 
     def __init__(self) -> None:
         self.salt = b"%s %d " % (_HERE, os.getpid())
+        self._slot = (-1, b"")  # the last one, by number
         self.cells: dict[str, list[int]] = {}
 
     def column(self, name: str) -> list[int]:
@@ -68,13 +69,16 @@ class Grouped:
         """A slice of time of this worker in place of each unit that is not known."""
         if failed is not None:
             self.anonymous(units.count(None))
-        return [unit if unit is not None else self.slot(end) for unit, end in zip(units, ends, strict=True)]
+        return [self.slot(end) if unit is None else unit for unit, end in zip(units, ends, strict=True)]
 
     def anonymous(self, n: int) -> None:
         self.cells.setdefault(ANONYMOUS, [0])[0] += n
 
     def slot(self, now: float) -> bytes:
-        return b"%s%d" % (self.salt, now // _SLOT)
+        number = int(now // _SLOT)
+        if number != self._slot[0]:
+            self._slot = (number, b"%s%d" % (self.salt, number))
+        return self._slot[1]
 
     def _count(self, groups: bytes, names: Iterable[str]) -> None:
         columns = [self.column(name) for name in names]

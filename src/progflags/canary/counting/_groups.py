@@ -73,17 +73,16 @@ def sound(cells: Cells) -> bool:
 
 def to_text(counts: Column) -> str:
     """A column as short text: its least number, and what the others are more than it, in as many bytes as the largest needs."""
-    if not all(type(count) is int for count in counts):
+    if {*map(type, counts)} - {int}:
         return "f " + " ".join(map(repr, counts))
-    few = [(group, int(count)) for group, count in enumerate(counts) if count]
-    if len(few) <= _SPARSE:
-        return f"s {len(counts)} " + " ".join(f"{group}:{count:x}" for group, count in few)
-    least = min(counts, default=0)
-    width = next((w for w in _WIDTHS if max(counts, default=0) - least < 1 << 8 * w), 0)
+    if len(counts) - counts.count(0) <= _SPARSE:
+        return f"s {len(counts)} " + " ".join([f"{group}:{int(count):x}" for group, count in enumerate(counts) if count])
+    least, most = int(min(counts)), int(max(counts))
+    width = next((w for w in _WIDTHS if most - least < 1 << 8 * w), 0)
     if not width:
-        return "x " + " ".join(f"{count:x}" for count in map(int, counts))
-    raw = struct.pack(f"<{len(counts)}{_WIDTHS[width]}", *[int(count - least) for count in counts])
-    return f"{width} {int(least):x} {base64.b64encode(raw).decode()}"
+        return "x " + " ".join([f"{int(count):x}" for count in counts])
+    raw = struct.pack(f"<{len(counts)}{_WIDTHS[width]}", *map(sub, counts, repeat(least)))
+    return f"{width} {least:x} {base64.b64encode(raw).decode()}"
 
 
 def from_text(text: str) -> Column:

@@ -24,7 +24,7 @@ class Pool:
         self._board = board
         self._worker = self.worker = worker
         self._lock = threading.Lock()
-        self._seq: dict[str, int] = {}
+        self._mine: dict[str, tuple[int, Window]] = {}  # by topic what we put up last, and its number
 
     def publish(self, window: Window) -> None:
         """
@@ -34,10 +34,12 @@ class Pool:
             StoreError: the board is out of reach; publish the next window instead, it holds everything again.
         """
         topic = _topic(window.flag, window.revision)
+        window = window.of(self._worker)
         with self._lock:
-            seq = self._seq[topic] = self._seq.get(topic, 0) + 1
-            self._seq = {key: number for key, number in self._seq.items() if key == topic or not key.startswith(f"{window.flag}@")}
-        self._board.publish(topic, self._worker, seq, canonical(window.of(self._worker).to_json()).encode())
+            seq = self._mine.get(topic, (0, window))[0] + 1
+            others = {key: mine for key, mine in self._mine.items() if not key.startswith(f"{window.flag}@")}
+            self._mine = {**others, topic: (seq, window)}
+        self._board.publish(topic, self._worker, seq, canonical(window.to_json()).encode())
 
     def collect(self, flag: str, revision: int) -> Window:
         """
@@ -46,10 +48,12 @@ class Pool:
         Raises:
             StoreError: the board is out of reach.
         """
-        whole = Window(flag, revision)
-        for row in self._board.collect(_topic(flag, revision)):
+        whole, topic = Window(flag, revision), _topic(flag, revision)
+        for row in self._board.collect(topic):
+            seq, mine = self._mine.get(topic, (0, whole))
             try:
-                whole = whole.merge(Window.from_json(loads(row.body)).of(row.worker))
+                ours = (row.worker, row.seq) == (self._worker, seq)  # and need not be read
+                whole = whole.merge(mine if ours else Window.from_json(loads(row.body)).of(row.worker))
             except (ValueError, KeyError, TypeError, AttributeError) as error:
                 swallow("canary window", error)
         return whole

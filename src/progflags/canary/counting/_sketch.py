@@ -158,6 +158,11 @@ class Sample:
         """Both samples as one. Exact, in any order; merging an empty one changes nothing."""
         return self._with(other, add)
 
+    def times(self, n: int) -> Sample:
+        """`n` times the same."""
+        counts, over = tuple([n * count for count in self.counts]), {t: n * count for t, count in self.over.items()}
+        return Sample(n * self.n, n * self.total, n * self.squares, self.base, counts, over, self.edges, self.unit)
+
     def minus(self, earlier: Sample) -> Sample:
         """What came after `earlier`, which must be a part of this sample."""
         return self._with(earlier, sub)
@@ -250,7 +255,13 @@ class Tally:
 
     def add(self, value: float, n: int = 1) -> None:
         """Count `n` observations of `value`."""
-        self.extend((value,), n)
+        exact, place = int(value * UNIT), bisect_left(EDGES, value)
+        self.n += n
+        self.total += n * exact
+        self.squares += n * exact * exact
+        self._count(place, n)
+        for threshold in self.over:
+            self.over[threshold] += n * (value > threshold)
 
     def extend(self, values: Sequence[float], n: int = 1) -> None:
         """Count `n` observations of each of `values`."""
@@ -268,10 +279,13 @@ class Tally:
         while at < len(ascending):
             place = bisect_left(EDGES, ascending[at])
             end = len(ascending) if place >= OVERFLOW else bisect_right(ascending, EDGES[place], at)
-            if not self.base <= place < self.base + len(self.counts):
-                self._grow(place)
-            self.counts[place - self.base] += n * (end - at)
+            self._count(place, n * (end - at))
             at = end
+
+    def _count(self, place: int, n: int) -> None:
+        if not self.base <= place < self.base + len(self.counts):
+            self._grow(place)
+        self.counts[place - self.base] += n
 
     def _grow(self, place: int) -> None:
         """Make room for `place`, half an octave at a time so that a new array is rare."""

@@ -131,8 +131,7 @@ class Count:
         """Count `n` equal observations on an arm (the lock is held)."""
         arm = self.arm(name)
         arm.call(failed, n, int(now))
-        group = arm.grouped.many(failed, unit, n, now)
-        arm.last((seconds,), n, self._thresholds.get(LATENCY, ()), bytes((group,)))
+        arm.lasted(seconds, n, self._thresholds.get(LATENCY, ()), arm.grouped.many(failed, unit, n, now))
 
     def fold(self) -> None:
         """Add up what waits on every arm (the lock is held)."""

@@ -44,6 +44,10 @@ class Moments:
     def minus(self, earlier: Moments) -> Moments:
         return Moments(self.n - earlier.n, self.total - earlier.total, self.squares - earlier.squares)
 
+    def times(self, n: int) -> Moments:
+        """`n` times the same."""
+        return Moments(n * self.n, n * self.total, n * self.squares)
+
     @property
     def sound(self) -> bool:
         # Sums of squares are no witness here: a unit's running total may fall again, and its square with it.
@@ -110,6 +114,19 @@ class Totals:
     def minus(self, earlier: Totals) -> Totals:
         """What came after `earlier`."""
         return self._with(earlier, sub, _minus, _minus)
+
+    def times(self, n: int) -> Totals:
+        """`n` times the same, whosever it was: without groups of users."""
+        return Totals(
+            n * self.requests,
+            n * self.trials,
+            n * self.errors,
+            n * self.units,
+            n * self.rejected,
+            {name: moments.times(n) for name, moments in self.events.items()},
+            {name: sample.times(n) for name, sample in self.samples.items()},
+            rates={name: (n * events, n * trials) for name, (events, trials) in self.rates.items()},
+        )
 
     def _with(
         self,

@@ -11,7 +11,8 @@ from progflags._trouble import swallow
 from progflags.canary._gate import ANY, Gate
 from progflags.canary._verdict import MetricResult, searched
 from progflags.canary._words import Decision, Kind, Policy, Severity
-from progflags.canary.judging._estimates import Estimate, estimate, smallest_caught
+from progflags.canary.judging._catching import smallest_caught
+from progflags.canary.judging._estimates import Estimate, estimate
 from progflags.canary.judging._intervals import interval
 from progflags.canary.judging._policy import Now, Said, lenient
 from progflags.canary.judging._sentences import difference, movement, odds

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final
@@ -11,9 +11,10 @@ from typing import Final
 from progflags.canary._gate import ANY, Gate
 from progflags.canary._words import Kind, Policy
 from progflags.canary.counting import CANDIDATE, CONTROL, Totals, Window
-from progflags.canary.judging._estimates import caught, estimate
+from progflags.canary.judging._catching import Enough, catching
+from progflags.canary.judging._estimates import estimate
 from progflags.canary.judging._policy import needed, wanted
-from progflags.canary.judging._proofs import provable, proved
+from progflags.canary.judging._proofs import provable, proving
 from progflags.canary.sequential import Evidence, claims
 
 __all__ = ["Foreseen", "foresee"]
@@ -70,11 +71,11 @@ def foresee(
             found.append(Foreseen(claim.gate.metric, claim.label, "", None, waits))
             continue
         each = seconds * max(1.0, worth.get(claim.gate.metric, 1.0))  # what takes so many times the seconds takes so many times these
-        proof = each * _first(lambda scale: proved(evidence, claim, scale, last=bake / each)) if provable(claim) else math.inf  # noqa: B023
+        proof = each * _first(proving(evidence, claim, last=bake / each)) if provable(claim) else math.inf
         when = proof
         if claim.gate.policy != Policy.PROVEN or not provable(claim):
             # What is proven needs no visibility: of errors that never occur a proof comes first where the arms are equal.
-            when = min(proof, each * _first(lambda scale: caught(evidence, claim, needed(claim, seen), scale)))  # noqa: B023
+            when = min(proof, each * _first(catching(evidence, claim, needed(claim, seen))))
         found.append(Foreseen(claim.gate.metric, claim.label, wanted(claim, seen), when, waits, proof))
     return tuple(found)
 
@@ -86,27 +87,15 @@ def _rehearsed(  # noqa: PLR0917 - as foresee
     if not control.size or rps <= 0:
         return Evidence.start(gates, alpha), None
     whole = math.gcd(share, _FULL)
-    plain = replace(control, shards=(), cells={})  # the same calls a thousand times over would look like clusters of a thousand
-    arms = {CONTROL: _times(plain, (_FULL - share) // whole), CANDIDATE: _times(plain, share // whole)}
+    # Without their groups: the same calls a thousand times over would look like clusters of a thousand.
+    arms = {CONTROL: control.times((_FULL - share) // whole), CANDIDATE: control.times(share // whole)}
     seconds = control.size * (_FULL // whole) / rps
     evidence = Evidence.start(gates, alpha, later=later, looks=looks)
     # As it will be at the end of the bake: every planned look taken.
     return replace(evidence, totals=Window("", 0, arms), batches=max(1, round(seconds / batch)), look_at=evidence.steps), seconds
 
 
-def _times(totals: Totals, n: int) -> Totals:
-    """`n` times the same, by doubling."""
-    result, power = Totals(), totals
-    while n:
-        if n & 1:
-            result = result.merge(power)
-        n >>= 1
-        if n:
-            power = power.merge(power)
-    return result
-
-
-def _first(enough: Callable[[float], bool]) -> float:
+def _first(enough: Enough) -> float:
     """The smallest multiple of the traffic that is enough, to two percent; infinity beyond all of it."""
     low, high = 1e-7, 1.0
     while not enough(high):

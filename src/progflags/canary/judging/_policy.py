@@ -6,8 +6,9 @@ import math
 from dataclasses import dataclass
 
 from progflags.canary._words import Decision, Kind, Policy
-from progflags.canary.judging._estimates import Estimate, caught, smallest_caught, times
-from progflags.canary.judging._proofs import provable, proved
+from progflags.canary.judging._catching import catching, smallest_caught, times
+from progflags.canary.judging._estimates import Estimate
+from progflags.canary.judging._proofs import provable, proving
 from progflags.canary.judging._sentences import difference, duration, movement, quantity, regression
 from progflags.canary.sequential import Claim, Evidence
 
@@ -80,14 +81,15 @@ def lenient(evidence: Evidence, claim: Claim, seen: Estimate, proven: bool, now:
 def _unseen(evidence: Evidence, claim: Claim, seen: Estimate, baked: float) -> Said | None:
     """Why a regression that matters could have gone unnoticed so far, None where it could not."""
     metric, least = claim.gate.metric, claim.gate.min_absolute
-    size = needed(claim, seen)
-    if caught(evidence, claim, size):
+    caught = catching(evidence, claim, needed(claim, seen))
+    if caught(1.0):
         return None
     if claim.relative and not least and seen.baseline == 0 and seen.canary == 0 and claim.kind in {Kind.RATE, Kind.COUNT, Kind.MEAN}:
         hint = "no factor of nothing can be seen; say with min_absolute what would matter, or add max"
         return Decision.HOLD, f"{metric}: none on either side, and {hint}", None
     # What is proven needs no visibility, so whichever comes first.
-    scale = times(lambda more: caught(evidence, claim, size, more) or (provable(claim) and proved(evidence, claim, more)))
+    proved = proving(evidence, claim) if provable(claim) else None
+    scale = times(lambda more: caught(more) or (proved is not None and proved(more)))
     eta = None if scale is None or baked <= 0 else (scale - 1) * baked
     smallest = smallest_caught(evidence, claim) if seen.baseline or not claim.relative else None
     so_far = f"so far {regression(claim, smallest)} would" if smallest is not None else "so far nothing would"

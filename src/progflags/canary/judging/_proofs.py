@@ -7,6 +7,7 @@ from typing import Final
 
 from progflags.canary._words import Kind
 from progflags.canary.counting import OVERFLOW, Sample
+from progflags.canary.judging._catching import Enough
 from progflags.canary.sequential import (
     LEVEL,
     Claim,
@@ -16,14 +17,14 @@ from progflags.canary.sequential import (
     fresh,
     level,
     log_mean,
-    mixture,
     rate_of,
+    reaches,
     shift,
     standard,
     stretched,
 )
 
-__all__ = ["provable", "proved"]
+__all__ = ["provable", "proving"]
 
 _EMPTY: Final = Sample()
 _ALL: Final = Worth()
@@ -34,9 +35,9 @@ def provable(claim: Claim) -> bool:
     return claim.relative and claim.kind not in {Kind.MEAN, Kind.GAUGE} and claim.gate.anomaly is None
 
 
-def proved(evidence: Evidence, claim: Claim, scale: float, *, last: float = 0.0) -> bool:
+def proving(evidence: Evidence, claim: Claim, *, last: float = 0.0) -> Enough:
     """
-    Whether `scale` times the traffic seen so far, each arm as it is, would prove that the candidate is not worse by what matters.
+    Whether so many times the traffic seen so far, each arm as it is, would prove that the candidate is not worse by what matters.
 
     The last planned look is taken at `last` times the traffic, or at the end if that comes first; 0: there is none to come.
     """
@@ -46,30 +47,32 @@ def proved(evidence: Evidence, claim: Claim, scale: float, *, last: float = 0.0)
     if claim.kind == Kind.QUANTILE:
         c, b = (arm.samples.get(gate.sample) or _EMPTY for arm in (totals.candidate, totals.control))
         place = b.place_of(gate.quantile or 0.5)
-        if not 0 < place < OVERFLOW:
-            return False
-        beyond = stretched(c, place, shift(claim.worst_at(b.quantile(gate.quantile or 0.5))))
+        beyond = stretched(c, place, shift(claim.worst_at(b.quantile(gate.quantile or 0.5)))) if 0 < place < OVERFLOW else -1
         counts: Counts = (beyond / worth, c.n / worth, b.above(place) / worth, b.n / worth)
-        return beyond >= 0 and _refuted(evidence, claim, counts, 1.0, bar, scale, last)
+        return _refuting(evidence, claim, counts, (1.0, bar, last)) if beyond >= 0 else lambda _: False
     (x_c, n_c), (x_b, n_b) = (rate_of(gate, arm) for arm in (totals.candidate, totals.control))
-    counts = (x_c / worth, n_c / worth, x_b / worth, n_b / worth)
+    x, n = x_c / worth, n_c / worth
     little = claim.up and 0 < gate.min_absolute < 1
     bar = bar + math.log(2) if little else bar
-    if _refuted(evidence, claim, counts, claim.worst_at(x_b / n_b if n_b else 0.0), bar, scale, last):
-        return True
-    return little and log_mean(level(fresh(LEVEL), gate.min_absolute, False, scale * counts[0], scale * counts[1])) >= bar
+    worse = _refuting(evidence, claim, (x, n, x_b / worth, n_b / worth), (claim.worst_at(x_b / n_b if n_b else 0.0), bar, last))
+    if not little:
+        return worse
+    return lambda scale: worse(scale) or log_mean(level(fresh(LEVEL), gate.min_absolute, False, scale * x, scale * n)) >= bar
 
 
-def _refuted(  # noqa: PLR0917 - as proved
-    evidence: Evidence, claim: Claim, counts: Counts, worst: float, bar: float, scale: float, last: float
-) -> bool:
-    """Whether so many times such counts rule out that the candidate is `worst` times the control, or beyond."""
-    x_c, n_c, x_b, n_b = counts
+def _refuting(evidence: Evidence, claim: Claim, counts: Counts, asked: tuple[float, float, float]) -> Enough:
+    """Whether so many times such counts rule out that the candidate is `worst` times the control, or beyond. `asked`: worst, bar, last."""
+    (x_c, n_c, x_b, n_b), (worst, bar, last) = counts, asked
     if not n_c or not n_b:
-        return False
+        return lambda _: False
     kappa = worst * n_c / n_b
     y, other, ratio = (x_b, x_c, 1 / kappa) if claim.up else (x_c, x_b, kappa)
-    if mixture([(scale * y, scale * other, ratio)]) >= bar:
-        return True
-    bounds, there = evidence.bounds_of(claim, proof=True), min(scale, last)
-    return bool(bounds) and there > 0 and standard([(there * y, there * other, ratio)]) >= bounds[-1]
+    bounds = evidence.bounds_of(claim, proof=True)
+
+    def refuted(scale: float) -> bool:
+        if reaches([(scale * y, scale * other, ratio)], bar):
+            return True
+        there = min(scale, last)
+        return bool(bounds) and there > 0 and standard([(there * y, there * other, ratio)]) >= bounds[-1]
+
+    return refuted

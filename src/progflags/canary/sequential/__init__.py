@@ -8,7 +8,7 @@ from progflags.canary.sequential._design_effect import NO_STRATA, Counts, Stratu
 from progflags.canary.sequential._evidence import Evidence
 from progflags.canary.sequential._exact import at_least, at_most, conditional_p
 from progflags.canary.sequential._means import Means, clipped, cuped, not_zero, radius, slope_of, tuning
-from progflags.canary.sequential._open import mixture
+from progflags.canary.sequential._open import mixture, reaches
 from progflags.canary.sequential._planned import standard, upper
 from progflags.canary.sequential._quantiles import quantile_bounds, ratio_interval
 from progflags.canary.sequential._revision import z_of_look
@@ -59,6 +59,7 @@ __all__ = [
     "rate_of",
     "ratio",
     "ratio_interval",
+    "reaches",
     "said",
     "shift",
     "slope_of",

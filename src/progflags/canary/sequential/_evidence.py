@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Final
 
 from progflags._printed import quoted
@@ -26,7 +27,7 @@ _RESERVE: Final = 0.05  # of alpha, for claims that nobody announced
 _SLICE: Final = 60.0  # seconds of a slice of time
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Evidence(Learned):
     """
     The sequential state of one rollout.
@@ -152,7 +153,12 @@ class Evidence(Learned):
     # -- JSON -----------------------------------------------------------------------------------------------------------
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON of some KiB, exact to the last bit."""
+        """Plain JSON of some KiB, exact to the last bit: one object, which is not to be changed."""
+        return self._document
+
+    @cached_property
+    def _document(self) -> dict[str, Any]:
+        """Made once: a verdict's digest is of it, and the store gets it."""
         return written(self)
 
     @classmethod

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Final
 
-__all__ = ["at_least", "at_most", "beta", "conditional_p"]
+__all__ = ["at_least", "at_most", "beta", "conditional_p", "exactly"]
 
 _TINY: Final = 1e-300
 
@@ -41,6 +41,11 @@ def conditional_p(null: float, up: bool, counts: tuple[float, float, float, floa
     return at_least(x_c, k, theta) if up else at_most(x_c, k, theta)
 
 
+def exactly(y: float, k: float, q: float) -> float:
+    """P(Bin(k, q) = y), between whole numbers too: what I_q(y, k - y + 1) has more than I_q(y + 1, k - y)."""
+    return math.exp(math.lgamma(k + 1) - math.lgamma(y + 1) - math.lgamma(k - y + 1) + y * math.log(q) + (k - y) * math.log1p(-q))
+
+
 def beta(a: float, b: float, x: float) -> float:
     """The regularised incomplete beta function I_x(a, b)."""
     if x <= 0 or x >= 1:
@@ -52,19 +57,17 @@ def beta(a: float, b: float, x: float) -> float:
 
 
 def _fraction(a: float, b: float, x: float) -> float:
-    c, d = 1.0, 1 / _away(1 - (a + b) * x / (a + 1))
-    total = d
+    c, d = 1.0, 1 / (1 - (a + b) * x / (a + 1) or _TINY)
+    total, at = d, a
     for m in range(1, 10_000):
-        even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
-        d, c = 1 / _away(1 + even * d), _away(1 + even / c)
+        at += 2.0
+        even = m * (b - m) * x / ((at - 1) * at)
+        d, c = 1 / (1 + even * d or _TINY), 1 + even / c or _TINY
         total *= c * d
-        odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
-        d, c = 1 / _away(1 + odd * d), _away(1 + odd / c)
-        total *= c * d
-        if abs(c * d - 1) < 1e-14:
+        odd = -(a + m) * (a + b + m) * x / (at * (at + 1))
+        d, c = 1 / (1 + odd * d or _TINY), 1 + odd / c or _TINY
+        step = c * d
+        total *= step
+        if -1e-14 < step - 1 < 1e-14:
             break
     return total
-
-
-def _away(value: float) -> float:
-    return value if abs(value) > _TINY else _TINY

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Final
 
 from progflags.canary._gate import ANY, Gate
@@ -24,7 +24,7 @@ WARM: Final = 200  # control observations before a quantile of it is a threshold
 _OPEN: Final = 0.2  # of a claim's alpha, for continuous watching where looks are planned as well
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots: what is worked out of it is remembered
 class Learned:
     """The fields of Evidence, which see."""
 
@@ -59,7 +59,7 @@ class Learned:
         """Whether there are planned looks at this claim: it compares."""
         return self.looks > 0 and claim.relative and claim.kind != Kind.GAUGE
 
-    @property
+    @cached_property
     def claims(self) -> tuple[Claim, ...]:
         """What is being claimed, in the order of the gates; an anomaly gate claims something of each metric seen so far."""
         return tuple(claim for gate in self.gates for claim in self.claims_of(gate))

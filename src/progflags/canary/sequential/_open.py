@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from math import exp, log, log1p
 from typing import Final
 
-__all__ = ["Split", "mixture"]
+__all__ = ["Split", "mixture", "reaches"]
 
 #: (events of the suspected side, events of the other, kappa)
 Split = tuple[float, float, float]
@@ -40,3 +40,19 @@ def mixture(splits: Sequence[Split]) -> float:
         logs = [so_far + y * step - k * log1p(kappa * r) for so_far, step, r in zip(logs, _STEPS, _RATIOS, strict=True)]
     peak = max(logs)
     return peak + still + log(sum(map(exp, [one - peak for one in logs])))
+
+
+def reaches(splits: Sequence[Split], bar: float) -> bool:
+    """Whether the evidence is at least `bar`: it is no more than its best ratio's, and mostly that is not enough."""
+    return sum(_best(*split) for split in splits) >= bar - _ROUNDING and mixture(splits) >= bar
+
+
+def _best(y: float, other: float, kappa: float) -> float:
+    """Log of what the ratio that was seen would have as evidence, of all ratios beyond what is tolerated the most."""
+    k = y + other
+    if not k or kappa <= 0 or y <= kappa * other:
+        return 0.0
+    return y * log(y / k * (1 + kappa) / kappa) + (other * log(other / k * (1 + kappa)) if other else 0.0)
+
+
+_ROUNDING: Final = 1e-6

@@ -15,7 +15,7 @@ from functools import lru_cache
 from statistics import NormalDist
 from typing import Final
 
-from progflags.canary.sequential._exact import beta
+from progflags.canary.sequential._exact import beta, exactly
 from progflags.canary.sequential._open import Split
 
 __all__ = ["LOOKS", "bounds", "mid_p", "standard", "upper", "z_of"]
@@ -43,9 +43,9 @@ def mid_p(splits: Sequence[Split]) -> float:
         return 0.5
     if k * q * (1 - q) > _LARGE:
         return upper((y - k * q) / math.sqrt(k * q * (1 - q)))
-    at_least = beta(y, k - y + 1, q) if y > 0 else 1.0
-    more = beta(y + 1, k - y, q) if k - y > 0 else 0.0
-    return (at_least + more) / 2
+    if y <= 0 or y >= k:
+        return (1.0 + beta(1.0, k, q)) / 2 if y <= 0 else beta(y, k - y + 1, q) / 2
+    return beta(y, k - y + 1, q) - exactly(y, k, q) / 2
 
 
 def z_of(p: float) -> float:

@@ -87,7 +87,7 @@ def climb(
             gone = gone + before.lasts if plan.share(number) == before.share else 0.0
         before = prospect(plan, number, traffic, gone=gone, proven=proven)
         yield plan, before
-        proven = proven | {one.gate for one in before.seen if one.proof - gone <= before.lasts}
+        proven = proven | {one.gate for one in before.seen if one.proof - gone <= before.lasts < math.inf}
         met += before.people
 
 
@@ -113,15 +113,18 @@ def fitting(plan: Plan, number: int, traffic: Traffic | None, proven: AbstractSe
     rungs = [rung for rung in stage.rungs if rung >= before] or [max(stage.rungs[-1], before)]
     if traffic is None:
         return rungs[0]
-    found = [prospect(plan, number, traffic, rung, proven=proven) for rung in rungs]
     left = math.inf if plan.max_units is None else max(0.0, plan.max_units - met)
+    patience = stage.bake * (_PATIENCE if _waits(stage.gates) else 1)
+    found = []
+    for rung in rungs:
+        one = prospect(plan, number, traffic, rung, proven=proven)
+        if one.people <= left and one.sees and one.lasts <= patience:
+            return one.share
+        found.append(one)
     allowed = [one for one in found if one.people <= left]
     if not allowed:
         return _affordable(found[0], before, left)
-    for one in allowed:
-        if not one.blind and one.lasts <= max(stage.bake, _PATIENCE * stage.bake if _waits(stage.gates) else 0.0):
-            return one.share
-    seeing = [one for one in allowed if not one.blind and one.lasts < math.inf]
+    seeing = [one for one in allowed if one.sees and one.lasts < math.inf]
     return min(seeing, key=lambda one: one.lasts).share if seeing else allowed[0].share
 
 
