@@ -9,9 +9,8 @@ import time
 
 from progflags._clock import SYSTEM
 from progflags.canary import Evidence, Gate, Recorder, Window, judge
-from progflags.canary.counting._sketch import Sample, Tally
+from progflags.canary.counting._sketch import Tally
 from progflags.canary.counting._tallies import Count
-from progflags.canary.counting._totals import Moments, Totals, exact
 from progflags.events import Bus, Called, Exposure, Served
 
 GATES = [
@@ -84,26 +83,26 @@ def meeting(n: int = 200_000) -> None:
     print(f"{'a new unit met where an old one is forgotten':<52}{2e9 * (time.process_time() - start) / n:>9.0f} ns")
 
 
-def batch(rng: random.Random, n: int) -> Window:
-    arms = {}
-    for name in ("control", "candidate"):
-        latencies = Sample.of((rng.lognormvariate(-2.5, 0.6) for _ in range(n)), (0.5,))
-        bought = Moments(n // 20, exact(n // 20), exact(1.0) ** 2 * (n // 20) // 1)
-        arms[name] = Totals(n, n, n // 200, n, 0, {"conversion": bought}, {"latency": latencies})
-    return Window("f", 1, arms)
-
-
 def judging() -> None:
-    rng = random.Random(2)
-    batches = [batch(rng, 2000) for _ in range(40)]
-    evidence, adds, looks = Evidence.start(GATES), [], []
-    for one in batches * 3:
+    """Looks at 1,000 requests a side of 20,000 users, counted by groups of them; one in twenty buys."""
+    rng, recorder = random.Random(2), Recorder(Bus(), SYSTEM)
+    recorder.count("f", 1, GATES)
+    evidence, before, adds, looks = Evidence.start(GATES, looks=1), Window("f", 1), [], []
+    for number in range(100):
+        for _ in range(1000):
+            for arm in ("control", "candidate"):
+                bought = ("conversion",) if rng.random() < 0.05 else None
+                seconds, unit = rng.lognormvariate(-2.5, 0.6), b"%d" % rng.randrange(20_000)
+                recorder.record("f", arm=arm, seconds=seconds, error=rng.random() < 0.005, unit=unit, events=bought)
+        window = recorder.window("f")
         start = time.process_time()
-        evidence = evidence.add(one)
+        evidence = evidence.add(window.minus(before))
         middle = time.process_time()
-        judge(evidence, baked=400, bake=300)
-        adds.append(middle - start)
+        judge(evidence, baked=3 * number, bake=300)
         looks.append(time.process_time() - middle)
+        adds.append(middle - start)
+        recorder.mark("f", 1, evidence.thresholds)
+        before = window
     brief = best(lambda: judge(evidence, baked=400, bake=300).to_dict(brief=True))
     told = best(lambda: judge(evidence, baked=400, bake=300).to_dict())
     print(f"{'a batch of five metrics added to the evidence':<52}{1e6 * statistics.median(adds):>9.0f} µs")
@@ -112,7 +111,7 @@ def judging() -> None:
     print(f"{'a decision told in brief (with the digest)':<52}{1e6 * brief:>9.0f} µs   what a look that holds stores")
     print(f"{'a decision told whole (intervals, detectable)':<52}{1e6 * told:>9.0f} µs   what a status question costs")
     print(f"{'evidence as JSON':<52}{len(json.dumps(evidence.to_json())) / 1024:>9.1f} KiB")
-    print(f"{'a window as JSON':<52}{len(json.dumps(evidence.totals.to_json())) / 1024:>9.1f} KiB")
+    print(f"{'a window as JSON':<52}{len(json.dumps(window.to_json())) / 1024:>9.1f} KiB")
 
 
 def memory() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -49,6 +50,16 @@ class Board:
 def test_merging_windows_is_commutative_and_associative(a, b, c):
     """Any order of workers gives the same window."""
     assert a.merge(b).merge(c) == c.merge(b.merge(a))
+
+
+@given(counts, st.integers(0, 20))
+def test_so_many_times_the_same_is_as_if_it_were_added(one, n):
+    """Every count and sum, but for whose they were."""
+    whole = Totals()
+    for _ in range(n):
+        whole = whole.merge(replace(one, cells={}))
+
+    assert one.times(n) == whole or not n
 
 
 @given(windows, windows)

@@ -16,7 +16,7 @@ from scipy.special import betainc
 from progflags.canary.counting._groups import GROUPS, added, column, from_text, group_of, sound, taken, to_text
 from progflags.canary.sequential._design_effect import NO_STRATA, Shocks, Strata, Stratum, residuals
 from progflags.canary.sequential._exact import beta
-from progflags.canary.sequential._open import mixture
+from progflags.canary.sequential._open import mixture, reaches
 from progflags.canary.sequential._planned import bounds, mid_p, standard, z_of
 from support.windows import poisson
 
@@ -224,6 +224,16 @@ def test_mid_p_of_whole_counts_is_the_binomials():
         q = kappa / (1 + kappa)
         exact = stats.binom.sf(y, k, q) + stats.binom.pmf(y, k, q) / 2
         assert mid_p([(y, k - y, kappa)]) == pytest.approx(exact, rel=1e-9)
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 1e4), st.floats(0, 1e4), st.floats(1e-3, 1e3)), max_size=3),
+    st.floats(-1, 60),
+)
+def test_what_the_open_evidence_reaches_is_told_without_adding_it_up(splits, bar):
+    """No mixture has more than its best ratio, so most need no sum; what is said is what the sum would say."""
+    assert reaches(splits, bar) == (mixture(splits) >= bar)
+    assert reaches(splits, mixture(splits))
 
 
 def test_z_is_the_normals_and_finite():

@@ -113,6 +113,17 @@ def test_a_proof_after_the_bake_comes_from_watching_alone_and_lasts():
     assert prospect(plan(), 0, traffic(1, errors=0.001), 500_000, proven={proofs[0].gate}).lasts == 900
 
 
+def test_a_stage_that_never_ends_rules_nothing_out_for_those_after_it():
+    """Latencies of two values far apart: moved by a quarter the tail is where it was, so that no proof ever comes."""
+    slow = {"metric": "p99_latency", "max_increase": 0.1, "must_detect": 0.25, "policy": "proven"}
+    stages = [{"percent": percent, "bake": "15m", "gates": [slow]} for percent in (1, 10)]
+    two = replace(traffic(100), control=Totals(2000, 2000, 20, samples={"latency": Sample.of([0.1] * 1980 + [1.0] * 20)}))
+    first, second = (ahead for _, ahead in climb(plan(*stages), 0, two))
+
+    assert first.lasts == second.lasts == math.inf
+    assert [one.seconds for one in (*first.seen, *second.seen)] == [math.inf, math.inf]
+
+
 def test_no_rung_goes_beyond_a_later_percent_nor_past_an_approval():
     assert plan(auto(), {"percent": 10}).stages[0].rungs == (10_000, 20_000, 50_000, 100_000)
     assert plan(auto(), auto(at_least=10), approval={"before": [10]}).stages[0].rungs == (10_000, 20_000, 50_000)

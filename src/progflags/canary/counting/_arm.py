@@ -9,7 +9,7 @@ from math import inf
 from typing import Final
 
 from progflags.canary._words import LATENCY
-from progflags.canary.counting._grouped import Grouped, Watched
+from progflags.canary.counting._grouped import Crowd, Grouped, Watched
 from progflags.canary.counting._sketch import LARGEST, Tally
 from progflags.canary.counting._totals import Moments, Totals
 
@@ -94,17 +94,16 @@ class Arm:
             for second, n in Counter(map(int, ends)).items():
                 self.call(failed, n, second)
 
-    def last(self, durations: Sequence[float | None], bounds: Sequence[float], groups: bytes) -> None:
+    def last(self, durations: Sequence[float | None], bounds: Sequence[float], crowd: Crowd) -> None:
         """Add how long calls lasted, and whose they were; None: not timed."""
         values, wrong = _sound(durations)
         self.rejected += wrong
         if not values:
             return
-        self._latency(bounds).extend(values)
+        exact = self._latency(bounds).extend(values)
         if self.watched.places or self.watched.means:
-            if len(values) < len(durations):
-                groups = bytes(group for group, value in zip(groups, durations, strict=True) if _good(value))
-            self.grouped.values(LATENCY, values, groups, self.watched)
+            crowd = crowd if len(values) == len(durations) else crowd.only(map(_good, durations))
+            self.grouped.values(LATENCY, values, exact, crowd, self.watched)
 
     def lasted(self, seconds: float | None, n: int, bounds: Sequence[float], group: int) -> None:
         """Likewise of `n` calls of a group that lasted equally long."""

@@ -38,13 +38,17 @@ class ByHand:
 
         A typo in an arm's name must not open an arm of its own, whose failures nobody judges.
         """
+        known = self._counts.by_flag.get(flag) if type(flag) is str else None
+        if known is not None and known.revision and arm.__class__ is str and arm in known.arms:  # as nearly always
+            return known
+        return self._looked_at(flag, arm)
+
+    def _looked_at(self, flag: object, arm: object) -> Count | None:
         name = named(flag)
         if name is None:
             self._refuse(f"an observation was not counted for the flag's name: {wrong_with(flag)}")
             return None
         count = self._counts.by_flag.get(name)
-        if count is not None and count.revision and arm.__class__ is str and arm in count.arms:  # as nearly always
-            return count
         known = None if self._arms is None else self._arms(name)
         if count is None and known is None and self._arms is not None:
             self._refuse(f"an observation was not counted: there is no flag {name!r}")
@@ -88,12 +92,12 @@ def _is_arm(count: Count, arm: object, variants: Collection[str]) -> bool:
 
 def many(n: object) -> bool:
     """Whether that many equal observations can be."""
-    return isinstance(n, int) and not isinstance(n, bool) and 1 <= n <= _MOST
+    return (type(n) is int or (isinstance(n, int) and not isinstance(n, bool))) and 1 <= n <= _MOST
 
 
 def truth(error: object) -> bool:
     """Whether it says that something failed, or did not, or that nobody knows."""
-    return error is None or (isinstance(error, (bool, int)) and error in {0, 1})
+    return error is None or error is True or error is False or (isinstance(error, int) and error in {0, 1})
 
 
 def _named(events: Mapping[str, float] | Iterable[str]) -> list[tuple[Any, Any]]:

@@ -8,7 +8,7 @@ from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import compress, repeat
-from operator import gt, mul
+from operator import gt
 from typing import Final
 from zlib import crc32
 
@@ -17,7 +17,7 @@ from progflags.canary.counting._groups import ANONYMOUS, GROUPS, Column, group_o
 from progflags.canary.counting._sketch import EDGES, UNIT
 from progflags.canary.counting._totals import ERRORS, TRIALS
 
-__all__ = ["Grouped", "Watched"]
+__all__ = ["Crowd", "Grouped", "Watched"]
 
 _HERE: Final = os.urandom(8)  # with the process's number: no two workers have a slice of time in common
 _SLOT: Final = 10  # seconds: requests whose unit is not known are one cluster for so long
@@ -38,6 +38,27 @@ class Watched:
         self.means = means
 
 
+class Crowd:
+    """Whose many observations are: the group of each, and how many of them each group has, which is counted once."""
+
+    __slots__ = ("_counts", "groups")
+
+    def __init__(self, groups: bytes) -> None:
+        self.groups = groups
+        self._counts: Sequence[int] = ()
+
+    @property
+    def counts(self) -> Sequence[int]:
+        if not self._counts:
+            few = Counter(self.groups) if len(self.groups) < _MANY else None
+            self._counts = [few[group] for group in range(GROUPS)] if few else list(map(self.groups.count, range(GROUPS)))
+        return self._counts
+
+    def only(self, kept: Iterable[bool]) -> Crowd:
+        """Of some of the observations alone."""
+        return Crowd(bytes(compress(self.groups, kept)))
+
+
 class Grouped:
     """One arm's columns. Not thread-safe: its owner holds the lock."""
 
@@ -54,21 +75,26 @@ class Grouped:
             cells = self.cells[name] = [0] * GROUPS
         return cells
 
-    def requests(self, failed: bool | None, units: Sequence[bytes | None], ends: Sequence[float]) -> bytes:
-        """Count requests, and return each one's group."""
+    def requests(self, failed: bool | None, units: Sequence[bytes | None], ends: Sequence[float]) -> Crowd:
+        """Count requests, and return whose they are."""
         try:
             hashes = array("I", map(crc32, units))  # type: ignore[arg-type] # a unit that is not known is no bytes, and raises
         except TypeError:
             hashes = array("I", map(crc32, self._known(failed, units, ends)))
-        groups = hashes.tobytes()[_LOW].translate(_GROUP)
+        crowd = Crowd(hashes.tobytes()[_LOW].translate(_GROUP))
         if failed is not None:
-            self._count(groups, (TRIALS, ERRORS) if failed else (TRIALS,))
-        return groups
+            self._count(crowd, TRIALS)
+            if failed:
+                self._count(crowd, ERRORS)
+        return crowd
 
     def _known(self, failed: bool | None, units: Sequence[bytes | None], ends: Sequence[float]) -> Iterable[bytes]:
         """A slice of time of this worker in place of each unit that is not known."""
+        unknown = units.count(None)
         if failed is not None:
-            self.anonymous(units.count(None))
+            self.anonymous(unknown)
+        if unknown == len(units) and ends[0] // _SLOT == ends[-1] // _SLOT:
+            return repeat(self.slot(ends[0]), unknown)
         return [self.slot(end) if unit is None else unit for unit, end in zip(units, ends, strict=True)]
 
     def anonymous(self, n: int) -> None:
@@ -80,37 +106,26 @@ class Grouped:
             self._slot = (number, b"%s%d" % (self.salt, number))
         return self._slot[1]
 
-    def _count(self, groups: bytes, names: Iterable[str]) -> None:
-        columns = [self.column(name) for name in names]
-        if len(groups) < _MANY:
-            for group, n in Counter(groups).items():
-                for cells in columns:
-                    cells[group] += n
-            return
-        counts = list(map(groups.count, range(GROUPS)))
-        for cells in columns:
-            cells[:] = map(int.__add__, cells, counts)
+    def _count(self, crowd: Crowd, name: str) -> None:
+        cells = self.column(name)
+        cells[:] = map(int.__add__, cells, crowd.counts)
 
-    def values(self, sample: str, values: Sequence[float], groups: bytes, watched: Watched) -> None:
-        """Count a sample's values, each with its group, as far as anybody asks."""
+    def values(self, sample: str, values: Sequence[float], exact: Sequence[int], crowd: Crowd, watched: Watched) -> None:
+        """Count a sample's values, as they are and in UNIT, as far as anybody asks."""
         if sample in watched.means:
-            self._sums(sample, values, groups)
-        places = watched.places.get(sample)
-        if places:
-            self._count(groups, (timed(sample),))
+            n, total = summed(sample)
+            self._count(crowd, n)
+            cells = self.column(total)
+            for group, value in zip(crowd.groups, exact, strict=True):
+                cells[group] += value
+        if places := watched.places.get(sample):
+            self._count(crowd, timed(sample))
             for place in places:  # ascending: what is beyond one is looked for among what was beyond the last
                 above = list(map(gt, values, repeat(EDGES[place])))
-                values, groups = list(compress(values, above)), bytes(compress(groups, above))
-                if not groups:
+                values, crowd = list(compress(values, above)), crowd.only(above)
+                if not values:
                     break
-                self._count(groups, (beyond(sample, place),))
-
-    def _sums(self, sample: str, values: Sequence[float], groups: bytes) -> None:
-        n, total = summed(sample)
-        self._count(groups, (n,))
-        cells = self.column(total)
-        for group, value in zip(groups, map(int, map(mul, values, repeat(UNIT))), strict=True):
-            cells[group] += value
+                self._count(crowd, beyond(sample, place))
 
     def many(self, failed: bool | None, unit: bytes | None, n: int, now: float) -> int:
         """Count `n` equal requests, and return their group."""

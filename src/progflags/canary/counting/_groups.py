@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import struct
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from itertools import repeat
 from operator import add, sub
 from types import MappingProxyType
@@ -71,6 +72,7 @@ def sound(cells: Cells) -> bool:
     return all(min(counts, default=0) >= 0 for name, counts in cells.items() if "~" not in name)
 
 
+@lru_cache(maxsize=512)  # at most 2 MiB: what was written of a restart, or put up just now, is written again at every commit
 def to_text(counts: Column) -> str:
     """A column as short text: its least number, and what the others are more than it, in as many bytes as the largest needs."""
     if {*map(type, counts)} - {int}:

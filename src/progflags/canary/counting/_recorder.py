@@ -76,7 +76,8 @@ class Recorder:
         for exposure in event.exposures:
             count = self._counts.by_flag.get(exposure.flag)
             if count is not None and count.revision == exposure.revision:
-                count.note(exposure.arm, event.seconds, event.failed, event.units.get(exposure.flag, event.unit), now)
+                whose = event.units.get(exposure.flag, event.unit) if event.units else event.unit
+                count.note(exposure.arm, event.seconds, event.failed, whose, now)
                 if event.failed and exposure.arm == CANDIDATE:
                     self._alarm(exposure.flag, exposure.revision)
 
@@ -128,20 +129,19 @@ class Recorder:
         if not many(n) or not truth(error):
             self._by_hand.reject(count, arm)
             return
-        who = unit if isinstance(unit, bytes) else unit_bytes(unit)
+        who = unit if unit is None or isinstance(unit, bytes) else unit_bytes(unit)
         failed = None if error is None else bool(error)
-        duration = seconds if seconds is None or (isinstance(seconds, (int, float)) and not isinstance(seconds, bool)) else nan
+        duration = seconds if seconds.__class__ is float or _maybe(seconds) else nan
         if n == 1:
             count.note(arm, duration, failed, who, self._monotonic())
         else:
             with count.lock:
                 count.note_many(arm, duration, failed, n, who, self._monotonic())
-        if who is not None or events is not None:
+        if who is not None:
+            count.met(arm, who)
+        if events is not None:
             with count.lock:
-                if who is not None:
-                    count.meet(arm, who)
-                if events is not None:
-                    self._by_hand.events(count, arm, events, who, n=n)
+                self._by_hand.events(count, arm, events, who, n=n)
         if failed and arm == CANDIDATE:
             self._alarm(flag, count.revision)
 
@@ -260,3 +260,8 @@ class Recorder:
     def after_fork(self) -> None:
         """In a forked child: new locks (one may have been held), no counts (the parent still reports them)."""
         self._counts.renew()
+
+
+def _maybe(seconds: object) -> bool:
+    """Whether it is a number, or nobody knows."""
+    return seconds is None or (isinstance(seconds, (int, float)) and not isinstance(seconds, bool))

@@ -263,8 +263,8 @@ class Tally:
         for threshold in self.over:
             self.over[threshold] += n * (value > threshold)
 
-    def extend(self, values: Sequence[float], n: int = 1) -> None:
-        """Count `n` observations of each of `values`."""
+    def extend(self, values: Sequence[float], n: int = 1) -> Sequence[int]:
+        """Count `n` observations of each of `values`, and return these in UNIT."""
         exact = list(map(int, map(mul, values, repeat(UNIT))))
         self.n += n * len(values)
         self.total += n * sum(exact)
@@ -272,6 +272,7 @@ class Tally:
         self._spread(sorted(values), n)
         for threshold in self.over:
             self.over[threshold] += n * sum(map(gt, values, repeat(threshold)))
+        return exact
 
     def _spread(self, ascending: Sequence[float], n: int) -> None:
         """Count into buckets, one bucket at a time: two searches for each that is met, not one for each value."""

@@ -173,6 +173,12 @@ class Count:
             with self.lock:
                 self.fold()
 
+    def met(self, name: str, unit: bytes) -> None:
+        """A unit met an arm. Mostly it is known, which takes no lock to see."""
+        if unit not in self._units:
+            with self.lock:
+                self.meet(name, unit)
+
     def meet(self, name: str, unit: bytes, assigned: bytes | None = None) -> None:
         """A unit met an arm, which `assigned` was chosen by if it is somebody else (the lock is held). Known ones are not counted again."""
         if unit in self._units:

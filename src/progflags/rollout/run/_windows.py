@@ -23,6 +23,7 @@ class Windows:
         self._recorder = recorder
         self._clock = clock
         self._published: dict[str, tuple[int, float]] = {}
+        self._fresh: set[tuple[str, int]] = set()  # what was put up in this round
 
     def open(self, page: Page) -> None:
         """Count what is live, at its present revision."""
@@ -38,7 +39,7 @@ class Windows:
 
         Whoever drives by hand, with a clock that stands still between two calls, is never made to wait; nor is who ends.
         """
-        now = self._clock.monotonic()
+        now, self._fresh = self._clock.monotonic(), set()
         for page in pages:
             try:
                 if self._is_due(page, now, at_once=at_once):
@@ -49,11 +50,14 @@ class Windows:
                 swallow(f"counts of {page.flag}", error)
 
     def put_up(self, page: Page, pool: Pool) -> None:
-        """One page's, due or not."""
+        """One page's, due or not, unless this round has done so."""
+        if (page.flag, page.live.revision) in self._fresh:
+            return
         window = self._recorder.window(page.flag)
         if window is not None and window.revision == page.live.revision:
             pool.publish(window)
             self._published[page.flag] = (window.revision, self._clock.monotonic())
+            self._fresh.add((page.flag, window.revision))
 
     def _is_due(self, page: Page, now: float, *, at_once: bool) -> bool:
         record = page.record
