@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -20,10 +22,48 @@ _FORMS = ("json", "toml", "yaml")
 
 
 def main() -> None:
-    """Print two tables."""
+    """Print two tables, and a line about a document behind an address."""
+    _address()
     with tempfile.TemporaryDirectory() as folder:
         _loading(Path(folder))
         _stall(Path(folder))
+
+
+def _address() -> None:
+    """Processor time of this process for an answer that nothing has changed; the server is another process."""
+    try:
+        from progflags.contrib.http import HttpSource
+    except MissingExtraError:
+        return
+    with _serving(b'{"flags": {}}') as url:
+        source = HttpSource(url, every=1e-6)
+        source.read()
+        cpu, began = time.process_time(), time.perf_counter()
+        for _ in range(500):
+            source._fetch()
+        cpu, wall = (time.process_time() - cpu) * 2, (time.perf_counter() - began) * 2
+        source.close()
+    print(f"an address, unchanged: {cpu:.2f} ms of processor, {wall:.2f} ms in all\n")
+
+
+@contextmanager
+def _serving(text: bytes) -> Iterator[str]:
+    code = (
+        "import sys; from http.server import *\n"
+        "class H(BaseHTTPRequestHandler):\n"
+        "    protocol_version = 'HTTP/1.1'\n"
+        "    def do_GET(self):\n"
+        "        known = self.headers.get('If-None-Match')\n"
+        "        self.send_response(304 if known else 200); self.send_header('ETag', 'x')\n"
+        f"        text = b'' if known else {text!r}\n"
+        "        self.send_header('Content-Length', str(len(text))); self.end_headers(); self.wfile.write(text)\n"
+        "    def log_message(self, *_): pass\n"
+        "server = HTTPServer(('127.0.0.1', 0), H); print(server.server_port, flush=True); server.serve_forever()"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        yield f"http://127.0.0.1:{server.stdout.readline().strip()}/flags.json"
+        server.kill()
 
 
 def _loading(folder: Path) -> None:

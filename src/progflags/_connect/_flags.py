@@ -289,6 +289,7 @@ class Flags(Client):
         ):  # a thread that didn't end hangs at the store, and so would this
             put_up_the_rest(made[1], end)
         self.bus.close()
+        self._definitions.loader.close()
         with within(max(_LET_GO, end - time.monotonic())):
             self._delivery.close()
         if self._owns_store:

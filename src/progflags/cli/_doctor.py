@@ -35,6 +35,7 @@ _EXTRAS = {
     "sqlalchemy": "SQLAlchemy",
     "redis": "redis",
     "prometheus": "httpx",
+    "http": "cryptography",
     "cli": "rich",
     "demo": "uvicorn",
     "console": "Jinja2",

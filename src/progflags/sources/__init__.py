@@ -8,12 +8,14 @@ from progflags.sources._file import DirectorySource, FileSource
 from progflags.sources._generations import Generations
 from progflags.sources._layered import Layered, source_of
 from progflags.sources._loader import Loader
+from progflags.sources._read import LARGEST
 from progflags.sources._refresher import Refresher
 from progflags.sources._static import DictSource
 from progflags.sources._store import StoreSource, push
 
 __all__ = [
     "DEFINED",
+    "LARGEST",
     "Annals",
     "Changed",
     "Defined",

@@ -43,7 +43,11 @@ class Piece:
 
 @runtime_checkable
 class Source(Protocol):
-    """Somewhere definitions come from. `read` does I/O, never blocks for long, and may be called from any thread."""
+    """
+    Somewhere definitions come from. `read` does I/O, never blocks for long, and may be called from any thread.
+
+    One that holds something open may have a `close`, which is called when the client is closed; a `read` after it opens it again.
+    """
 
     @property
     def name(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from progflags.sources._contract import Piece, Source
 from progflags.sources._file import FORMS, DirectorySource, FileSource
 from progflags.sources._static import DictSource
 
-__all__ = ["Layered", "source_of"]
+__all__ = ["Layered", "let_go", "source_of"]
 
 
 class Layered:
@@ -32,13 +33,27 @@ class Layered:
     def read(self) -> Sequence[Piece]:
         return tuple(replace(piece, layer=layer) for layer, source in enumerate(self._sources) for piece in source.read())
 
+    def close(self) -> None:
+        """Let go of what the sources hold open."""
+        for source in self._sources:
+            let_go(source)
+
+
+def let_go(source: Source) -> None:
+    """Close what a source holds open, where it holds anything: a Source need not have a `close`."""
+    close = getattr(source, "close", None)
+    if close is not None:
+        close()
+
 
 def source_of(what: str | os.PathLike[str] | Mapping[str, Any] | Source | Sequence[Any]) -> Source:
     """
-    The source a person means: a path (of a file, or of a folder that is there now), a dict, a Source, or a list of these as layers.
+    The source a person means: a path (of a file, or of a folder that is there now), the `https://` address of a document, a dict, a
+    Source, or a list of these as layers.
 
     Raises:
-        MissingExtraError: a YAML file, without PyYAML.
+        MissingExtraError: a YAML file, without PyYAML; an address, without httpx.
+        ValueError: an address that is none, or that anybody on the way could answer for.
         TypeError: none of these.
     """
     if isinstance(what, Source):
@@ -53,6 +68,9 @@ def source_of(what: str | os.PathLike[str] | Mapping[str, Any] | Source | Sequen
 
 
 def _path(path: str) -> Source:
+    if path.startswith(("https://", "http://")):
+        found: Source = import_module("progflags.contrib.http").HttpSource(path)  # by name only: nothing in the house imports a leaf
+        return found
     if os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises for a name that is too long, and its message is as long
         return DirectorySource(path)
     if FORMS.get(Path(path).suffix.lower()) == "yaml":

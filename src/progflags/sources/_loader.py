@@ -20,6 +20,7 @@ from progflags.flags import Snapshot, quiet
 from progflags.sources._contract import Loaded, Piece, Source
 from progflags.sources._generations import Generations
 from progflags.sources._guard import held_back
+from progflags.sources._layered import let_go
 from progflags.sources._merge import assemble, remembering
 
 __all__ = ["Loader"]
@@ -154,6 +155,13 @@ class Loader:
     def _refused(self, error: Exception) -> Loaded:
         problems: Sequence[Problem] = getattr(error, "problems", ()) or (Problem(self.name, None, "", str(error) or type(error).__name__),)
         return Loaded(stale=True, problems=tuple(problems))
+
+    def close(self) -> None:
+        """Let go of what the source holds open; a look after that opens it again. Never raises."""
+        try:
+            let_go(self.source)
+        except Exception as error:  # somebody's own Source
+            swallow(f"source {self.name}", error)
 
     # The persisted last known good.
 
