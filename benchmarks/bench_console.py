@@ -14,11 +14,12 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import progflags as pf
 
 ROLLOUTS, FLAGS, VIEWERS = 200, 10_000, 500
-ROUNDS, REQUESTS = 6, 1_500
+ROUNDS, REQUESTS = 12, 1_500
 
 
 def connected() -> pf.Flags:
@@ -115,7 +116,23 @@ class Watching:
             one.close()
 
 
+def busy(process: int) -> float:
+    """Seconds of processor that a process has taken so far."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+class Measured:
+    """p99 of some requests and the share of a processor that the server took meanwhile."""
+
+    def __init__(self, port: int, process: int) -> None:
+        began, before = time.perf_counter(), busy(process)
+        self.p99 = p99(port)
+        self.busy = (busy(process) - before) / (time.perf_counter() - began)
+
+
 def viewers() -> None:
+    """Each round without, with, and without again: what lies between the two without is what this machine does by itself."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     child = subprocess.Popen([sys.executable, "-m", "benchmarks.bench_console", str(port)], env={**os.environ})
@@ -126,21 +143,29 @@ def viewers() -> None:
                 break
             except OSError:
                 time.sleep(0.1)
-        alone, watched, read = [], [], 0
+        rounds, read = [], 0
         for _ in range(ROUNDS):
-            alone.append(p99(port))
+            before = Measured(port, child.pid)
             watching = Watching(port, VIEWERS)
             time.sleep(3)
-            watched.append(p99(port))
+            watched = Measured(port, child.pid)
             read += watching.read
             watching.end()
             time.sleep(1)
-        ratios = sorted(one / other for one, other in zip(watched, alone, strict=True))
+            rounds.append((before, watched, Measured(port, child.pid)))
+        ratios = sorted(2 * watched.p99 / (before.p99 + after.p99) for before, watched, after in rounds)
+        by_itself = sorted(after.p99 / before.p99 for before, _, after in rounds)
+        more = statistics.median(watched.busy - (before.busy + after.busy) / 2 for before, watched, after in rounds)
         print(f"{VIEWERS} live viewers, one change a second: p99 of requests ×{statistics.median(ratios):.2f} "
-              f"({', '.join(f'{ratio:.2f}' for ratio in ratios)}; to reach: 1.05), {read / 1e6:.1f} MB sent")  # fmt: skip
+              f"({_spread(ratios)}; to reach: 1.05), and by itself ×{statistics.median(by_itself):.2f} ({_spread(by_itself)}); "
+              f"{100 * more:+.1f} % of a processor, {read / 1e6:.1f} MB sent")  # fmt: skip
     finally:
         child.kill()
         child.wait()
+
+
+def _spread(ratios: list[float]) -> str:
+    return f"{ratios[0]:.2f} … {ratios[-1]:.2f} in {len(ratios)} rounds"
 
 
 def main() -> None:

@@ -124,6 +124,7 @@ def test_no_text_is_ever_a_script(context):
             for text in texts:
                 look("flags", q=text, kind=text, page=text)
                 look("flag", flag=name(text), key=text, attributes=text)
+                look("flag", flag=name(text), at=text)
                 look("rollout", flag=f"roll {name(text)}")
                 look("changes", flag=name(text), person=text, since=text)
                 look("dark-launch", flag="shadowed", page=text)

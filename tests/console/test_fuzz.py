@@ -18,9 +18,22 @@ from support.sizes import size
 TOKEN = list(TOKENS)[2]
 KEYS = st.sampled_from(["checkout", "search", "banner", "colour", "nothing", ""]) | st.text(max_size=300)
 FIELDS = st.dictionaries(
-    st.sampled_from(["flag", "reason", "seen", "confirm", "key", "attributes", "q", "kind", "page", "person", "since", "of"]),
+    st.sampled_from(["flag", "reason", "seen", "confirm", "key", "attributes", "at", "q", "kind", "page", "person", "since", "of"]),
     KEYS
-    | st.sampled_from(["1.0.", "1.2.", "-1", "99999999999999999999", "2026-01-01", "0000-00-00", "9999-12-31T23:59:59", "a=1\nb=[", "²"]),
+    | st.sampled_from(
+        [
+            "1.0.",
+            "1.2.",
+            "-1",
+            "99999999999999999999",
+            "2026-01-01",
+            "0000-00-00",
+            "9999-12-31T23:59:59",
+            "0001-01-01T00:00+14:00",
+            "a=1\nb=[",
+            "²",
+        ]
+    ),
     max_size=6,
 )
 

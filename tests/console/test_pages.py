@@ -5,7 +5,7 @@ import json
 import pytest
 
 import progflags as pf
-from console.conftest import TOKENS, asking
+from console.conftest import DOCUMENT, TOKENS, asking
 from progflags._console.pages import PAGES
 from progflags.store import MemoryStore
 from progflags.testing import ManualClock
@@ -184,6 +184,20 @@ async def test_the_fleet_is_everybody_who_shares_the_store(flags):
     assert [one["name"] for one in data["processes"] if not one["judges"]] == ["elsewhere:7"]
     assert data["apart"] == ["versions of progflags"]
     assert "do not all serve the same versions of progflags" in page
+
+
+async def test_the_fleet_is_looked_at_most_when_the_store_is_away(clock):
+    """Of the process that answers everything is told, and why nobody knows of the others."""
+    store = MemoryStore(clock=clock)
+    with pf.connect(DOCUMENT, store=store, clock=clock) as flags:
+        store.close()
+        flags.refresh()
+        page, data = await got(flags, "fleet")
+
+    assert data["here"]["version"] == pf.__version__
+    assert data["processes"] == []
+    assert data["away"]
+    assert "out of reach" in page
 
 
 async def test_now_with_many_rollouts_is_small():
