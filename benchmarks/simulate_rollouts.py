@@ -3,9 +3,9 @@ Whole rollouts by the profiles: healthy ones to everybody, bad ones stopped. Par
 
 Each replicate is a connected client with a clock of its own and nobody who interferes. An hour of traffic before the start, so that the
 stages that fit the traffic know it; then Poisson counts and lognormal latencies (median 80 ms, sigma 0.5, rounded to steps of 7 %), a look
-every fifteenth of the stage's bake, and past its end every fifteenth of the time it has taken. `high` goes without its calendar, its
-approvals and its dark launch, `emergency` without its second person: they wait for people. A replicate ends where everybody has it, where
-it is rolled back, or after `most` hours.
+every fifteenth of the stage's bake, and past its end every fifteenth of the time it has taken, but at least every hour. `high` goes
+without its calendar, its approvals and its dark launch, `emergency` without its second person: they wait for people. A replicate ends
+where everybody has it, where it is rolled back, or after `most` hours.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from benchmarks.user_live import ENDS, FLAG
 from progflags.testing import ManualClock
 
 REPS, CHUNK = 400, 5
-LOOKS = 15  # to a bake
+LOOKS, _GAP = 15, 3600.0  # to a bake, and the most seconds between two
 _SLOTS, _SLOT = 6, 10.0  # of a look, and the shortest: nobody says whose requests these are, so slices of ten seconds stand for users
 
 _NORMAL = NormalDist()
@@ -124,7 +124,7 @@ class Climb:
     @property
     def step(self) -> float:
         """Seconds until the next look."""
-        return max(10.0, self.plan.bake(min(self._stage, self.plan.end - 1)) / LOOKS, self._spent / LOOKS)
+        return min(max(10.0, self.plan.bake(min(self._stage, self.plan.end - 1)) / LOOKS, self._spent / LOOKS), _GAP)
 
     @property
     def going(self) -> bool:
@@ -143,7 +143,7 @@ class Climb:
 def connected(table, seed, *, wall=1_800_000_000.0):
     """(clock, client, chance) of one replicate. Looks are as far apart as they are here."""
     clock = ManualClock(wall=wall)
-    plan = {"max_gap": "1h", **table}
+    plan = {"max_gap": f"{_GAP:g}s", **table}
     return clock, pf.connect({"flags": {FLAG: {"rollout": plan}}}, clock=clock), np.random.default_rng(seed)
 
 
