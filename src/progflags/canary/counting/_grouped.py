@@ -45,13 +45,14 @@ class Crowd:
 
     def __init__(self, groups: bytes) -> None:
         self.groups = groups
-        self._counts: Sequence[int] = ()
+        self._counts: Sequence[tuple[int, int]] = ()
 
     @property
-    def counts(self) -> Sequence[int]:
+    def counts(self) -> Sequence[tuple[int, int]]:
+        """(group, how many)."""
         if not self._counts:
-            few = Counter(self.groups) if len(self.groups) < _MANY else None
-            self._counts = [few[group] for group in range(GROUPS)] if few else list(map(self.groups.count, range(GROUPS)))
+            few = len(self.groups) < _MANY
+            self._counts = tuple(Counter(self.groups).items() if few else enumerate(map(self.groups.count, range(GROUPS))))
         return self._counts
 
     def only(self, kept: Iterable[bool]) -> Crowd:
@@ -108,7 +109,8 @@ class Grouped:
 
     def _count(self, crowd: Crowd, name: str) -> None:
         cells = self.column(name)
-        cells[:] = map(int.__add__, cells, crowd.counts)
+        for group, n in crowd.counts:
+            cells[group] += n
 
     def values(self, sample: str, values: Sequence[float], exact: Sequence[int], crowd: Crowd, watched: Watched) -> None:
         """Count a sample's values, as they are and in UNIT, as far as anybody asks."""
