@@ -29,6 +29,8 @@ async def test_now_has_everything_under_way_the_worst_first(fallen):
     assert [one["kind"] for one in data["troubles"]] == ["kill"]
     assert [(one["flag"], one["level"]) for one in data["rollouts"]] == [("checkout", "trouble"), ("search", "attention")]
     assert "it flickers" in page
+    assert data["rollouts"][1]["why"] == "waits for somebody to approve the next step"
+    assert '<a class="do" href="/rollout?flag=search#act">Approve</a>' in page  # the one thing to do, beside it
     assert page.index("banner") < page.index("checkout") < page.index("search")
 
 

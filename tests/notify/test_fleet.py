@@ -48,6 +48,12 @@ def file(tmp_path, server):
     return path
 
 
+@pytest.fixture
+def soon(monkeypatch):
+    """What failed is tried again in a moment, and not in seconds."""
+    monkeypatch.setattr("progflags.rollout.run._outbox._SLOWEST", 0.2)
+
+
 class Worker:
     """
     A process that is told what to do, and answers when it has. Each word is about a flag of its own, for of one flag a second message
@@ -225,7 +231,7 @@ def test_a_channel_that_hangs_holds_nothing(server, tmp_path, monkeypatch):
             until(lambda: len(stuck.seen) == 20)
 
 
-def test_a_channel_that_fails_is_tried_again_in_order(server, tmp_path):
+def test_a_channel_that_fails_is_tried_again_in_order(server, tmp_path, soon):
     """The same message first, with the id it had; nothing overtakes it."""
     server.answers += [500, 503]
     document = {"flags": {"a": {"percent": 100}, "b": {"percent": 100}}}
@@ -239,7 +245,7 @@ def test_a_channel_that_fails_is_tried_again_in_order(server, tmp_path):
     assert len({document["id"] for document in server.documents}) == 2
 
 
-def test_what_is_refused_as_such_does_not_stand_in_the_way(server, tmp_path):
+def test_what_is_refused_as_such_does_not_stand_in_the_way(server, tmp_path, soon):
     """After three tries it is dropped, counted and shown, and the next is told."""
     server.answers += [(400, {}, b"invalid_blocks")] * 3
     document = {"flags": {"a": {"percent": 100}, "b": {"percent": 100}}}
