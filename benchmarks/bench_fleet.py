@@ -146,6 +146,8 @@ def verdicts(fleet: Fleet) -> list[float]:
     for number in range(ROUNDS):
         fleet.person.rollouts.retry("fast", force=True) if number else fleet.person.rollouts.start("fast")
         assert all(now for now, _ in fleet.await_each("fast"))
+        while not _looked(fleet):  # the first look of all loads the judge, once in a process's life
+            time.sleep(0.05)
         began = time.monotonic()
         fleet.wish("bad")
         while (said := fleet.await_each("judged", 1)[0]) < began:  # who else judged the round before
@@ -169,25 +171,23 @@ def kills(fleet: Fleet) -> list[float]:
 
 def deaths(fleet: Fleet) -> list[float]:
     """Batches from the death of the process that looks at a rollout until the next decision on it is in the store."""
-    person = fleet.person
-    person.rollouts.retry("fast", force=True)
+    fleet.person.rollouts.retry("fast", force=True)
     found = []
-
-    def looked() -> tuple[int, str]:
-        page = person.rollouts._parts.ledger.page("fast")
-        return page.revision, page.record.looker
-
-    while not looked()[1]:
-        time.sleep(0.05)
     for _ in range(DEATHS):
         time.sleep(2.5)
-        _, looker = looked()
+        looker = _looked(fleet)
         os.kill(fleet.pids[looker], signal.SIGKILL)
         began = time.monotonic()
-        while looked()[1] == looker:
+        while _looked(fleet) == looker:
             time.sleep(0.01)
         found.append(time.monotonic() - began)
     return sorted(found)
+
+
+def _looked(fleet: Fleet) -> str:
+    """Who looks at the rollout; empty where nobody did yet."""
+    record = fleet.person.rollouts._parts.ledger.page("fast").record
+    return "" if record is None else record.looker
 
 
 def _row(name: str, size: int) -> None:
