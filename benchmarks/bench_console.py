@@ -88,32 +88,36 @@ def p99(port: int) -> float:
     return statistics.quantiles(took, n=100)[98]
 
 
+def watch(port: int) -> None:
+    """So many who watch and read what they are sent, until the standard input ends; then how many bytes that were."""
+    selector, read = selectors.DefaultSelector(), 0
+    for _ in range(VIEWERS):
+        one = socket.create_connection(("127.0.0.1", port))
+        one.sendall(f"GET /ops/live?of=now HTTP/1.1\r\nHost: localhost:{port}\r\n\r\n".encode())
+        one.setblocking(False)
+        selector.register(one, selectors.EVENT_READ)
+    selector.register(sys.stdin, selectors.EVENT_READ)
+    while True:
+        for key, _ in selector.select():
+            if key.fileobj is sys.stdin:
+                print(read, flush=True)
+                return
+            got = key.fileobj.recv(65_536)  # type: ignore[union-attr]
+            read += len(got)
+            if not got:
+                selector.unregister(key.fileobj)
+
+
 class Watching:
-    """So many who watch and read what they are sent."""
+    """Those viewers, in a process of their own: who measures must not read for five hundred besides."""
 
-    def __init__(self, port: int, count: int) -> None:
-        self._selector, self.read, self._ended = selectors.DefaultSelector(), 0, threading.Event()
-        self._sockets = [socket.create_connection(("127.0.0.1", port)) for _ in range(count)]
-        for one in self._sockets:
-            one.sendall(f"GET /ops/live?of=now HTTP/1.1\r\nHost: localhost:{port}\r\n\r\n".encode())
-            one.setblocking(False)
-            self._selector.register(one, selectors.EVENT_READ)
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
+    def __init__(self, port: int) -> None:
+        command = [sys.executable, "-m", "benchmarks.bench_console", "watch", str(port)]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
-    def _run(self) -> None:
-        while not self._ended.is_set():
-            for key, _ in self._selector.select(0.1):
-                got = key.fileobj.recv(65_536)  # type: ignore[union-attr]
-                self.read += len(got)
-                if not got:
-                    self._selector.unregister(key.fileobj)
-
-    def end(self) -> None:
-        self._ended.set()
-        self._thread.join()
-        for one in self._sockets:
-            one.close()
+    def end(self) -> int:
+        """The bytes that they read."""
+        return int(self._process.communicate()[0])
 
 
 def busy(process: int) -> float:
@@ -135,7 +139,7 @@ def viewers() -> None:
     """Each round without, with, and without again: what lies between the two without is what this machine does by itself."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
-    child = subprocess.Popen([sys.executable, "-m", "benchmarks.bench_console", str(port)], env={**os.environ})
+    child = subprocess.Popen([sys.executable, "-m", "benchmarks.bench_console", "serve", str(port)], env={**os.environ})
     try:
         for _ in range(300):
             try:
@@ -146,11 +150,10 @@ def viewers() -> None:
         rounds, read = [], 0
         for _ in range(ROUNDS):
             before = Measured(port, child.pid)
-            watching = Watching(port, VIEWERS)
-            time.sleep(3)
+            watching = Watching(port)
+            time.sleep(4)
             watched = Measured(port, child.pid)
-            read += watching.read
-            watching.end()
+            read += watching.end()
             time.sleep(1)
             rounds.append((before, watched, Measured(port, child.pid)))
         ratios = sorted(2 * watched.p99 / (before.p99 + after.p99) for before, watched, after in rounds)
@@ -174,4 +177,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    serve(int(sys.argv[1]))
+    {"serve": serve, "watch": watch}[sys.argv[1]](int(sys.argv[2]))

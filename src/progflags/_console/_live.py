@@ -38,6 +38,9 @@ _STUCK: Final = 20.0  # seconds that a viewer may take to read one message
 _LONGEST: Final = 1800.0  # seconds of one connection: who comes again is asked again who it is
 _MOST: Final = 1000  # viewers
 _TOPICS: Final = 100  # different things that are watched at once
+_HANDFUL: Final = 10  # viewers that are sent something at once; hundreds would be a moment in which the application's requests wait
+_PAUSE: Final = 0.005  # seconds between two handfuls
+_NOTHING: Final[Mapping[str, str]] = {}  # what a viewer has who comes
 _PAGES: Final = {"now": "", "rollout": "rollout", "dark-launches": "dark-launches"}
 
 Topic = tuple[str, str, str]  # where the console is mounted, the page, the flag
@@ -45,11 +48,28 @@ Topic = tuple[str, str, str]  # where the console is mounted, the page, the flag
 
 @dataclass(eq=False, slots=True)
 class _Watched:
-    """What is watched by whom, and how it was drawn last: part → HTML."""
+    """What is watched by whom, and how it was drawn last: part → HTML; replaced whole, and its parts only where they are others."""
 
     drawn: Mapping[str, str] = field(default_factory=dict)
     viewers: set[asyncio.Event] = field(default_factory=set)
     looking: asyncio.Task[None] | None = None
+    told: tuple[Mapping[str, str], Mapping[str, str], str] = (_NOTHING, _NOTHING, ": here\n\n")  # from what, to what, and the message
+
+    def news(self, sent: Mapping[str, str]) -> str:
+        """What is to be told to whoever has `sent`: written once, for nearly all have the same."""
+        before, after, message = self.told
+        if before is not sent or after is not self.drawn:
+            new = {name: html for name, html in self.drawn.items() if sent.get(name) is not html}
+            message = f"data: {json.dumps(new)}\n\n" if new else ": here\n\n"
+            self.told = sent, self.drawn, message
+        return message
+
+    async def wake(self) -> None:
+        """Tell all who watch, a handful at a time."""
+        for number, viewer in enumerate(tuple(self.viewers), 1):
+            viewer.set()
+            if number % _HANDFUL == 0:
+                await asyncio.sleep(_PAUSE)
 
 
 class Following:
@@ -66,7 +86,7 @@ class Following:
     async def follow(self, topic: Topic, send: Callable[[str], Awaitable[None]]) -> None:
         """Send what is drawn, and whatever changes of it, until `send` fails or it lasted long enough."""
         one = self._watched.setdefault(topic, _Watched())
-        changed, sent = asyncio.Event(), dict[str, str]()
+        changed, sent = asyncio.Event(), _NOTHING
         one.viewers.add(changed)
         if one.looking is None:
             one.looking = asyncio.get_running_loop().create_task(self._look(topic, one))
@@ -78,10 +98,8 @@ class Following:
                     async with asyncio.timeout(_BEAT):  # `wait_for` may lose a cancellation before Python 3.12, and the viewer has left
                         await changed.wait()
                 changed.clear()
-                drawn = one.drawn
-                new = {name: html for name, html in drawn.items() if sent.get(name) is not html}
-                sent = dict(drawn)
-                await send(f"data: {json.dumps(new)}\n\n" if new else ": here\n\n")
+                message, sent = one.news(sent), one.drawn
+                await send(message)
         finally:
             one.viewers.discard(changed)
             if not one.viewers and self._watched.get(topic) is one:
@@ -101,8 +119,7 @@ class Following:
             same = {name: one.drawn[name] for name, html in drawn.items() if one.drawn.get(name) == html}
             if len(same) < len(drawn):
                 one.drawn = {**drawn, **same}
-                for viewer in one.viewers:
-                    viewer.set()
+                await one.wake()
             await asyncio.sleep(max(_EVERY, _SPARE * took))
 
     def _draw(self, page: Callable[..., Any], query: Mapping[str, str], shell: Shell) -> tuple[Mapping[str, str], float]:
