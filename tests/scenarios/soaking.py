@@ -153,7 +153,7 @@ class Application:
     def settled(self) -> bool:
         """Whether everything of its own runs, and no rollout is in trouble: what a machine that stood still kept waiting has come."""
         threads = self.flags.status().threads
-        ours = all(threads[name] == "running" for name in ("source", "store", "rollouts", "notifications"))
+        ours = all(threads[name].startswith("running") for name in ("source", "store", "rollouts", "notifications"))
         return ours and not any(name.startswith("rollout of") for name in threads)
 
     def size(self) -> dict[str, float]:

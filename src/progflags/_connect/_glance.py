@@ -24,14 +24,14 @@ class Glance:
 
     def __init__(self) -> None:
         self.interval: Callable[[], float] = float
-        self._seen: tuple[int, float] | None = None  # the revision, and until when (monotonic) it will do
         self.ticket = 0
         self.after_fork()
         in_child(self)
 
     def after_fork(self) -> None:
-        """A lock nobody holds."""
+        """A lock nobody holds; and a child asks for itself."""
         self._lock = threading.Lock()
+        self._seen: tuple[int, float] | None = None  # the revision, and until when (monotonic) it will do
 
     def known(self) -> int | None:
         """The revision; None where the store is to be asked."""

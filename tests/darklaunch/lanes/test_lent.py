@@ -93,7 +93,7 @@ def test_while_too_many_are_stuck_no_coroutine_is_shadowed_and_then_they_are_aga
     async def candidate():
         return await asyncio.to_thread(release.wait)
 
-    @dark_launch("on", candidate=candidate, flags=flags, deadline=0.05)
+    @dark_launch("on", candidate=candidate, flags=flags, deadline=1.0)  # long enough that all have begun before the first is late
     async def control():
         return True
 
