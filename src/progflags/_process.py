@@ -35,7 +35,7 @@ from typing import Any, Final, Protocol
 from progflags import _trouble, _uwsgi
 from progflags._trouble import say, swallow
 
-__all__ = ["Forked", "Lock", "Thread", "here", "in_child", "look", "outdated", "preparing"]
+__all__ = ["Forked", "Lock", "Thread", "called", "here", "in_child", "look", "outdated", "preparing"]
 
 
 class Forked(Protocol):
@@ -60,6 +60,13 @@ def look() -> None:
     """Put everything right if this is not the process it was at the last look. Never raises; costs one system call."""
     if getpid() != _pid or threading.Lock is not _made_of[0] or queue.SimpleQueue is not _made_of[1] or _preparing:
         _changed()
+
+
+def called() -> str:
+    """How people tell this process from others: `host:pid`."""
+    import socket  # a front door that is light for who only evaluates
+
+    return f"{socket.gethostname()}:{os.getpid()}"
 
 
 def preparing() -> bool:

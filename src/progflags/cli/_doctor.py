@@ -90,7 +90,7 @@ def _file(path: str) -> Iterator[tuple[str, str, str]]:
 
 
 def _store(arguments: argparse.Namespace) -> Iterator[tuple[str, str, str]]:
-    from progflags.rollout import living
+    from progflags.rollout import apart, living
     from progflags.store import open_store
 
     try:
@@ -98,21 +98,25 @@ def _store(arguments: argparse.Namespace) -> Iterator[tuple[str, str, str]]:
             revision, documents = store.read()
             size = sum(len(canonical(document.body)) for document in documents.values())
             yield "ok", "store", f"{store.url}: revision {revision}, {counted(len(documents), 'document')} of {size / 1024:.0f} KiB"
-            yield from _processes(living(store.board), revision)
+            found = living(store.board)
+            yield from _processes(found, revision)
+            for what in apart(found):
+                yield (
+                    "doubt",
+                    "processes",
+                    f"they do not all serve the same {what}: so it is in the middle of a deployment, and should not stay so",
+                )
     except (ProgflagsError, ValueError) as error:
         yield "wrong", "store", str(error)
 
 
 def _processes(found: Sequence[Process], revision: int) -> Iterator[tuple[str, str, str]]:
-    """Each, and whether they serve the same."""
+    """Each, and what it serves."""
     yield "ok", "processes", f"{len(found)} told of themselves in the last 100 s"
     for one in found:
         behind = f", {counted(revision - one.revision, 'revision')} behind" if 0 <= one.revision < revision else ""
         serves = f"definitions {one.definitions[:12] or 'none'}, the store's revision {max(one.revision, 0)}{behind}"
         yield "ok", one.name, f"progflags {one.version} on Python {one.python}: {serves}; told {one.age:.0f} s ago"
-    for what, known in (("versions of progflags", {one.version for one in found}), ("definitions", {one.definitions for one in found})):
-        if len(known) > 1:
-            yield "doubt", "processes", f"they serve {len(known)} {what}: so it is in the middle of a deployment, and should not stay so"
 
 
 def _version(package: str) -> str:

@@ -1,8 +1,8 @@
 """
 Definitions behind an address: `pf.connect("https://cdn.example.com/flags.json")`, as a bucket, a CDN or any web server has them.
 
-Install `progflags[http]`. The server is asked in the background with the ETag of what is known, so an unchanged document costs a few
-hundred bytes; whoever evaluates never waits for it. What is no good answer (a half one, an error page, a captive portal's, one that is
+Install `progflags[http]`. The server is asked in the background with the ETag of what is known, so an unchanged document is not sent
+again; whoever evaluates never waits for it. What is no good answer (a half one, an error page, a captive portal's, one that is
 signed by nobody or by somebody else) leaves the last known good serving, and `status()` says why.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
 from typing import Final
 from urllib.parse import urljoin, urlsplit
 
@@ -19,7 +20,7 @@ from progflags._printed import printable, quoted
 from progflags._process import in_child, look
 from progflags.contrib._signature import public_key
 from progflags.errors import DefinitionError, Problem, missing
-from progflags.sources import LARGEST, Piece
+from progflags.sources import FORMS, LARGEST, Piece
 from progflags.store import address
 
 try:
@@ -29,7 +30,6 @@ except ImportError as error:
 
 __all__ = ["HttpSource"]
 
-_FORMS: Final = {"json": "json", "toml": "toml", "yaml": "yaml", "yml": "yaml"}
 _HOPS: Final = 5  # redirects that are followed
 _SLOWEST: Final = 6  # times `every` that failures are apart at most
 _MOMENT: Final = 0.05  # seconds that a look waits for an answer that is on its way
@@ -137,8 +137,7 @@ class HttpSource:
             raise _NoGoodError("answers with a page for people, as an error or the sign-on of a network does")
         if self._key is not None:
             self._must_be_signed(text, until)
-        suffix = self._parts.path.rpartition(".")[2].lower()
-        form = _FORMS.get(suffix) or next((form for word, form in _FORMS.items() if word in kind), "")
+        form = FORMS.get(PurePosixPath(self._parts.path).suffix.lower()) or next((form for form in FORMS.values() if form in kind), "")
         self._known, self._tag = Piece(self._name, form, text), tag
 
     def _must_be_signed(self, text: bytes, until: float) -> None:

@@ -11,7 +11,7 @@ from progflags.rollout._status import RolloutStatus, Transition
 from progflags.rollout._timeline import changes
 from progflags.rollout._which import Dealt, Which, deal
 from progflags.rollout.plan import PROFILES, BrakeRule, Plan, PlanError, Stage
-from progflags.rollout.run import INCIDENT, Batch, Gathering, Hook, Line, Outbox, Process, Sink, Webhook, living, signature
+from progflags.rollout.run import INCIDENT, Batch, Gathering, Hook, Line, Outbox, Process, Sink, Webhook, apart, living, signature
 from progflags.rollout.state import TRANSITIONS, VERBS, Act, Move, Record, Sight, State, advance, decide, diagram, legal
 
 __all__ = [
@@ -45,6 +45,7 @@ __all__ = [
     "Webhook",
     "Which",
     "advance",
+    "apart",
     "changes",
     "deal",
     "decide",

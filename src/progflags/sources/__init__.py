@@ -4,7 +4,7 @@ from progflags.sources._annals import Annals, Seen
 from progflags.sources._contract import Loaded, Piece, Source
 from progflags.sources._defined import DEFINED, Changed, Defined
 from progflags.sources._env import EnvSource
-from progflags.sources._file import DirectorySource, FileSource
+from progflags.sources._file import FORMS, DirectorySource, FileSource
 from progflags.sources._generations import Generations
 from progflags.sources._layered import Layered, source_of
 from progflags.sources._loader import Loader
@@ -15,6 +15,7 @@ from progflags.sources._store import StoreSource, push
 
 __all__ = [
     "DEFINED",
+    "FORMS",
     "LARGEST",
     "Annals",
     "Changed",

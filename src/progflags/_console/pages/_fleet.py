@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import platform
-import socket
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from progflags._console._view import Query, View, plain
+from progflags._process import called
 from progflags._trouble import swallow
 from progflags.errors import StoreError
 
@@ -22,18 +21,18 @@ __all__ = ["fleet"]
 def fleet(flags: Flags, query: Query) -> View:  # noqa: ARG001
     """Everybody as they told of themselves last; the process that answers in full."""
     from progflags import __version__
+    from progflags.rollout import apart
 
     status = flags.status()
     own = {
-        "process": f"{socket.gethostname()}:{os.getpid()}",
+        "process": called(),
         "version": __version__,
         "python": platform.python_version(),
         **plain(status.to_dict()),
     }
     processes, away = _others(flags)
-    versions, digests = ({getattr(one, name) for one in processes} for name in ("version", "definitions"))
-    apart = [what for what, found in (("versions of progflags", versions), ("definitions", digests)) if len(found) > 1]
-    return View("Fleet", "fleet.html", {"here": own, "processes": [one.to_dict() for one in processes], "apart": apart, "away": away})
+    told = {"processes": [one.to_dict() for one in processes], "apart": list(apart(processes)), "away": away}
+    return View("Fleet", "fleet.html", {"here": own, **told})
 
 
 def _others(flags: Flags) -> tuple[Sequence[Process], str]:

@@ -11,7 +11,7 @@ from progflags.rollout.run._meter import Meter
 from progflags.rollout.run._outbox import LIMIT, Outbox
 from progflags.rollout.run._page import ROLLOUT, Page, possible, records, subject
 from progflags.rollout.run._places import INCIDENT
-from progflags.rollout.run._processes import Process, Processes, living
+from progflags.rollout.run._processes import Process, Processes, apart, living
 from progflags.rollout.run._saved import Saved
 from progflags.rollout.run._shadows import Shadows
 from progflags.rollout.run._sinks import Batch, Gathering, Hook, Line, Sink, Webhook, signature
@@ -45,6 +45,7 @@ __all__ = [
     "Switches",
     "Webhook",
     "act",
+    "apart",
     "living",
     "possible",
     "records",

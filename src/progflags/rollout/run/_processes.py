@@ -6,21 +6,21 @@ That it could say so is also how a process finds out that the store takes writes
 
 from __future__ import annotations
 
-import os
 import platform
-import socket
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from progflags._clock import Clock
 from progflags._json import canonical, loads
 from progflags._printed import printable
+from progflags._process import called
 from progflags._trouble import swallow
 from progflags.flags import Client
 from progflags.rollout.run._sweep import sweep
 from progflags.store import Board, Row
 
-__all__ = ["Process", "Processes", "living"]
+__all__ = ["Process", "Processes", "apart", "living"]
 
 _TOPIC: Final = "processes"
 _EVERY: Final = 30.0  # seconds between two signs of life
@@ -98,7 +98,7 @@ class Processes:
 
         snapshot = self._client.definitions
         return Process(
-            name=f"{socket.gethostname()}:{os.getpid()}",
+            name=called(),
             version=__version__,
             python=platform.python_version(),
             definitions="" if snapshot is None else snapshot.digest,
@@ -124,6 +124,12 @@ def living(board: Board) -> tuple[Process, ...]:
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             swallow("processes", error)
     return tuple(sorted(found, key=lambda process: process.name))
+
+
+def apart(processes: Sequence[Process]) -> tuple[str, ...]:
+    """In what they differ, as words: so it is in the middle of a deployment, and should not stay so."""
+    known = {"versions of progflags": {one.version for one in processes}, "definitions": {one.definitions for one in processes}}
+    return tuple(what for what, found in known.items() if len(found) > 1)
 
 
 def _read(row: Row) -> Process:

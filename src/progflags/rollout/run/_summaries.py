@@ -8,14 +8,13 @@ with it after a while; until then what it found counts.
 
 from __future__ import annotations
 
-import os
-import socket
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from progflags._clock import Clock
 from progflags._json import canonical, loads
 from progflags._printed import printable
+from progflags._process import called
 from progflags._trouble import swallow
 from progflags.flags import Client
 from progflags.rollout.run._sweep import sweep
@@ -63,7 +62,7 @@ class Summaries:
             return
         if not mine or (worker + mine == before and now - put < _STILL):
             return
-        row = {"v": 1, "process": f"{socket.gethostname()}:{os.getpid()}", "found": found}
+        row = {"v": 1, "process": called(), "found": found}
         if now - put >= _STILL or not before:
             sweep(self._board, _TOPIC, _GONE)
         self._number += 1
