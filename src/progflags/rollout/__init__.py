@@ -12,7 +12,7 @@ from progflags.rollout._timeline import changes
 from progflags.rollout._which import Dealt, Which, deal
 from progflags.rollout.plan import PROFILES, BrakeRule, Plan, PlanError, Stage
 from progflags.rollout.run import INCIDENT, Batch, Gathering, Hook, Line, Outbox, Process, Sink, Webhook, apart, living, signature
-from progflags.rollout.state import TRANSITIONS, VERBS, Act, Move, Record, Sight, State, advance, decide, diagram, legal
+from progflags.rollout.state import TRANSITIONS, VERBS, Act, Move, Record, Sight, State, advance, decide, legal, steps
 
 __all__ = [
     "INCIDENT",
@@ -49,7 +49,6 @@ __all__ = [
     "changes",
     "deal",
     "decide",
-    "diagram",
     "forecast",
     "legal",
     "lint",
@@ -59,5 +58,6 @@ __all__ = [
     "plan_of",
     "progressive",
     "signature",
+    "steps",
     "unstartable",
 ]

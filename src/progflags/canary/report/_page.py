@@ -217,7 +217,7 @@ def _within(report: Reported, gate: str, rows: Sequence[_plots.Ends]) -> str:
         return _figure(plot, "What the candidate showed, and the bounds it lies within at whatever look; dotted is the gate.")
     asks = {"max_increase": 1.0, "max_decrease": -1.0}.get(bound)
     line = None if asks is None else asks * float(limit)
-    plot = _plots.bounds(f"Effect for {gate}", rows, line, lambda value: f"{100 * value:+.3g} %" if value else "0 %")
+    plot = _plots.bounds(f"Effect for {gate}", rows, line, lambda value: moved(value, None))
     return _figure(plot, "Candidate over control, and the bounds the effect lies within at whatever look; dotted is the gate.")
 
 

@@ -5,7 +5,7 @@ from progflags.rollout.state._decide import Move, Sight, advance, decide
 from progflags.rollout.state._look import blocked, findings, look, rivals, settle
 from progflags.rollout.state._pace import eta, known
 from progflags.rollout.state._record import NO_SAMPLES, Record
-from progflags.rollout.state._state import ACTIVE, COOLING, SERVING, TRANSITIONS, VERBS, Act, State, diagram, legal
+from progflags.rollout.state._state import ACTIVE, COOLING, SERVING, TRANSITIONS, VERBS, Act, State, legal, steps
 from progflags.rollout.state._verbs import Ask, ask
 from progflags.rollout.state._watched import watched_by
 
@@ -26,7 +26,6 @@ __all__ = [
     "ask",
     "blocked",
     "decide",
-    "diagram",
     "dump",
     "eta",
     "findings",
@@ -36,5 +35,6 @@ __all__ = [
     "look",
     "rivals",
     "settle",
+    "steps",
     "watched_by",
 ]

@@ -2,12 +2,12 @@
 Where a rollout can stand, and every step there is between two such places.
 
 The table below is the whole law. `decide` (what a controller finds) and `verb` (what a person asks) only ever propose a
-step; `advance` refuses one that is not a row here, the diagram in the documentation is printed from it, and a property
+step; `advance` refuses one that is not a row here, the table in the documentation is printed from it, and a property
 test walks it at random. Five ideas explain all the rows:
 
 *Small steps, one commit.* A look at the evidence may take several steps at once (baking → judging → ramping); they are
 told apart in the history, and land together with the share they mean. So no step is ever half done, and each is one
-that a person can follow in the diagram.
+that a person can follow in that table.
 
 *Down is always open.* Every state in which somebody may be served the candidate has the same three ways down:
 `rollback` (asked), `failed` (the evidence says so), `braked` (a process saw it blow up). No bake, no sample size, no
@@ -32,7 +32,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
-__all__ = ["ACTIVE", "COOLING", "SERVING", "TRANSITIONS", "VERBS", "Act", "State", "diagram", "legal"]
+__all__ = ["ACTIVE", "COOLING", "SERVING", "TRANSITIONS", "VERBS", "Act", "State", "legal", "steps"]
 
 
 class State(StrEnum):
@@ -161,19 +161,20 @@ def legal(state: State) -> tuple[Act, ...]:
     return tuple(act for act in VERBS if act in TRANSITIONS[state])
 
 
-def diagram() -> str:
-    """The table as a Mermaid state diagram: verbs of people in capitals, what a controller finds in small letters."""
-    lines = ["stateDiagram-v2", f"    [*] --> {_S.DRAFT}"]
+def steps() -> str:
+    """The table in Markdown, a row for each way out of a state: verbs of people in capitals, what a controller finds in small letters."""
+    rows = ["| from | by | to |", "| --- | --- | --- |"]
     for source, acts in TRANSITIONS.items():
-        arrows: dict[State, list[str]] = {}
+        ways: dict[tuple[State, ...], list[str]] = {}
         for act, targets in acts.items():
-            for target in targets:
-                arrows.setdefault(target, []).append(act.upper() if act in VERBS else act)
-        lines += [f"    {source} --> {target}: {', '.join(labels)}" for target, labels in arrows.items()]
-    return "\n".join([*lines, f"    {_S.COMPLETED} --> [*]"]) + "\n"
+            ways.setdefault(targets, []).append(act.upper() if act in VERBS else act)
+        for number, (targets, by) in enumerate(ways.items()):
+            state = f"`{source}`" if number == 0 else ""
+            rows.append(f"| {state} | {', '.join(by)} | {', '.join(f'`{target}`' for target in targets)} |")
+    return "\n".join(rows) + "\n"
 
 
 if __name__ == "__main__":  # pragma: no cover - how the reference page is written
     import sys
 
-    sys.stdout.write(diagram())
+    sys.stdout.write(steps())
