@@ -17,7 +17,7 @@ import pytest
 from support import servers
 from support.patience import PATIENCE, until
 
-__all__ = ["OwnPostgres", "OwnRedis", "copied"]
+__all__ = ["OwnPostgres", "OwnRedis", "OwnSentinel", "copied"]
 
 
 class Own:
@@ -74,10 +74,11 @@ def _cluster(initdb: str, as_: tuple[str, ...]) -> Path:
 
 
 class OwnRedis(Own):
-    """Keeps what it acknowledged."""
+    """Keeps what it acknowledged. `options` are added to its command."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *options: str) -> None:
         super().__init__(folder)
+        self._options = options
         self._program = shutil.which("redis-server") or shutil.which("valkey-server")
         if self._program is None:
             servers.missing("Redis server's program", "PATH")
@@ -89,24 +90,44 @@ class OwnRedis(Own):
 
     @property
     def command(self) -> list[str]:
-        options = ["--appendonly", "yes", "--appendfsync", "always", "--save", "", "--dir", str(self.folder)]
+        options = ["--appendonly", "yes", "--appendfsync", "always", "--save", "", "--dir", str(self.folder), *self._options]
         return [str(self._program), "--port", str(self.port), "--bind", "127.0.0.1", *options]
 
     def answers(self) -> bool:
         client = pytest.importorskip("redis")
-        with client.Redis(port=self.port) as one:
+        with client.Redis(port=self.port, retry=client.retry.Retry(client.backoff.NoBackoff(), 0)) as one:
             try:
                 return bool(one.ping())
+            except client.AuthenticationError:
+                return True
             except client.RedisError:
                 return False
 
 
+class OwnSentinel(OwnRedis):
+    """Watches the primary at `port` as `mymaster` by itself, and takes it for gone after half a second."""
+
+    def __init__(self, folder: Path, port: int, *lines: str) -> None:
+        super().__init__(folder)
+        settings = [
+            f"monitor mymaster 127.0.0.1 {port} 1",
+            "down-after-milliseconds mymaster 500",
+            "failover-timeout mymaster 3000",
+            *lines,
+        ]
+        (self.folder / "conf").write_text("\n".join([f"port {self.port}", "bind 127.0.0.1", *(f"sentinel {line}" for line in settings)]))
+
+    @property
+    def command(self) -> list[str]:
+        return [str(self._program), str(self.folder / "conf"), "--sentinel"]
+
+
 class OwnPostgres(Own):
-    """Does not run as root: there it is the user `postgres`'s, where there is one."""
+    """Does not run as root: there it is the user `postgres`'s, where there is one. A standby of `primary`, which runs, if that is given."""
 
     ending = signal.SIGINT  # it ends its sessions rather than wait for them
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, primary: OwnPostgres | None = None) -> None:
         super().__init__(folder)
         binaries = sorted(
             Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name) if path.parent.name.isdecimal() else 0
@@ -117,7 +138,17 @@ class OwnPostgres(Own):
         if initdb is None or self._program is None or self._as is None:
             servers.missing("PostgreSQL server's program, or a user other than root to run it", "PATH")
         folder.parent.chmod(0o755)
-        copied(_cluster(initdb, tuple(self._as or ())), folder)
+        if primary is None:
+            copied(_cluster(initdb, tuple(self._as or ())), folder)
+        else:
+            self._follow(primary, shutil.which("pg_basebackup", path=where) or servers.missing("pg_basebackup", "PATH"))
+
+    def _follow(self, primary: OwnPostgres, program: str) -> None:
+        self.folder.mkdir(0o700)
+        if self._as:
+            shutil.chown(self.folder, "postgres")
+        connection = ["-h", "127.0.0.1", "-p", str(primary.port), "-U", "postgres"]
+        subprocess.run([*(self._as or ()), program, *connection, "-D", str(self.folder), "-R", "-c", "fast"], check=True, cwd="/")
 
     @staticmethod
     def _user() -> list[str] | None:

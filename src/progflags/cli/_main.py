@@ -37,6 +37,7 @@ _NOUNS = (
     "_report",
     "_console",
     "_push",
+    "_store",
     "_notify",
     "_doctor",
     "_completion",

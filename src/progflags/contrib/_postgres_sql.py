@@ -1,5 +1,5 @@
 """
-What the PostgreSQL store says to the server: its tables, and a commit as one message.
+What the PostgreSQL store says to the server: a commit as one message.
 
 One message of several statements needs no answer from us between them, so no frozen writer ever holds the namespace's row. The
 row is locked by a statement of its own: the next ones then see what the last holder wrote (READ COMMITTED takes a new look per
@@ -16,23 +16,10 @@ from uuid import uuid4
 
 from psycopg.sql import SQL, Composed, Literal
 
+from progflags.contrib._postgres_tables import VERSION
 from progflags.store import REMEMBERED, Commit, texts
 
-__all__ = ["TABLES", "VERSION", "Message", "channel_of", "limited_to"]
-
-VERSION: Final = 1
-
-TABLES: Final = """
-CREATE TABLE IF NOT EXISTS progflags_state (namespace text PRIMARY KEY, version int NOT NULL, revision bigint NOT NULL);
-CREATE TABLE IF NOT EXISTS progflags_documents (namespace text, key text COLLATE "C", revision bigint NOT NULL, body text NOT NULL,
-  PRIMARY KEY (namespace, key));
-CREATE TABLE IF NOT EXISTS progflags_history (namespace text, subject text COLLATE "C", number bigint, revision bigint NOT NULL,
-  body text NOT NULL, PRIMARY KEY (namespace, subject, number));
-CREATE TABLE IF NOT EXISTS progflags_commits (namespace text, id text COLLATE "C", revision bigint NOT NULL, PRIMARY KEY (namespace, id));
-CREATE INDEX IF NOT EXISTS progflags_commits_by_age ON progflags_commits (namespace, revision);
-CREATE UNLOGGED TABLE IF NOT EXISTS progflags_board (namespace text, topic text COLLATE "C", worker text COLLATE "C", seq bigint NOT NULL,
-  at timestamptz NOT NULL, body bytea NOT NULL, PRIMARY KEY (namespace, topic, worker));
-"""
+__all__ = ["Message", "channel_of", "limited_to"]
 
 _IDLE: Final = 2_000  # milliseconds that the server lets a transaction wait for its client
 

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import threading
 from typing import Any
 
 from redis.connection import Connection, SSLConnection
+from redis.sentinel import SentinelManagedConnection, SentinelManagedSSLConnection
 
 from progflags._deadline import left, limited
 from progflags.store import aside
 
-__all__ = ["Hasty", "HastySSL"]
+__all__ = ["Hasty", "HastySSL", "Led", "LedSSL", "dialled"]
 
 _CONNECT = 5.0  # seconds that a connection may take where nobody is in a hurry
+
+_dials = threading.local()
+
+
+def dialled() -> int:
+    """How many connections this thread has begun to open."""
+    return getattr(_dials, "made", 0)
 
 
 class _Socket:
@@ -54,13 +62,14 @@ class _Socket:
 class _Dials:
     """Opens such sockets. Aside, for to find out the address of a name takes as long as it takes."""
 
-    def __init__(self, *arguments: Any, dialled: Callable[[], object], **options: Any) -> None:
+    def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self._dialled = dialled
+        this: Any = self
+        self._patience: float = this.socket_connect_timeout or _CONNECT
 
     def _connect(self) -> Any:
-        self._dialled()
-        seconds = left(_CONNECT)
+        _dials.made = dialled() + 1
+        seconds = left(self._patience)
         this: Any = self
         opening: Any = super()
         this.socket_connect_timeout = seconds or 0.001
@@ -73,3 +82,11 @@ class Hasty(_Dials, Connection):
 
 class HastySSL(_Dials, SSLConnection):
     pass
+
+
+class Led(_Dials, SentinelManagedConnection):
+    """To whichever server Sentinel calls the primary just then."""
+
+
+class LedSSL(_Dials, SentinelManagedSSLConnection):
+    """Likewise, with TLS."""

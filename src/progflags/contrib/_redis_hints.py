@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from redis.exceptions import NoPermissionError, RedisError, ResponseError
+from redis.exceptions import NoPermissionError, RedisClusterException, RedisError, ResponseError
 
 __all__ = ["CHANNEL", "Hints"]
 
@@ -29,7 +29,7 @@ class Hints:
             self._let_go()
             self.deaf = f"this Redis does not let us subscribe ({error}): allow the channel {self._channel} for hints"
             return False
-        except RedisError:
+        except (RedisError, RedisClusterException):
             self._let_go()
             raise
 

@@ -3,7 +3,8 @@ The store in PostgreSQL: `postgresql://host/database`; for many hosts, and the o
 
 Install `progflags[postgres]`. A commit is one transaction that holds the row of its namespace (`?namespace=`, else
 `progflags`), so commits come one after another and each sees the last; it is sent as one message, so none waits for a client.
-The tables `progflags_*` are made when absent; a role that may only read and write rows is enough once they are there. Its
+The tables `progflags_*` are made when absent; a role that may only read and write rows is enough once they are there
+(`progflags store tables` prints them). Its
 one connection LISTENs to what others commit. Nothing depends on that: behind PgBouncer in transaction mode, where it can't, the
 store is looked at more often. Point it at the primary: a replica answers with the past.
 """
@@ -20,12 +21,14 @@ from progflags.store import Commit, Document, Entry, Row, ServerStore, conflict
 
 try:
     import psycopg
+    import psycopg.errors
 except ImportError as error:
     raise missing(error, "psycopg", "psycopg", "postgres") from error
 
 from progflags.contrib._postgres_connection import Connection
 from progflags.contrib._postgres_hints import Hints
-from progflags.contrib._postgres_sql import TABLES, VERSION, Message, limited_to
+from progflags.contrib._postgres_sql import Message, limited_to
+from progflags.contrib._postgres_tables import TABLES, VERSION
 
 __all__ = ["PostgresStore"]
 
@@ -128,14 +131,21 @@ class PostgresStore(ServerStore):
         """The tables and our row in them, made where they are absent, and looked at only where they are not: a server may be read-only."""
         cursor.execute(limited_to(_limits(left(self._timeout))))
         if self._one(cursor, "SELECT to_regclass('progflags_board')::text WHERE %s <> ''", default=None) is None:
-            cursor.execute("SELECT pg_advisory_xact_lock(hashtext('progflags'))")  # two programs making the tables at once
-            cursor.execute(TABLES)
+            self._make(cursor)
         version = self._one(cursor, "SELECT version FROM progflags_state WHERE namespace = %s", default=None)
         if version is None:
             cursor.execute("INSERT INTO progflags_state VALUES (%s, %s, 0) ON CONFLICT DO NOTHING", (self._namespace, VERSION))
             version = self._one(cursor, "SELECT version FROM progflags_state WHERE namespace = %s")
         if version > VERSION:
             raise StoreError(f"{self.url} was written by a newer progflags (tables {version}, known here {VERSION}): upgrade this one")
+
+    def _make(self, cursor: Any) -> None:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('progflags'))")  # two programs making the tables at once
+        try:
+            cursor.execute(TABLES)
+        except psycopg.errors.InsufficientPrivilege as error:
+            what = "has no tables of progflags, and this role may not make them"
+            raise StoreError(f"{self.url} {what}: let the owner run what `progflags store tables` prints") from error
 
     def _one(self, cursor: Any, query: str, *values: Any, default: Any = 0) -> Any:
         row = cursor.execute(query, (self._namespace, *values)).fetchone()

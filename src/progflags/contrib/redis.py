@@ -2,7 +2,8 @@
 The store in Redis or Valkey: `redis://host:6379/0`, `rediss://…`; for many hosts that already share one.
 
 Install `progflags[redis]`. A commit is one Lua script: it checks and writes in one step that nothing can come between.
-Everything lies under keys that begin with `{progflags}` (another word with `?namespace=`), in one slot of a cluster.
+Everything lies under keys that begin with `{progflags}` (another word with `?namespace=`), in one slot of a cluster. Sentinel and
+clusters have addresses of their own: `redis+sentinel://host:26379,host:26379/mymaster`, `redis+cluster://host:6379,host:6379`.
 
 What Redis does not promise: replication is asynchronous, so a failover may lose the last acknowledged commit. The store
 notices a revision that goes back and stops rather than serve the past. Control state has no expiry, so the server must not
@@ -12,12 +13,12 @@ evict it: `maxmemory-policy noeviction`. If a lost transition would hurt, keep t
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 from uuid import uuid4
 
 from progflags._clock import SYSTEM, Clock
-from progflags._deadline import spent, within
+from progflags._deadline import left, spent, within
 from progflags._printed import quoted
 from progflags._process import in_child, look
 from progflags._trouble import say
@@ -25,15 +26,14 @@ from progflags.errors import StoreError, missing
 from progflags.store import REMEMBERED, Commit, Document, Entry, Row, ServerStore, conflict, texts
 
 try:
-    from redis.backoff import NoBackoff
-    from redis.client import Redis
-    from redis.exceptions import ConnectionError, RedisError  # noqa: A004 - theirs, not the built-in
-    from redis.retry import Retry
+    from redis.exceptions import ConnectionError, RedisClusterException, RedisError  # noqa: A004 - theirs, not the built-in
 except ImportError as error:
     raise missing(error, "redis", "redis", "redis") from error
 
-from progflags.contrib._redis_connection import Hasty, HastySSL
+from progflags.contrib._redis_client import client_of
+from progflags.contrib._redis_connection import dialled
 from progflags.contrib._redis_hints import CHANNEL, Hints
+from progflags.contrib._redis_scripts import COLLECT, COMMIT, NOW, PUBLISH, READ, SCRIPTS
 
 __all__ = ["RedisStore"]
 
@@ -41,67 +41,6 @@ T = TypeVar("T")
 
 _VERSION = 1
 _ROW_LIVES = 86_400  # seconds a Board row is kept after its worker was last heard; control state is kept for ever
-
-# KEYS: revision, documents, ids, ids by age, then one list per entry. ARGV: id, remembered, the number of expected keys, the
-# revision that must be there at least, the channel to tell ("" for none), those keys with revisions, the number of writes and those keys
-# with texts ("" deletes), then the entries' texts. A user who may not PUBLISH commits all the same.
-_COMMIT = """
-local taken = redis.call('HGET', KEYS[3], ARGV[1])
-if taken then return {'taken', taken} end
-local now = redis.call('GET', KEYS[1]) or '0'
-if tonumber(now) < tonumber(ARGV[4]) then return {'back', now} end
-local at, found, moved = 6, {'moved'}, false
-for _ = 1, tonumber(ARGV[3]) do
-  local there = redis.call('HGET', KEYS[2], ARGV[at])
-  local revision = there and string.match(there, '^%d+') or '0'
-  found[#found + 1] = revision
-  if revision ~= ARGV[at + 1] then moved = true end
-  at = at + 2
-end
-if moved then return found end
-local revision = redis.call('INCR', KEYS[1])
-local writes = tonumber(ARGV[at])
-at = at + 1
-for _ = 1, writes do
-  if ARGV[at + 1] == '' then redis.call('HDEL', KEYS[2], ARGV[at])
-  else redis.call('HSET', KEYS[2], ARGV[at], revision .. ':' .. ARGV[at + 1]) end
-  at = at + 2
-end
-for list = 5, #KEYS do
-  redis.call('RPUSH', KEYS[list], revision .. ':' .. ARGV[at])
-  at = at + 1
-end
-redis.call('HSET', KEYS[3], ARGV[1], revision)
-redis.call('ZADD', KEYS[4], revision, ARGV[1])
-local old = redis.call('ZRANGEBYSCORE', KEYS[4], '-inf', revision - tonumber(ARGV[2]))
-for _, id in ipairs(old) do
-  redis.call('HDEL', KEYS[3], id)
-  redis.call('ZREM', KEYS[4], id)
-end
-if ARGV[5] ~= '' then redis.pcall('PUBLISH', ARGV[5], revision) end
-return {'done', revision}
-"""
-
-_READ = """
-local all, found = redis.call('HGETALL', KEYS[2]), {redis.call('GET', KEYS[1]) or '0'}
-for at = 1, #all, 2 do
-  if string.sub(all[at], 1, #ARGV[1]) == ARGV[1] then
-    found[#found + 1] = all[at]
-    found[#found + 1] = all[at + 1]
-  end
-end
-return found
-"""
-
-_PUBLISH = """
-local there = redis.call('HGET', KEYS[1], ARGV[1])
-if not (there and tonumber(string.match(there, '^%d+')) >= tonumber(ARGV[2])) then
-  local now = redis.call('TIME')
-  redis.call('HSET', KEYS[1], ARGV[1], ARGV[2] .. ':' .. now[1] .. '.' .. string.format('%06d', now[2]) .. ':' .. ARGV[3])
-  redis.call('EXPIRE', KEYS[1], ARGV[4])
-end
-return redis.call('GET', KEYS[2]) or '0'
-"""
 
 
 class RedisStore(ServerStore):
@@ -112,9 +51,9 @@ class RedisStore(ServerStore):
     def __init__(self, url: str, *, timeout: float = 2.0, clock: Clock = SYSTEM) -> None:  # noqa: ARG002 - the server's clock counts
         super().__init__(url)
         self._timeout = timeout
-        self._dials = threading.local()
         self._hints = Hints(self._key(CHANNEL))
-        self._connect()
+        self._client: Any = None
+        self.after_fork()
         in_child(self)
         self._board = _RedisBoard(self)
         try:
@@ -126,27 +65,24 @@ class RedisStore(ServerStore):
             self.close()
             raise
 
-    def _connect(self) -> None:
-        kind = HastySSL if self._address.lower().startswith("rediss:") else Hasty
-        options: dict[str, Any] = {"connection_class": kind, "retry": Retry(NoBackoff(), 0), "dialled": self._dial}
-        options |= {"socket_timeout": self._timeout, "socket_connect_timeout": self._timeout}
-        try:
-            self._client: Any = Redis.from_url(self._address, **options)
-        except ValueError as error:
-            raise ValueError(f"{quoted(self._url)} is no address of a Redis: {error}") from None
-        self._commit, self._read, self._publish = (self._client.register_script(text) for text in (_COMMIT, _READ, _PUBLISH))
-
-    def _dial(self) -> None:
-        self._dials.made = self._dialled() + 1
-
-    def _dialled(self) -> int:
-        """Connections that this thread has opened."""
-        return getattr(self._dials, "made", 0)
-
     def after_fork(self) -> None:
         """The parent's sockets are the parent's."""
-        self._inherited = self._client  # kept, so that nothing closes them here
-        self._connect()
+        self._inherited, self._client = self._client, None  # kept, so that nothing closes them here
+        self._connecting = threading.Lock()
+
+    def _connect(self) -> None:
+        """A client, by one thread: a cluster's asks the cluster for its nodes."""
+        if not self._connecting.acquire(timeout=left(self._timeout)):
+            raise StoreError(f"{self.url} can't be used: another thread still connects to it, and the time is up: try again")
+        try:
+            if self._client is None:
+                client = client_of(self._address, self._timeout)
+                self._scripts = {text: client.register_script(text) for text in SCRIPTS}
+                self._client = client
+        except ValueError as error:
+            raise ValueError(f"{quoted(self._url)} is no address of a Redis: {error}") from None
+        finally:
+            self._connecting.release()
 
     def _key(self, name: str) -> str:
         return f"{{{self._namespace}}}:{name}"
@@ -158,7 +94,8 @@ class RedisStore(ServerStore):
         with within(self._timeout):
             try:
                 return self._answered(act)
-            except RedisError as error:
+            except (RedisError, RedisClusterException) as error:
+                self._lose(error)
                 late = f", and the time was up after {self._timeout:g} s at most" if spent() else ""
                 what = f"{type(error).__name__}: {error}{late}"
                 raise StoreError(f"{self.url} can't be used: {what}: see that the server is up and lets us in") from error
@@ -169,13 +106,24 @@ class RedisStore(ServerStore):
 
         The pool's other connections are left alone: another thread may have taken one of them out by now.
         """
-        dialled = self._dialled()
+        before = dialled()
         while True:
             try:
+                if self._client is None:
+                    self._connect()
                 return act()
             except ConnectionError:
-                if self._dialled() != dialled or spent():
+                if dialled() != before or spent():
                     raise
+
+    def _lose(self, error: Exception) -> None:
+        """A cluster of which no node that was met answers any more is looked for where its address says."""
+        if isinstance(error, RedisClusterException):
+            self._client = None
+
+    def _script(self, text: str, keys: Sequence[str], arguments: Sequence[str | int | bytes] = ()) -> Any:
+        """What a script answers; all its keys are in one slot."""
+        return self._run(lambda: self._scripts[text](keys=[self._key(name) for name in keys], args=arguments))
 
     def _prepare(self) -> None:
         self._client.set(self._key("version"), _VERSION, nx=True)
@@ -194,15 +142,15 @@ class RedisStore(ServerStore):
         return self._met(self._run(lambda: self._client.get(self._key("revision"))) or 0, before)
 
     def read(self, prefix: str = "") -> tuple[int, dict[str, Document]]:
-        before, keys = self._highest, [self._key("revision"), self._key("documents")]
-        revision, *rest = self._run(lambda: self._read(keys=keys, args=[prefix.encode()]))
+        before = self._highest
+        revision, *rest = self._script(READ, ("revision", "documents"), (prefix.encode(),))
         found = {key.decode(): _split(value) for key, value in zip(rest[::2], rest[1::2], strict=True)}
         return self._met(revision, before), {key: Document(key, at, self._body(text)) for key, (at, text) in sorted(found.items())}
 
     def commit(self, commit: Commit) -> int:
         writes, lines = texts(commit)
         before = self._highest
-        keys = [self._key(name) for name in ("revision", "documents", "ids", "ids-by-age", *(f"history:{subject}" for subject, _ in lines))]
+        keys = ("revision", "documents", "ids", "ids-by-age", *(f"history:{subject}" for subject, _ in lines))
         arguments: list[str | int] = [
             commit.id or uuid4().hex,
             REMEMBERED,
@@ -216,7 +164,7 @@ class RedisStore(ServerStore):
         for key, text in writes.items():
             arguments += [key, text or ""]
         arguments += [text for _, text in lines]
-        word, *numbers = self._run(lambda: self._commit(keys=keys, args=arguments))
+        word, *numbers = self._script(COMMIT, keys, arguments)
         if word == b"back":
             self._met(numbers[0], before)
         if word == b"moved":
@@ -230,8 +178,8 @@ class RedisStore(ServerStore):
         return tuple(Entry(subject, number, at, self._body(text)) for number, (at, text) in found)
 
     def now(self) -> float:
-        seconds, micros = self._run(lambda: self._client.time())  # noqa: PLW0108 - a fork noticed meanwhile brings another client
-        return float(seconds + micros / 1e6)
+        seconds, micros = self._script(NOW, ("revision",))
+        return _time(seconds, micros)
 
     @property
     def deaf(self) -> str:
@@ -243,7 +191,8 @@ class RedisStore(ServerStore):
     def close(self) -> None:
         look()
         self._closed = True
-        self._client.close()
+        if self._client is not None:
+            self._client.close()
 
 
 class _RedisBoard:
@@ -254,25 +203,24 @@ class _RedisBoard:
 
     def publish(self, topic: str, worker: str, seq: int, body: bytes) -> int:
         store = self._store
-        before, keys = store._highest, [store._key(f"board:{topic}"), store._key("revision")]
-        return store._met(store._run(lambda: store._publish(keys=keys, args=[worker, seq, body, _ROW_LIVES])), before)
+        before = store._highest
+        return store._met(store._script(PUBLISH, (f"board:{topic}", "revision"), (worker, seq, body, _ROW_LIVES)), before)
 
     def collect(self, topic: str) -> tuple[Row, ...]:
-        store = self._store
-
-        def look() -> tuple[dict[bytes, bytes], tuple[int, int]]:
-            return store._client.hgetall(store._key(f"board:{topic}")), store._client.time()
-
-        rows, (seconds, micros) = store._run(look)
-        found = []
-        for worker, row in sorted(rows.items()):
+        (seconds, micros), *rest = self._store._script(COLLECT, (f"board:{topic}",))
+        now, found = _time(seconds, micros), []
+        for worker, row in sorted(zip(rest[::2], rest[1::2], strict=True)):
             seq, at, body = row.split(b":", 2)
-            found.append(Row(worker.decode(), int(seq), body, max(0.0, seconds + micros / 1e6 - float(at))))
+            found.append(Row(worker.decode(), int(seq), body, max(0.0, now - float(at))))
         return tuple(found)
 
     def clear(self, topic: str) -> None:
         store = self._store
         store._run(lambda: store._client.delete(store._key(f"board:{topic}")))
+
+
+def _time(seconds: bytes, micros: bytes) -> float:
+    return int(seconds) + int(micros) / 1e6
 
 
 def _split(value: bytes) -> tuple[int, bytes]:

@@ -16,14 +16,18 @@ from progflags.store._memory import MemoryStore
 
 __all__ = ["address", "open_store"]
 
-_FORMS = 'None, "memory://name", "sqlite:///relative.db", "sqlite:////absolute.db", "postgresql://host/database" or "redis://host"'
+_FORMS = (
+    'None, "memory://name", "sqlite:///relative.db", "sqlite:////absolute.db", "postgresql://host/database", "redis://host",'
+    ' "redis+sentinel://host/service" or "redis+cluster://host"'
+)
 
 
 def open_store(url: str | Store | None = None, *, clock: Clock = SYSTEM) -> Store:
     """
     The store `url` names; a Store is passed through.
 
-    None (memory, nobody else's), `memory://name`, `sqlite:///rel.db`, `sqlite:////abs.db`, `postgresql://…`, `redis://…`.
+    None (memory, nobody else's), `memory://name`, `sqlite:///rel.db`, `sqlite:////abs.db`, `postgresql://…`, `redis://…`,
+    `redis+sentinel://…`, `redis+cluster://…`.
 
     Raises:
         ValueError: not a store's address; the message lists the forms there are.
@@ -86,6 +90,5 @@ _OPENERS: dict[str, Callable[[str, Clock], Store]] = {
     "sqlite": _sqlite,
     "postgresql": _leaf("postgres", "PostgresStore"),
     "postgres": _leaf("postgres", "PostgresStore"),
-    "redis": _leaf("redis", "RedisStore"),
-    "rediss": _leaf("redis", "RedisStore"),
+    **{f"{scheme}{kind}": _leaf("redis", "RedisStore") for scheme in ("redis", "rediss") for kind in ("", "+sentinel", "+cluster")},
 }
