@@ -1,11 +1,14 @@
 """Every store of ours under the one contract."""
 
 import itertools
+import time
 from uuid import uuid4
 
 import pytest
 
+from progflags.canary import Summed
 from progflags.store import MemoryStore, SQLiteStore, open_store
+from progflags.store.host import HostStore
 from progflags.testing import SharedStoreContract, StoreContract
 from support import servers
 
@@ -72,3 +75,56 @@ class TestPostgresStore(SharedStoreContract):
 
     def opener(self, store):
         return f"from progflags.store import open_store; store = open_store({store._address + '?namespace=' + store._namespace!r})"
+
+
+class TestHostStoreThatAsks(StoreContract):
+    """One connection for a host: as the process that has it, and one beside it."""
+
+    examples = 10
+
+    @pytest.fixture(autouse=True)
+    def _server(self):
+        self.server, self.begun, self.asking = servers.redis(), [], {}
+        yield
+        for store in self.begun:
+            store.close()
+
+    def make_store(self):
+        return self.shared(f"{self.server}?namespace=test-{uuid4().hex}")
+
+    def join(self, store):
+        return self.shared(store.url)
+
+    def shared(self, address):
+        self.begun.append(HostStore(address, lambda: open_store(address), self.folder, rows=Summed(), tends=True))
+        return self.begun[-1]
+
+    def test_a_rows_age_is_the_time_since_it_was_put_up(self, store):
+        """As the server has it: since it was sent up, which is the moment after."""
+        store.board.publish("topic", "w", 1, b"")
+        store.board.collect("topic")
+        time.sleep(0.05)
+        (old,) = store.board.collect("topic")
+        store.board.publish("topic", "w", 2, b"")
+        (young,) = store.board.collect("topic")
+        assert 0 <= young.age < old.age
+
+
+class TestHostStoreThatFollows(TestHostStoreThatAsks):
+    """Another process has the lock: what is read comes from the folder, what is written goes to the server."""
+
+    def shared(self, address):
+        asks = self.asking[address] = self.asking.get(address) or super().shared(address)
+        asks.tend()
+        store = HostStore(address, lambda: open_store(address), self.folder, rows=Summed(), tends=True)
+        self.begun.append(store)
+        store._duty._lock.take = lambda: False
+        assert store._duty.look() == "reads what another process of this host has asked for"
+        collect = store.board.collect
+        store.board.collect = lambda topic: (asks.tend(), collect(topic))[1]
+        return store
+
+    def test_what_is_quiet_and_what_is_put_up_is_not_hinted(self, hints, other):
+        """What was read from the server lies in the folder, whyever it was read; a row wakes nobody."""
+        other.board.publish("topic", "w", 1, b"")
+        assert not hints.hint(0.2)

@@ -3,13 +3,14 @@ What runs in the background for one client: two daemon threads, and none with `p
 
 One looks at the source, the other at the store and runs the controller. They are apart because a store that hangs must not keep a
 kill switch in the file from being seen. Both start with `connect` and restart by themselves in a forked child. A third listens to a
-store that says when it moved, a fourth is there only when somebody asked for notifications of rollouts.
+store that says when it moved, a fourth tends the connection that a host shares, a fifth is there only when somebody asked for
+notifications of rollouts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from progflags._beside import RUNNING
 from progflags._connect._ears import Ears
@@ -17,11 +18,15 @@ from progflags._connect._reach import Reach
 from progflags.context import keep_with
 from progflags.sources import Refresher
 
+if TYPE_CHECKING:
+    from progflags.store.host import HostStore
+
 __all__ = ["Background"]
 
 _STORE_POLL: Final = 0.1  # seconds between looks at the store; 2.7 µs each on SQLite, so a share change is everywhere in about 0.1 s.
 # One on a server is asked far more seldom than it is looked at: see Ears
 _LISTEN: Final = 0.001  # seconds between two waits for a hint
+_TEND: Final = 0.25  # seconds between two looks who asks the server for a host: what waits until the next one does
 _DELIVER: Final = 0.5  # seconds between two rounds of notifications; most ask the store for its revision and no more
 _TICK: Final = 0.2  # seconds between two steps of the controller; a batch is at least 0.1 s of it apart (see rollout)
 _STOP: Final = 0.6  # seconds that each thread has to end
@@ -32,6 +37,7 @@ class Background:
 
     def __init__(self) -> None:
         self._threads: tuple[Refresher, ...] = ()
+        self._host: HostStore | None = None
         self._ears: tuple[Ears, Refresher] | None = None
         self._unhear: Callable[[], object] = bool
         self._delivering = False
@@ -62,6 +68,13 @@ class Background:
             self._ears = ears, thread
             self._start(thread)
 
+    def tend(self, host: HostStore) -> None:
+        """Have the store of a host tended."""
+        thread = Refresher()
+        thread.every(_TEND, host.tend, name="host", slowest=1.0)
+        self._host = host
+        self._start(thread)
+
     def notify(self, deliver: Callable[[], object]) -> None:
         """Somebody wants notifications: they get a thread of their own, because stores and webhooks may take their time."""
         if self._threads and not self._delivering and not self._ended:
@@ -81,8 +94,8 @@ class Background:
     def health(self) -> dict[str, str]:
         """By name: `running` (and how, if not in a thread), or why not."""
         told = {name: said for thread in self._threads for name, said in thread.health().items()}
-        note = self._ears[0].note if self._ears else ""
-        return {**told, "store": f"{RUNNING}, {note}"} if note and told.get("store") == RUNNING else told
+        notes = {"store": self._ears[0].note if self._ears else "", "host": self._host.note if self._host else ""}
+        return {name: f"{said}, {note}" if (note := notes.get(name)) and said == RUNNING else said for name, said in told.items()}
 
     def end(self) -> bool:
         """Whether all have; one that has not hangs at the store."""

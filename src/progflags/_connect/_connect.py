@@ -19,6 +19,7 @@ from progflags.store import MemoryStore, Store, address, open_store
 
 if TYPE_CHECKING:
     from progflags.notify import Channel
+    from progflags.store.host import HostStore
 
 __all__ = ["connect"]
 
@@ -29,6 +30,7 @@ def connect(
     store: Store | str | None = None,
     poll: float | None = 0.5,
     store_poll: float | None = None,
+    host_cache: str | Path | None = None,
     last_known_good: str | Path | None = None,
     control: bool = True,
     clock: Clock | None = None,
@@ -43,7 +45,9 @@ def connect(
     `sqlite:////abs.db`, or a Store. `poll` is the seconds between looks at the source, give or take a tenth, so
     that by default a changed file is in every process within one. A store in a file is looked at ten times a second. One on a server
     says when it moved, and is asked every 5 s besides, in case that was lost; where it can't say so, every second. `store_poll` is
-    another number of seconds for that. With `poll=None`, and with a ManualClock, nothing runs in the background:
+    another number of seconds for that. `host_cache` names a folder on a local disk by which the processes of a host need one connection to a
+    store on a server: one of them asks, the others read what it keeps there, another takes over within a second of its end, and where
+    the folder can't be used each asks for itself and says so. With `poll=None`, and with a ManualClock, nothing runs in the background:
     only `refresh` and `rollouts.tick` look. `last_known_good` names a folder for persisted generations of the source, for the live
     state of the last look, and for rollbacks and kills that wait for a store out of reach.
     `control=False`: this process never runs the controller. `clock`: a `progflags.testing.ManualClock` in tests.
@@ -57,7 +61,8 @@ def connect(
     Raises:
         DefinitionError: nothing can be served; its problems name file, line and key.
         StoreError: `require_store`, and the store can't be used; or it ought to have the definitions, and nothing else has.
-        ValueError: neither source nor store, `poll` or `store_poll` is not a positive number, or `store` no store's address.
+        ValueError: neither source nor store, `poll` or `store_poll` is not a positive number, `store` no store's address, or with
+            `host_cache` no server's.
     """
     if poll is not None and not 0 < poll < math.inf:
         raise ValueError(f"poll is the number of seconds between two looks, or None for never: not {quoted(poll)}")
@@ -66,16 +71,19 @@ def connect(
     time = clock or SYSTEM
     if source is None and store is None:
         raise ValueError("connect to what? name a flag file, or a store that definitions were pushed to")
-    kept = _reached(store, time, required=require_store)
+    looks = poll is not None and isinstance(time, SystemClock)
+    host = None if host_cache is None else _shared(store, Path(host_cache), time, tends=looks)
+    kept = _reached(store, time, required=require_store) if host is None else Reach(host.url, lambda: host, host)
     try:
         keep = None if last_known_good is None else Generations(last_known_good)
         found = StoreSource(kept) if source is None else source_of(source)
         flags = Flags(Loader(found, keep=keep, clock=time), kept, clock=time, control=control, notify=notify)
         flags._begin(
             Terms(
-                poll=poll if isinstance(time, SystemClock) else None,
+                poll=poll if looks else None,
                 store_poll=store_poll,
                 keep=last_known_good,
+                host=host,
                 owns_store=isinstance(store, str | None),
                 defined_in_store=source is None,
                 requires_store=require_store,
@@ -86,6 +94,16 @@ def connect(
             kept.close()
         raise
     return flags
+
+
+def _shared(store: Store | str | None, folder: Path, clock: Clock, *, tends: bool) -> HostStore:
+    """The store on a server as the processes of this host share it."""
+    if not isinstance(store, str) or store.lower().startswith(("sqlite:", "memory:")):
+        raise ValueError("host_cache is for a store on a server: name one in store=, as in postgresql://host/database or redis://host")
+    from progflags.canary import Summed
+    from progflags.store.host import HostStore
+
+    return HostStore(address(store), lambda: open_store(store, clock=clock), folder, rows=Summed(), tends=tends)
 
 
 def _reached(store: Store | str | None, clock: Clock, *, required: bool) -> Store:

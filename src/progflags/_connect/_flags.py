@@ -100,6 +100,8 @@ class Flags(Client):
             self._background.begin(terms.poll, source=self._look_at_source, store=self._look_when_due, step=self._step)
             if isinstance(self._store, Reach):
                 self._background.pace(self._store, terms.store_poll)
+            if terms.host is not None:
+                self._background.tend(terms.host)
             self._telling.deliver()
 
     def _begin_with_store(self, *, required: bool) -> None:

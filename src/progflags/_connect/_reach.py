@@ -19,7 +19,7 @@ from progflags._deadline import left, within
 from progflags._process import in_child
 from progflags._trouble import swallow
 from progflags.errors import StoreError
-from progflags.store import Board, Commit, Document, Entry, Hinting, Row, Store, aside, time_of
+from progflags.store import PROBE, Board, Commit, Document, Entry, Hinting, Row, Store, aside, time_of
 
 __all__ = ["Reach"]
 
@@ -101,7 +101,7 @@ class Reach:
         if not self.troubled or time.monotonic() < self._probed + _PROBE_AGAIN:
             return
         self._probed = time.monotonic()
-        topic = f"probe/{uuid4().hex[:12]}"
+        topic = f"{PROBE}{uuid4().hex[:12]}"
         try:
             self.read(topic)
             self.board.publish(topic, "probe", 1, b"")

@@ -8,7 +8,7 @@ from progflags.canary._gate import Gate
 from progflags.canary._grammar import parse_gate
 from progflags.canary._verdict import MetricResult, Verdict
 from progflags.canary._words import Decision, Kind, Policy, Severity
-from progflags.canary.counting import Pool, Recorder, Sample, Totals, Window, explicit, exponential
+from progflags.canary.counting import Pool, Recorder, Sample, Summed, Totals, Window, explicit, exponential
 from progflags.canary.judging import (
     Foreseen,
     Prospect,
@@ -50,6 +50,7 @@ __all__ = [
     "Recorder",
     "Sample",
     "Severity",
+    "Summed",
     "Totals",
     "Verdict",
     "Window",

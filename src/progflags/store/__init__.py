@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from progflags._deadline import left
 from progflags.store._aside import aside
-from progflags.store._contract import Board, Commit, Document, Entry, Hinting, Row, Store, Timed, time_of
+from progflags.store._contract import PROBE, Board, Commit, Document, Entry, Hinting, Row, Store, Timed, time_of
 from progflags.store._memory import MemoryStore
 from progflags.store._open import address, open_store
 from progflags.store._server import ServerStore
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from progflags.store._sqlite import SQLiteStore
 
 __all__ = [
+    "PROBE",
     "REMEMBERED",
     "Board",
     "Commit",

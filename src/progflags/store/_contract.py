@@ -17,9 +17,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Final, Protocol, runtime_checkable
 
-__all__ = ["Board", "Commit", "Document", "Entry", "Hinting", "Row", "Store", "Timed", "time_of"]
+__all__ = ["PROBE", "Board", "Commit", "Document", "Entry", "Hinting", "Row", "Store", "Timed", "time_of"]
+
+PROBE: Final = "probe/"
+"""Topics that begin so are put up and taken down at once, by who wants to know whether the store takes writes."""
 
 Body = Mapping[str, Any]
 

@@ -78,15 +78,13 @@ class SQLiteStore:
             conflict(self.url, commit, {key: (connection.execute(at, (key,)).fetchone() or (0,))[0] for key in commit.expects})
             revision = self._sealed(connection) + 1
             for key, text in writes.items():
-                _put(connection, key, revision, text)
+                self._put(connection, key, revision, text)
             for subject, text in lines:
                 _append(connection, subject, revision, text)
             if commit.id:
                 connection.execute("INSERT INTO commits (id, revision) VALUES (?, ?)", (commit.id, revision))
                 connection.execute("DELETE FROM commits WHERE revision <= ?", (revision - REMEMBERED,))
-            sealed = seal(revision, connection.execute("SELECT sum FROM documents"))
-            connection.execute("UPDATE state SET revision = ?, seal = ?", (revision, sealed))
-            self._known = None  # data_version tells of others' commits, not of our own
+            self._seal(connection, revision)
             return revision
 
         revision = self._file.run(take, begin="IMMEDIATE")
@@ -143,13 +141,19 @@ class SQLiteStore:
         self._file.met(revision)
         return int(revision)
 
+    def _seal(self, connection: sqlite3.Connection, revision: int) -> None:
+        """What is written stands at `revision`."""
+        sealed = seal(revision, connection.execute("SELECT sum FROM documents"))
+        connection.execute("UPDATE state SET revision = ?, seal = ?", (revision, sealed))
+        self._known = None  # data_version tells of others' commits, not of our own
 
-def _put(connection: sqlite3.Connection, key: str, revision: int, text: str | None) -> None:
-    if text is None:
-        connection.execute("DELETE FROM documents WHERE key = ?", (key,))
-    else:
-        row = (key, revision, row_sum(key, revision, text), text)
-        connection.execute("INSERT OR REPLACE INTO documents (key, revision, sum, body) VALUES (?, ?, ?, ?)", row)
+    @staticmethod
+    def _put(connection: sqlite3.Connection, key: str, revision: int, text: str | None) -> None:
+        if text is None:
+            connection.execute("DELETE FROM documents WHERE key = ?", (key,))
+        else:
+            row = (key, revision, row_sum(key, revision, text), text)
+            connection.execute("INSERT OR REPLACE INTO documents (key, revision, sum, body) VALUES (?, ?, ?, ?)", row)
 
 
 def _append(connection: sqlite3.Connection, subject: str, revision: int, text: str) -> None:

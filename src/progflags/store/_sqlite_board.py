@@ -74,11 +74,27 @@ class SQLiteBoard:
                 "SELECT worker, seq, body, boot, monotonic, wall FROM board WHERE topic = ? ORDER BY worker", (topic,)
             ).fetchall()
 
-        rows = self._file.run(look)
-        monotonic, wall = self._clock.monotonic(), self._clock.now()
-        return tuple(
-            Row(worker, seq, body, _age(boot == _boot(), monotonic - at, wall - on, monotonic)) for worker, seq, body, boot, at, on in rows
+        return tuple(Row(worker, seq, body, self._age(boot, at, on)) for worker, seq, body, boot, at, on in self._file.run(look))
+
+    def up(self) -> dict[tuple[str, str], tuple[int, float]]:
+        """What is up, by topic and worker: its number, and how many seconds old it is."""
+        rows = self._file.run(
+            lambda connection: connection.execute("SELECT topic, worker, seq, boot, monotonic, wall FROM board").fetchall()
         )
+        return {(topic, worker): (seq, self._age(*when)) for topic, worker, seq, *when in rows}
+
+    def take_down(self, seconds: float) -> None:
+        """The topics on which nobody put anything up for so long; those that begin with a zero are nobody's."""
+        ages: dict[str, float] = {}
+        for (topic, _), (_, age) in self.up().items():
+            ages[topic] = min(age, ages.get(topic, age))
+        for topic, age in ages.items():
+            if age >= seconds and not topic.startswith("\0"):
+                self.clear(topic)
+
+    def _age(self, boot: str, at: float, on: float) -> float:
+        monotonic = self._clock.monotonic()
+        return _age(boot == _boot(), monotonic - at, self._clock.now() - on, monotonic)
 
     def clear(self, topic: str) -> None:
         self._file.run(lambda connection: connection.execute("DELETE FROM board WHERE topic = ?", (topic,)).rowcount, begin="IMMEDIATE")

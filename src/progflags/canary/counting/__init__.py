@@ -3,7 +3,7 @@
 from progflags.canary.counting._columns import REQUESTS, UNITS, Places, beyond, completed, credited, summed, timed, worth
 from progflags.canary.counting._groups import ANONYMOUS, GROUPS, Cells, added, from_text, to_text
 from progflags.canary.counting._otel import explicit, exponential
-from progflags.canary.counting._pool import Pool
+from progflags.canary.counting._pool import Pool, Summed
 from progflags.canary.counting._recorder import Recorder
 from progflags.canary.counting._sketch import EDGES, LARGEST, OVERFLOW, UNIT, Sample, around, position
 from progflags.canary.counting._tallies import thresholds
@@ -31,6 +31,7 @@ __all__ = [
     "Pool",
     "Recorder",
     "Sample",
+    "Summed",
     "Totals",
     "Window",
     "added",

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import threading
+from collections.abc import Sequence
+from functools import reduce
+from typing import Final
 
 from progflags._json import canonical, loads
 from progflags._trouble import swallow
 from progflags.canary.counting._window import Window
 from progflags.store import Board
 
-__all__ = ["Pool"]
+__all__ = ["Pool", "Summed"]
+
+_WINDOWS: Final = re.compile(r"(?!shadow:|outbox/).+@\d+")  # as `_topic` makes them, and nobody else
 
 
 class Pool:
@@ -39,7 +45,7 @@ class Pool:
             seq = self._mine.get(topic, (0, window))[0] + 1
             others = {key: mine for key, mine in self._mine.items() if not key.startswith(f"{window.flag}@")}
             self._mine = {**others, topic: (seq, window)}
-        self._board.publish(topic, self._worker, seq, canonical(window.to_json()).encode())
+        self._board.publish(topic, self._worker, seq, _written(window))
 
     def collect(self, flag: str, revision: int) -> Window:
         """
@@ -61,6 +67,32 @@ class Pool:
     def clear(self, flag: str, revision: int) -> None:
         """Take every worker's window of this revision down."""
         self._board.clear(_topic(flag, revision))
+
+
+class Summed:
+    """Windows as rows of a board that add up, for who sends those of several workers on as one. See `progflags.store.host.Rows`."""
+
+    def adds(self, topic: str) -> bool:
+        """Whether windows are put up there."""
+        return _WINDOWS.fullmatch(topic) is not None
+
+    def sum(self, bodies: Sequence[bytes]) -> bytes:
+        """All that can be read, as one window."""
+        windows = []
+        for body in bodies:
+            try:
+                windows.append(Window.from_json(loads(body)))
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                swallow("canary window", error)
+        return _written(reduce(Window.merge, windows)) if windows else b""
+
+    def less(self, body: bytes, others: Sequence[bytes]) -> bytes:
+        """What was counted beside what stands in the others."""
+        return _written(reduce(Window.minus, [Window.from_json(loads(each)) for each in (body, *others)]))
+
+
+def _written(window: Window) -> bytes:
+    return canonical(window.to_json()).encode()
 
 
 def _topic(flag: str, revision: int) -> str:

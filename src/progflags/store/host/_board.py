@@ -1,0 +1,138 @@
+"""
+The board of a host: what its processes put up goes into the folder, and from there to the server, merged where it can be.
+
+A process that goes to the server by itself for a while must not be counted twice: what it put up in the folder is in the host's row
+already. So what stands elsewhere is taken off what it puts up, wherever it does, and the sum over all places is what it counted.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from cachetools import LRUCache
+
+from progflags.errors import StoreError
+from progflags.store._contract import PROBE, Row
+from progflags.store.host._duty import Duty, Part
+from progflags.store.host._line import Line
+from progflags.store.host._mirror import Mirror
+from progflags.store.host._sign import OWN
+
+__all__ = ["HostBoard", "Rows"]
+
+_FRESH: Final = 60.0  # seconds: an older row was sent up by whoever asked before us
+_OLD: Final = 86_400.0  # seconds after which a topic on which nobody put anything up is taken down
+_SWEEP: Final = 3600.0
+_TOPICS: Final = 1024  # that a process is known to have put something up on
+
+
+class Rows(Protocol):
+    """What is known of the rows of some topics beside their bytes: that they are sums."""
+
+    def adds(self, topic: str) -> bool:
+        """Whether the rows of `topic` add up."""
+        ...
+
+    def sum(self, bodies: Sequence[bytes]) -> bytes:
+        """All of them as one; what can't be read is left out."""
+        ...
+
+    def less(self, body: bytes, others: Sequence[bytes]) -> bytes:
+        """`body` without what stands in the others."""
+        ...
+
+
+@dataclass(slots=True)
+class _Topic:
+    """What was sent up of one topic: by worker the number, and when (monotonic) that row was put up; when we sent last."""
+
+    sent: dict[str, tuple[int, float]] = field(default_factory=dict)
+    at: float = 0.0
+    pace: float = 0.0  # seconds between two rows of one worker
+
+    def note(self, worker: str, number: int, put: float) -> None:
+        before = self.sent.get(worker)
+        if before is not None and number > before[0]:
+            self.pace = (put - before[1]) / (number - before[0])
+        self.sent[worker] = number, put
+
+
+class HostBoard:
+    """See `progflags.store.Board`."""
+
+    def __init__(self, duty: Duty, line: Line, rows: Rows) -> None:
+        self._duty = duty
+        self._line = line
+        self._rows = rows
+        self._stands: LRUCache[tuple[str, str], dict[str, bytes]] = LRUCache(_TOPICS)  # by topic and worker: by place, what stands there
+        self._topics: dict[str, _Topic] = {}
+        self._swept = time.monotonic()
+
+    def publish(self, topic: str, worker: str, seq: int, body: bytes) -> int | None:
+        duty, mirror = self._duty, self._duty.mirror
+        if duty.part not in (Part.ASKS, Part.FOLLOWS) or mirror is None or topic.startswith(PROBE):
+            with self._line.use() as server:
+                return server.board.publish(topic, worker, seq, self._rest(topic, worker, body, "server"))
+        if duty.sign.refuses:
+            raise StoreError(duty.sign.refuses)
+        duty.use(lambda mirror: mirror.board.publish(topic, worker, seq, self._rest(topic, worker, body, duty.host)))
+        if duty.mirror is None:
+            raise StoreError(duty.why)
+        return None
+
+    def collect(self, topic: str) -> tuple[Row, ...]:
+        if self._duty.part is Part.ASKS:
+            self.carry(at_once=True)
+        with self._line.use() as server:
+            return server.board.collect(topic)
+
+    def clear(self, topic: str) -> None:
+        self._duty.use(lambda mirror: mirror.board.clear(topic))
+        with self._line.use() as server:
+            server.board.clear(topic)
+
+    def carry(self, *, at_once: bool = False) -> None:
+        """
+        Send up what was put up in the folder since the last time. Where rows add up that is done twice for each that a worker puts up,
+        unless `at_once`.
+
+        Raises:
+            StoreError: the server does not take it; it is sent the next time.
+        """
+        up = self._duty.use(Mirror.up) or {}
+        self._topics = {topic: self._topics.get(topic) or _Topic() for topic in {topic for topic, _ in up} if not topic.startswith(OWN)}
+        now = time.monotonic()
+        for topic, sent in self._topics.items():
+            mine = {worker: what for (of, worker), what in up.items() if of == topic}
+            new = {worker for worker, (number, age) in mine.items() if number > sent.sent.get(worker, (number if age > _FRESH else 0,))[0]}
+            wait = 0.0 if at_once or not self._rows.adds(topic) else sent.pace / 2
+            if new and now - sent.at >= wait:
+                self._send(topic, new)
+                sent.at = now
+                for worker, (number, age) in mine.items():
+                    sent.note(worker, number, now - age)
+        if now - self._swept >= _SWEEP:
+            self._swept = now
+            self._duty.use(lambda mirror: mirror.take_down(_OLD))
+
+    def _send(self, topic: str, new: set[str]) -> None:
+        rows = self._duty.use(lambda mirror: mirror.board.collect(topic)) or ()
+        with self._line.use() as server:
+            if self._rows.adds(topic):
+                # Each row's number only grows, so their sum does, whoever of this host sends.
+                server.board.publish(topic, self._duty.host, sum(row.seq for row in rows), self._rows.sum([row.body for row in rows]))
+                return
+            for row in rows:
+                if row.worker in new:
+                    server.board.publish(topic, row.worker, row.seq, row.body)
+
+    def _rest(self, topic: str, worker: str, body: bytes, place: str) -> bytes:
+        if not self._rows.adds(topic):
+            return body
+        stands = self._stands.setdefault((topic, worker), {})
+        others = [there for where, there in stands.items() if where != place]
+        stands[place] = self._rows.less(body, others) if others else body
+        return stands[place]

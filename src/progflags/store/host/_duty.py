@@ -1,0 +1,149 @@
+"""
+Duty: which of the processes of a host asks the server, as one of them sees it.
+
+Who has the folder's lock does; the others read what it keeps there, for as long as it says every second that it lives. Where it is
+silent (stopped, or hangs), and where the folder can't be used, each goes to the server itself, one after the other.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import Final, TypeVar
+
+from progflags._chance import chance
+from progflags._process import in_child
+from progflags._trouble import say, swallow
+from progflags.errors import StoreError, WentBackError
+from progflags.store.host._lock import Lock
+from progflags.store.host._mirror import Mirror
+from progflags.store.host._sign import Sign, Signs, identity
+
+__all__ = ["Duty", "Part"]
+
+T = TypeVar("T")
+
+_FIRST: Final = 2.0  # seconds that a process waits for another that has the lock and has only just begun
+_SPREAD: Final = 2.0  # seconds over which those that have lost their folder go to the server
+_AGAIN: Final = (20.0, 40.0)  # seconds until a folder that could not be used is tried again
+
+
+class Part(StrEnum):
+    """What a process does just now."""
+
+    ASKS = "asks the server for the processes of this host"
+    FOLLOWS = "reads what another process of this host has asked for"
+    APART = "goes to the server by itself"
+    WAITS = "waits for a process that asks for this host"
+
+
+class Duty:
+    """
+    One process's. `tends`: whether it may have the lock; else it only reads.
+
+    `part`: as it was at the last look. `mirror` is there while the folder can be used, and `host` the name under which the server
+    knows it; `why`: why it can't be used, or what is wrong with who asks. `sign`: what that one said last.
+    """
+
+    def __init__(self, folder: Path, name: str, *, tends: bool) -> None:
+        self._folder = folder
+        self._path = folder / f"{name}.db"
+        self._lock = Lock(folder / f"{name}.lock")
+        self._tends = tends
+        self._signs = Signs()
+        self._broken: tuple[float, float] | None = None  # when (monotonic) we go to the server, and when the folder is tried again
+        self.mirror: Mirror | None = None
+        self.host = self.why = ""
+        self.sign = Sign("")
+        self.after_fork()
+        in_child(self)
+
+    def after_fork(self) -> None:
+        """The parent has the lock, if it had it."""
+        self.part = Part.WAITS
+        self._first = time.monotonic() + _FIRST
+
+    def begin(self) -> None:
+        """The first look, and more of them while whoever has the lock begins, too."""
+        while self.look() is Part.WAITS:
+            time.sleep(0.02)
+
+    def look(self) -> Part:
+        """Have the lock if it is free, else see whether somebody asks. Never raises."""
+        before = self.part
+        try:
+            self.part = self._looked()
+        except (OSError, StoreError) as error:
+            self.lost(error)
+        if self.part is Part.APART and before is not Part.APART:
+            say("host", f"{self._folder}: {self.why}; this process {Part.APART}", cause="apart")
+        return self.part
+
+    def say(self, sign: Sign) -> None:
+        """Put a sign up."""
+        self.use(lambda mirror: self._signs.put_up(mirror, sign))
+
+    def use(self, act: Callable[[Mirror], T]) -> T | None:
+        """What `act` returns; None without a folder, or where it fails just now, which is the end of its use for a while."""
+        mirror = self.mirror
+        if mirror is None:
+            return None
+        try:
+            return act(mirror)
+        except WentBackError:  # of the server, and whoever keeps the folder knows
+            raise
+        except StoreError as error:
+            self.lost(error)
+            return None
+
+    def lost(self, error: Exception) -> None:
+        """The folder can't be used: go to the server, after a moment of one's own, and try the folder again in half a minute."""
+        if self._broken is not None:
+            return
+        swallow("host", error)
+        now = time.monotonic()
+        alone = now + (chance.uniform(0, _SPREAD) if self.part in (Part.ASKS, Part.FOLLOWS) else 0.0)
+        self._broken = alone, now + chance.uniform(*_AGAIN)
+        self.why = f"{error}. It only holds what the server has, so it may be removed"
+        self._end()
+        self.part = Part.APART if alone <= now else Part.WAITS
+
+    def close(self) -> None:
+        """Let another process have the lock, for good."""
+        self._tends, self.part = False, Part.APART
+        self._end()
+
+    def _looked(self) -> Part:
+        now = time.monotonic()
+        if self._broken is not None:
+            alone, again = self._broken
+            if now < again:
+                return Part.APART if now >= alone else Part.WAITS
+            self._broken = None
+        mirror = self._opened()
+        if self._tends and self._lock.take():
+            return Part.ASKS
+        sign = self._signs.last(mirror)
+        if sign is not None:
+            self.sign = sign
+            return Part.FOLLOWS
+        if self._tends and self.part is Part.WAITS and now < self._first:
+            return Part.WAITS
+        self.why = "nobody asks for this host" if not self._tends else "the process that asks for this host has been silent for seconds"
+        return Part.APART
+
+    def _opened(self) -> Mirror:
+        if self.mirror is None:
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            mirror = Mirror(self._path)
+            self.host = identity(mirror)
+            self.mirror = mirror
+        return self.mirror
+
+    def _end(self) -> None:
+        mirror, self.mirror = self.mirror, None
+        self._lock.release()
+        if mirror is not None:
+            mirror.close()

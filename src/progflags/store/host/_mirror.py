@@ -1,0 +1,52 @@
+"""The mirror: what the server has, in a SQLite file of this host, kept by whoever has read it from the server last."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+
+from progflags._json import canonical
+from progflags.store._contract import Document
+from progflags.store._sqlite import SQLiteStore
+
+__all__ = ["Mirror"]
+
+
+class Mirror(SQLiteStore):
+    """A SQLite store that makes no revisions of its own. Histories are not in it."""
+
+    def up(self) -> dict[tuple[str, str], tuple[int, float]]:
+        """What is up on the board, by topic and worker: its number, and how many seconds old it is."""
+        return self._board.up()
+
+    def take_down(self, seconds: float) -> None:
+        """The topics on which nobody put anything up for so long."""
+        self._board.take_down(seconds)
+
+    def keep(self, revision: int, documents: Mapping[str, Document], *, back: bool = False) -> None:
+        """
+        What the server had at `revision`, unless something newer lies here. `back`: even so, for the server has gone back.
+
+        Raises:
+            StoreError: it can't be written.
+        """
+        if back:
+            self.accept()
+
+        def put(connection: sqlite3.Connection) -> bool:
+            if self._sealed(connection) >= revision and not back:
+                return False
+            there = dict(connection.execute("SELECT key, revision FROM documents").fetchall())
+            for key in there.keys() - documents.keys():
+                self._put(connection, key, revision, None)
+            for key, document in documents.items():
+                if there.get(key) != document.revision:
+                    self._put(connection, key, document.revision, canonical(document.body))
+            self._seal(connection, revision)
+            return True
+
+        if back:
+            self._file.run(put, begin="IMMEDIATE")
+            self.accept()  # whoever reads it next meets what lies there now
+        elif self.revision() < revision and self._file.run(put, begin="IMMEDIATE"):
+            self._file.noted(revision)

@@ -1,0 +1,234 @@
+"""The store of a process that shares one connection to a server with the others of its host."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, TypeVar
+
+from progflags._process import called
+from progflags._trouble import swallow
+from progflags.errors import ConflictError, StoreError
+from progflags.store._contract import Board, Commit, Document, Entry, Hinting, Store, time_of
+from progflags.store.host._board import HostBoard, Rows
+from progflags.store.host._duty import Duty, Part
+from progflags.store.host._line import Line
+from progflags.store.host._mirror import Mirror
+from progflags.store.host._sign import Sign
+
+__all__ = ["HostStore"]
+
+T = TypeVar("T")
+
+_LOOK: Final = 0.1  # seconds between two looks of a process that reads the folder
+_SAFETY: Final = 7.0  # seconds after which what lies in the folder is compared with the server, although nobody did so
+_IDLE: Final = 5.0  # seconds that a connection is kept that a process which follows had a use for
+_TIME: Final = 600.0  # seconds that the server's time is good for
+
+
+class HostStore:
+    """
+    A Store in front of the one on a server that `opening` opens, and of a copy of its documents in `folder`.
+
+    What is read comes from the copy, while somebody keeps it; commits, histories and what other hosts counted come from the server, over
+    a connection that a process which is not the one that asks lets go of again. `tends`: whether `tend` will be called a few times a
+    second; else this process only reads the copy. `rows` knows which rows of the board add up.
+    """
+
+    def __init__(self, url: str, opening: Callable[[], Store], folder: Path, *, rows: Rows, tends: bool) -> None:
+        if sys.platform == "win32":
+            raise ValueError(
+                "host_cache needs locks that the system takes back with their process, which Windows does not have: leave it out"
+            )
+        self._url = url
+        self._tends = tends
+        self._line = Line(url, opening)
+        self._duty = Duty(folder, f"progflags-{hashlib.sha256(url.encode()).hexdigest()[:12]}", tends=tends)
+        self._board = HostBoard(self._duty, self._line, rows)
+        self._kept = -1  # the revision that this process has put into the folder, while it asks
+        self._looked = 0.0  # when (monotonic) the server was asked for it last
+        self._back = False  # whether the server has less than lies in the folder, and that is how it is
+        self._seen = -1  # the revision that a hint was given for
+        self._ahead: tuple[float | None, float] | None = None  # the server's time, see Sign, and when (monotonic) it was asked for
+        self._away = self._refuses = ""  # why the server does not answer, or takes no rows
+        self._duty.begin()
+        if tends:
+            self.tend()  # those that begin at the same moment wait for a sign
+
+    # -- for those who tend it ------------------------------------------------------------------------------------------
+
+    @property
+    def note(self) -> str:
+        """What this process does for its host, in words."""
+        part = self._duty.part
+        return f"{part}: {self._duty.why}" if part is Part.APART else str(part)
+
+    def tend(self) -> None:
+        """
+        One round: see who asks the server, and be it where nobody is. Never raises.
+
+        Whoever asks keeps the folder as the server is, says there that it lives, and sends up what the others have put up.
+        """
+        if self._duty.look() is not Part.ASKS:
+            self._kept = -1
+            if self._duty.part is Part.FOLLOWS:
+                self._line.rest(_IDLE)
+            return
+        try:
+            if self._kept < 0 or time.monotonic() - self._looked >= _SAFETY:
+                self._ask()
+            self._board.carry()
+            self._refuses = ""
+        except StoreError as error:
+            swallow("host", error)
+            self._refuses = "" if self._away else str(error)
+        self._duty.say(Sign(called(), self._time(), self._away, self._refuses))
+
+    # -- a Store --------------------------------------------------------------------------------------------------------
+
+    @property
+    def url(self) -> str:
+        return self._url
+
+    @property
+    def board(self) -> Board:
+        return self._board
+
+    def revision(self) -> int:
+        if self._part() is Part.ASKS:
+            return self._ask()
+        return self._read(lambda store: store.revision())
+
+    def read(self, prefix: str = "") -> tuple[int, dict[str, Document]]:
+        return self._read(lambda store: store.read(prefix))
+
+    def commit(self, commit: Commit) -> int:
+        """See Store. What it made, or who was first, lies in the folder then, so that a verb's process serves what it did."""
+        with self._line.use() as server:
+            try:
+                revision = server.commit(commit)
+            except ConflictError:
+                self._kept_up(server)
+                raise
+            self._kept_up(server)
+            return revision
+
+    def wait(self, revision: int, timeout: float) -> int:
+        return self._read(lambda store: store.wait(revision, timeout))
+
+    def history(self, subject: str, *, after: int = 0, limit: int = 1000) -> tuple[Entry, ...]:
+        with self._line.use() as server:
+            return server.history(subject, after=after, limit=limit)
+
+    def now(self) -> float | None:
+        """See `progflags.store.Timed`. By the last sign in the folder where there is one, for everybody asks this at once."""
+        if self._part() is Part.FOLLOWS:
+            ahead = self._duty.sign.ahead
+            return None if ahead is None else ahead + time.monotonic()
+        with self._line.use() as server:
+            return time_of(server)
+
+    @property
+    def deaf(self) -> str:
+        if self._duty.part is Part.FOLLOWS:
+            return ""
+        server = self._line.store
+        return server.deaf if isinstance(server, Hinting) else "" if server is None else "it does not say when it moves"
+
+    def hint(self, timeout: float) -> bool:
+        """See `progflags.store.Hinting`. The folder is looked at ten times a second, as a store in a file is."""
+        until = time.monotonic() + timeout
+        while self._part() is Part.FOLLOWS:
+            seen, self._seen = self._seen, self._read(lambda store: store.revision())
+            if seen != self._seen:
+                return True
+            if (left := until - time.monotonic()) <= 0:
+                return False
+            time.sleep(min(left, _LOOK))
+        self._seen = -1
+        with self._line.use() as server:
+            if isinstance(server, Hinting):
+                return server.hint(max(0.0, until - time.monotonic()))
+        time.sleep(max(0.0, until - time.monotonic()))
+        return False
+
+    def accept(self) -> None:
+        """Go on with a server that has less than it once had: what was lost has been looked at."""
+        self._line.accept()
+        self._kept, self._back = -1, self._duty.part is Part.ASKS
+        self._duty.use(Mirror.accept)
+
+    def close(self) -> None:
+        if self._duty.part is Part.ASKS:
+            try:
+                self._board.carry(at_once=True)
+            except StoreError as error:
+                swallow("host", error)
+        self._duty.close()
+        self._line.close()
+
+    # -- what it asks ---------------------------------------------------------------------------------------------------
+
+    def _part(self) -> Part:
+        if not self._tends or self._duty.part is Part.WAITS:
+            self._duty.look()
+        return self._duty.part
+
+    def _read(self, act: Callable[[Store], T]) -> T:
+        """From the folder, where somebody keeps it; else from the server."""
+        part = self._part()
+        if part is Part.WAITS:
+            raise StoreError(f"{self.url}: this process {part}")
+        if part is not Part.FOLLOWS:
+            with self._line.use() as server:
+                return act(server)
+        if self._duty.sign.away:
+            raise StoreError(self._duty.sign.away)
+        found = self._duty.use(act)
+        if found is None:
+            raise StoreError(f"{self.url}: {self._duty.why}")
+        return found
+
+    def _ask(self) -> int:
+        """The server's revision. What it has lies in the folder then."""
+        try:
+            with self._line.use() as server:
+                revision = server.revision()
+                if revision != self._kept:
+                    revision = self._keep(server)
+        except StoreError as error:
+            self._away = str(error)
+            raise
+        self._away, self._looked = "", time.monotonic()
+        return revision
+
+    def _keep(self, server: Store) -> int:
+        revision, documents = server.read()
+        back, self._back = self._back, False
+        self._duty.use(lambda mirror: mirror.keep(revision, documents, back=back))
+        self._kept = revision
+        return revision
+
+    def _kept_up(self, server: Store) -> None:
+        """After a commit, which stands whatever becomes of this."""
+        try:
+            if self._duty.mirror is not None:
+                self._keep(server)
+        except StoreError as error:
+            swallow("host", error)
+
+    def _time(self) -> float | None:
+        """How far the server's is ahead; asked for every ten minutes."""
+        now = time.monotonic()
+        if self._ahead is None or now - self._ahead[1] >= _TIME:
+            try:
+                with self._line.use() as server:
+                    then = time_of(server)
+            except StoreError as error:
+                swallow("host", error)
+                return None
+            self._ahead = None if then is None else then - time.monotonic(), now
+        return self._ahead[0]
