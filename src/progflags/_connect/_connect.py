@@ -45,10 +45,10 @@ def connect(
     `sqlite:////abs.db`, or a Store. `poll` is the seconds between looks at the source, give or take a tenth, so
     that by default a changed file is in every process within one. A store in a file is looked at ten times a second. One on a server
     says when it moved, and is asked every 5 s besides, in case that was lost; where it can't say so, every second. `store_poll` is
-    another number of seconds for that. `host_cache` names a folder on a local disk by which the processes of a host need one connection to a
-    store on a server: one of them asks, the others read what it keeps there, another takes over within a second of its end, and where
-    the folder can't be used each asks for itself and says so. With `poll=None`, and with a ManualClock, nothing runs in the background:
-    only `refresh` and `rollouts.tick` look. `last_known_good` names a folder for persisted generations of the source, for the live
+    another number of seconds for that. `host_cache` names a folder on a local disk by which the processes of a host need one connection
+    to a store on a server: one of them asks, the others read what it keeps there, another takes over within a second of its end, and
+    where the folder can't be used each asks for itself and says so. With `poll=None`, and with a ManualClock, nothing runs in the
+    background: only `refresh` and `rollouts.tick` look. `last_known_good` names a folder for persisted generations of the source, for the live
     state of the last look, and for rollbacks and kills that wait for a store out of reach.
     `control=False`: this process never runs the controller. `clock`: a `progflags.testing.ManualClock` in tests.
 

@@ -8,7 +8,7 @@ already. So what stands elsewhere is taken off what it puts up, wherever it does
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -52,6 +52,11 @@ class _Topic:
     sent: dict[str, tuple[int, float]] = field(default_factory=dict)
     at: float = 0.0
     pace: float = 0.0  # seconds between two rows of one worker
+
+    @classmethod
+    def met(cls, rows: Mapping[str, tuple[int, float]], now: float) -> _Topic:
+        """One that we have not sent before. What is old there was sent by whoever asked before us, and may be taken down since."""
+        return cls({worker: (number, now - age) for worker, (number, age) in rows.items() if age > _FRESH})
 
     def note(self, worker: str, number: int, put: float) -> None:
         before = self.sent.get(worker)
@@ -102,21 +107,28 @@ class HostBoard:
         Raises:
             StoreError: the server does not take it; it is sent the next time.
         """
-        up = self._duty.use(Mirror.up) or {}
-        self._topics = {topic: self._topics.get(topic) or _Topic() for topic in {topic for topic, _ in up} if not topic.startswith(OWN)}
-        now = time.monotonic()
+        now, up = time.monotonic(), self._up()
+        self._topics = {topic: self._topics.get(topic) or _Topic.met(rows, now) for topic, rows in up.items()}
         for topic, sent in self._topics.items():
-            mine = {worker: what for (of, worker), what in up.items() if of == topic}
-            new = {worker for worker, (number, age) in mine.items() if number > sent.sent.get(worker, (number if age > _FRESH else 0,))[0]}
+            rows = up[topic]
+            new = {worker for worker, (number, _) in rows.items() if number > sent.sent.get(worker, (0, 0.0))[0]}
             wait = 0.0 if at_once or not self._rows.adds(topic) else sent.pace / 2
             if new and now - sent.at >= wait:
                 self._send(topic, new)
                 sent.at = now
-                for worker, (number, age) in mine.items():
-                    sent.note(worker, number, now - age)
+                for worker in new:
+                    sent.note(worker, rows[worker][0], now - rows[worker][1])
         if now - self._swept >= _SWEEP:
             self._swept = now
             self._duty.use(lambda mirror: mirror.take_down(_OLD))
+
+    def _up(self) -> dict[str, dict[str, tuple[int, float]]]:
+        """What is up in the folder: by topic and worker the number, and how many seconds old it is."""
+        found: dict[str, dict[str, tuple[int, float]]] = {}
+        for (topic, worker), row in (self._duty.use(Mirror.up) or {}).items():
+            if not topic.startswith(OWN):
+                found.setdefault(topic, {})[worker] = row
+        return found
 
     def _send(self, topic: str, new: set[str]) -> None:
         rows = self._duty.use(lambda mirror: mirror.board.collect(topic)) or ()
