@@ -4,9 +4,10 @@ What a fleet asks of its store, and how fast it acts together: 8 and 64 processe
 Each process is an ordinary client with the default polls that notes what it asks of the store and when its answers change. Printed per
 process and second: questions to the store while nothing happens, and with a rollout of the default batch (10 s) under way; bytes of
 windows put up, and of those read to judge. Then, with a batch of a second: from the verdict, and from a kill, until the last of them
-serves nobody; and from `kill -9` of the process that looks at the rollout until another has decided, in batches.
+serves nobody; and from `kill -9` of the process that looks at the rollout until another has decided, in batches. Last the same processes
+as four hosts, with `host_cache`: what they ask of the server is then counted on their connections to it.
 
-`python -m benchmarks fleet` takes about eight minutes; the fleet's own work is most of what this machine does then.
+`python -m benchmarks fleet` takes about twelve minutes; the fleet's own work is most of what this machine does then.
 """
 
 from __future__ import annotations
@@ -17,16 +18,20 @@ import os
 import queue
 import signal
 import statistics
+import tempfile
 import time
+from collections.abc import Sequence
 from typing import Any
 from uuid import uuid4
 
 import progflags as pf
+from progflags._connect import _connect
 from progflags.errors import ProgflagsError
 from progflags.events import Judged
 from progflags.store import open_store
 
 SIZES = (8, 64)
+HOSTS = 4  # that share a folder each, in the rows with one connection a host
 SERVERS = {"PostgreSQL": "postgresql://postgres@127.0.0.1:5432/test", "Redis": "redis://127.0.0.1:6379/0"}
 SETTLE, MEASURED = 12.0, 40.0  # seconds
 ROUNDS, DEATHS = 15, 5
@@ -42,15 +47,27 @@ FLAGS = {"flags": {"switch": {"percent": 100}, "slow": rollout("10s"), "fast": r
 
 
 class Counted:
-    """What this process asks of its store, by kind, and the bytes of the rows."""
+    """What this process asks of its server, by kind, and the bytes of the rows; over whichever connections it opens."""
 
-    def __init__(self, flags: pf.Flags) -> None:
+    def __init__(self) -> None:
         self.asked: collections.Counter[str] = collections.Counter()
-        store = flags._store._store
-        for name in ("revision", "read", "commit", "history", "now"):
-            self._count(store, name)
-        for name in ("publish", "collect", "clear"):
-            self._count(store.board, name)
+        self.open: list[Any] = []
+        opened = _connect.open_store
+
+        def opening(*arguments: Any, **options: Any) -> Any:
+            store = opened(*arguments, **options)
+            self.open.append(store)
+            for name in ("revision", "read", "commit", "history", "now"):
+                self._count(store, name)
+            for name in ("publish", "collect", "clear"):
+                self._count(store.board, name)
+            return store
+
+        _connect.open_store = opening
+
+    def connections(self) -> int:
+        self.open = [store for store in self.open if not store._closed]
+        return len(self.open)
 
     def _count(self, thing: Any, name: str) -> None:
         real = getattr(thing, name)
@@ -67,10 +84,10 @@ class Counted:
         setattr(thing, name, counted)
 
 
-def serve(address: str, told: Any, wishes: Any) -> None:
+def serve(address: str, folder: str | None, told: Any, wishes: Any) -> None:
     """A worker. It says when its answers change, when it finds a candidate bad, and on request what it has asked since."""
-    with pf.connect(FLAGS, store=address) as flags:
-        counted = Counted(flags)
+    counted = Counted()
+    with pf.connect(FLAGS, store=address, host_cache=folder) as flags:
         flags.bus.listen(Judged, lambda event: event.decision == "ROLLBACK" and told.put(("judged", time.monotonic())))
         told.put(("ready", (os.getpid(), flags.rollouts._parts.pool.worker)))
         served = {"switch": True, "fast": False}
@@ -92,7 +109,7 @@ def serve(address: str, told: Any, wishes: Any) -> None:
                 time.sleep(0.01)
                 continue
             if wish == "count":
-                told.put(("asked", dict(counted.asked)))
+                told.put(("asked", {**counted.asked, "connections": counted.connections()}))
                 counted.asked.clear()
             bad = wish == "bad"
 
@@ -100,11 +117,14 @@ def serve(address: str, told: Any, wishes: Any) -> None:
 class Fleet:
     """So many workers on one store, and a person's client beside them."""
 
-    def __init__(self, address: str, size: int) -> None:
+    def __init__(self, address: str, size: int, folders: Sequence[str | None] = (None,)) -> None:
         spawn = multiprocessing.get_context("spawn")
         self.address, self.told = address, spawn.Queue()
         self.wishes = [spawn.Queue() for _ in range(size)]
-        self.workers = [spawn.Process(target=serve, args=(address, self.told, wish), daemon=True) for wish in self.wishes]
+        self.workers = [
+            spawn.Process(target=serve, args=(address, folders[n % len(folders)], self.told, wish), daemon=True)
+            for n, wish in enumerate(self.wishes)
+        ]
         for worker in self.workers:
             worker.start()
         self.pids = {worker: pid for pid, worker in self.await_each("ready")}
@@ -132,7 +152,8 @@ class Fleet:
         self.wish("count")
         counts = self.await_each("asked")
         seconds = time.monotonic() - began
-        return {kind: sum(count.get(kind, 0) for count in counts) / seconds / len(counts) for kind in ("asked", "put up", "read")}
+        per = {kind: sum(count.get(kind, 0) for count in counts) / seconds / len(counts) for kind in ("asked", "put up", "read")}
+        return {**per, "connections": sum(count["connections"] for count in counts)}
 
     def close(self) -> None:
         self.person.close()
@@ -190,9 +211,9 @@ def _looked(fleet: Fleet) -> str:
     return "" if record is None else record.looker
 
 
-def _row(name: str, size: int) -> None:
+def _row(name: str, size: int, folders: Sequence[str | None] = (None,)) -> None:
     address = f"{SERVERS[name]}?namespace=bench-{uuid4().hex[:8]}"
-    fleet = Fleet(address, size)
+    fleet = Fleet(address, size, folders)
     try:
         idle = fleet.asked()
         fleet.person.rollouts.start("slow")
@@ -203,7 +224,10 @@ def _row(name: str, size: int) -> None:
         fleet.close()
     windows = f"{busy['put up'] * size / 1024:10.2f} {busy['read'] * size / 1024:9.2f}"
     died_after = f"{statistics.median(died):9.1f} {died[-1]:6.1f}"
-    print(f"{name:11} {size:4} {idle['asked']:9.2f} {busy['asked']:9.2f} {windows} {_ms(fell)} {_ms(killed)} {died_after}", flush=True)
+    print(
+        f"{name:11} {size:4} {busy['connections']:5} {idle['asked']:9.2f} {busy['asked']:9.2f} {windows} {_ms(fell)} {_ms(killed)} {died_after}",
+        flush=True,
+    )
 
 
 def _ms(seconds: list[float]) -> str:
@@ -211,8 +235,8 @@ def _ms(seconds: list[float]) -> str:
 
 
 def main() -> None:
-    print("            size  asked per process and s   windows, KiB/s  verdict→last, ms    kill→last, ms   kill -9→next, batches")
-    print("                      idle   rollout     put up      read   median    max   median    max    median    max")
+    print("            size conns  asked per process and s   windows, KiB/s  verdict→last, ms    kill→last, ms   kill -9→next, batches")
+    print("                            idle   rollout     put up      read   median    max   median    max    median    max")
     for name, server in SERVERS.items():
         try:
             open_store(server).close()
@@ -221,6 +245,9 @@ def main() -> None:
             continue
         for size in SIZES:
             _row(name, size)
+        with tempfile.TemporaryDirectory() as folder:
+            print(f"as {HOSTS} hosts")
+            _row(name, SIZES[-1], [f"{folder}/{host}" for host in range(HOSTS)])
 
 
 if __name__ == "__main__":
