@@ -222,12 +222,10 @@ def _row(name: str, size: int, folders: Sequence[str | None] = (None,)) -> None:
         fell, killed, died = verdicts(fleet), kills(fleet), deaths(fleet)
     finally:
         fleet.close()
+    asked = f"{busy['connections']:5} {idle['asked']:9.2f} {busy['asked']:9.2f}"
     windows = f"{busy['put up'] * size / 1024:10.2f} {busy['read'] * size / 1024:9.2f}"
     died_after = f"{statistics.median(died):9.1f} {died[-1]:6.1f}"
-    print(
-        f"{name:11} {size:4} {busy['connections']:5} {idle['asked']:9.2f} {busy['asked']:9.2f} {windows} {_ms(fell)} {_ms(killed)} {died_after}",
-        flush=True,
-    )
+    print(f"{name:11} {size:4} {asked} {windows} {_ms(fell)} {_ms(killed)} {died_after}", flush=True)
 
 
 def _ms(seconds: list[float]) -> str:

@@ -6,7 +6,6 @@ import multiprocessing
 import os
 import queue
 import signal
-import time
 from pathlib import Path
 from typing import Any
 

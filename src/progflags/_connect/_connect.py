@@ -48,8 +48,8 @@ def connect(
     another number of seconds for that. `host_cache` names a folder on a local disk by which the processes of a host need one connection
     to a store on a server: one of them asks, the others read what it keeps there, another takes over within a second of its end, and
     where the folder can't be used each asks for itself and says so. With `poll=None`, and with a ManualClock, nothing runs in the
-    background: only `refresh` and `rollouts.tick` look. `last_known_good` names a folder for persisted generations of the source, for the live
-    state of the last look, and for rollbacks and kills that wait for a store out of reach.
+    background: only `refresh` and `rollouts.tick` look. `last_known_good` names a folder for persisted generations of the source, for
+    the live state of the last look, and for rollbacks and kills that wait for a store out of reach.
     `control=False`: this process never runs the controller. `clock`: a `progflags.testing.ManualClock` in tests.
 
     A store that is out of reach keeps nothing from starting: the client is DEGRADED, serves the definitions with the shares and kills
