@@ -59,7 +59,7 @@ $(VENV)/.demo: pyproject.toml tools/install
 	@touch $@
 
 $(VENV)/.tests: pyproject.toml tools/install tools/older
-	@tools/install $(VENV) ".[all]" tests
+	@tools/install $(VENV) ".[all]" tests docs
 	@tools/older $(VENV)
 	@touch $@
 

@@ -1,4 +1,4 @@
-"""Sphinx: Markdown by MyST, four drawers (tutorial, how-to, explanation, reference), and three extensions of our own."""
+"""Sphinx: Markdown by MyST, four drawers (tutorial, how-to, explanation, reference), and what lies in extensions/."""
 
 import sys
 from pathlib import Path
@@ -15,8 +15,11 @@ extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
+    "sphinx_argparse_cli",
     "sphinx_design",
+    "captions",
     "diagrams",
+    "docstrings",
     "llms",
 ]
 source_suffix = {".md": "markdown"}
@@ -27,8 +30,12 @@ html_theme = "furo"
 html_title = f"progflags {version}"
 html_static_path = ["static"]
 html_css_files = ["site.css"]
+autodoc_default_options = {"members": True}
 autodoc_member_order = "bysource"
-autodoc_typehints = "description"
+autodoc_preserve_defaults = True
+autodoc_typehints_format = "short"
+maximum_signature_line_length = 90  # longer ones have a parameter a line, with its type and default
+python_use_unqualified_type_names = True
 napoleon_use_rtype = False
 default_role = "literal"  # docstrings write code in single backticks
 exclude_patterns = ["_build"]

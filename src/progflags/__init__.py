@@ -14,7 +14,10 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from progflags import notify as notify
     from progflags._connect import Flags as Flags
+    from progflags._connect import Status as Status
     from progflags._connect import connect as connect
+    from progflags._console import Asked as Asked
+    from progflags._console import Role as Role
     from progflags._console import Viewer as Viewer
     from progflags._console import console as console
     from progflags.canary import CanaryAnalyzer as CanaryAnalyzer
@@ -41,6 +44,7 @@ if TYPE_CHECKING:
     from progflags.errors import MovedOn as MovedOn
     from progflags.errors import Problem as Problem
     from progflags.errors import ProgflagsError as ProgflagsError
+    from progflags.errors import StoreError as StoreError
     from progflags.errors import TransitionRefused as TransitionRefused
     from progflags.events import Change as Change
     from progflags.events import ChangeKind as ChangeKind
@@ -58,7 +62,10 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Flags": "_connect",
+    "Status": "_connect",
     "connect": "_connect",
+    "Asked": "_console",
+    "Role": "_console",
     "Viewer": "_console",
     "console": "_console",
     "Context": "context",
@@ -67,6 +74,7 @@ _HOME = {
     "Problem": "errors",
     "ProgflagsError": "errors",
     "MovedOn": "errors",
+    "StoreError": "errors",
     "TransitionRefused": "errors",
     "Evaluation": "flags",
     "Flag": "flags",

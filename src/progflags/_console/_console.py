@@ -9,8 +9,8 @@ from progflags._console._viewer import Auth, Viewer
 from progflags.errors import ProgflagsError
 
 if TYPE_CHECKING:
+    from progflags import notify
     from progflags._connect import Flags
-    from progflags.notify import Hook
 
 __all__ = ["console"]
 
@@ -23,7 +23,7 @@ def console(
     insecure: bool = False,
     hosts: Iterable[str] = (),
     secret: str | None = None,
-    hook: Hook | None = None,
+    hook: notify.Hook | None = None,
 ) -> Any:
     """
     An ASGI application that shows what `flags` is rolling out and lets people steer it: serve it alone, or mount it in yours.
