@@ -20,6 +20,8 @@ __all__ = [
     "MissingExtraError",
     "Problem",
     "ProgflagsError",
+    "PublishError",
+    "ReadOnlyError",
     "StoreError",
     "TransitionRefused",
     "WentBackError",
@@ -112,6 +114,14 @@ class WentBackError(StoreError):
     A connected client looks at what was lost, throws the kill switches again that were, rolls back what would be served to more
     people than before, and goes on with the store as it is.
     """
+
+
+class PublishError(ProgflagsError, OSError):
+    """A snapshot could not be put where it is to be read, or is not to be. What lay there lies there still."""
+
+
+class ReadOnlyError(StoreError):
+    """This process follows a published snapshot and can write nothing. Do it where the store is: it arrives with the next one."""
 
 
 class ClosedError(ProgflagsError, RuntimeError):

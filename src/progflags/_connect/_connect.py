@@ -14,7 +14,7 @@ from progflags._connect._terms import Terms
 from progflags._printed import quoted
 from progflags._trouble import swallow
 from progflags.errors import StoreError
-from progflags.sources import Generations, Loader, StoreSource, source_of
+from progflags.sources import Generations, Lively, Loader, StoreSource, lively, source_of
 from progflags.store import MemoryStore, Store, address, open_store
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from progflags.store.host import HostStore
 
 __all__ = ["connect"]
+
+_ELSEWHERE = "nothing can be written to it from here, do it where the store is"
 
 
 def connect(
@@ -38,8 +40,12 @@ def connect(
     notify: Sequence[Channel] = (),
 ) -> Flags:
     """
-    A running client of `source`: a path (TOML, JSON, YAML with the extra, or a directory of them), a dict, a Source, a
-    list of these, lowest layer first; or None for what was pushed to the store (`progflags push`).
+    A running client of `source`: a path (TOML, JSON, YAML with the extra, or a directory of them), an address (`https://`, or an object's:
+    `s3://`, `gs://`, `az://`), a dict, a Source, a list of these, lowest layer first; or None for what was pushed to the store
+    (`progflags push`).
+
+    The address of a snapshot (`progflags publish`) brings live state along, where no `store` is named: this process follows it and
+    writes nothing, so that its verbs are refused; its own brake works.
 
     `store` is where live state is kept: None (memory, this client only), `memory://name`, `sqlite:///rel.db`,
     `sqlite:////abs.db`, or a Store. `poll` is the seconds between looks at the source, give or take a tenth, so
@@ -71,12 +77,17 @@ def connect(
     time = clock or SYSTEM
     if source is None and store is None:
         raise ValueError("connect to what? name a flag file, or a store that definitions were pushed to")
+    named = None if source is None else source_of(source)
+    brings = lively(named) if named is not None and store is None else None
+    keep = None if last_known_good is None else Generations(last_known_good)
     looks = poll is not None and isinstance(time, SystemClock)
     host = None if host_cache is None else _shared(store, Path(host_cache), time, tends=looks)
-    kept = _reached(store, time, required=require_store) if host is None else Reach(host.url, lambda: host, host)
+    if host is not None:
+        kept: Store = Reach(host.url, lambda: host, host)
+    else:
+        kept = _reached(store, time, required=require_store) if brings is None else _brought(brings, time, keep)
     try:
-        keep = None if last_known_good is None else Generations(last_known_good)
-        found = StoreSource(kept) if source is None else source_of(source)
+        found = StoreSource(kept) if named is None else named
         flags = Flags(Loader(found, keep=keep, clock=time), kept, clock=time, control=control, notify=notify)
         flags._begin(
             Terms(
@@ -86,6 +97,7 @@ def connect(
                 host=host,
                 owns_store=isinstance(store, str | None),
                 defined_in_store=source is None,
+                follows=brings is not None and isinstance(kept, Reach),
                 requires_store=require_store,
             )
         )
@@ -124,3 +136,24 @@ def _reached(store: Store | str | None, clock: Clock, *, required: bool) -> Stor
     if isinstance(opened, MemoryStore):
         return opened
     return Reach(address(store), opening, opened)
+
+
+def _brought(brings: Lively, clock: Clock, keep: Generations | None) -> Store:
+    """
+    The live state that a source brings along; memory, where it turns out to bring none.
+
+    While nobody has answered, whether it does is what it did when `keep` was written last.
+    """
+
+    def opening() -> Store:
+        return brings.live() or MemoryStore(clock=clock)
+
+    try:
+        opened: Store | None = opening()
+    except StoreError:  # nobody has answered yet; what that is about, the source says
+        opened = None
+    if isinstance(opened, MemoryStore):
+        return opened
+    generations = () if keep is None or opened is not None else keep.read()
+    brought = bool(generations) and brings.brought(generations[-1].pieces)
+    return Reach(brings.name, opening, opened, unopened=f"{brings.name} was a published snapshot: {_ELSEWHERE}" if brought else "")

@@ -83,7 +83,7 @@ class Flags(Client):
         self._owns_store, self._delivery.keep = terms.owns_store, terms.keep
         self._panic.look()
         if self._control or terms.poll is not None:  # a look by hand, as a command's, serves nobody: what it finds is no change
-            self._definitions.notes = self._notes()
+            self._definitions.notes = self._notes(keeps=not terms.follows)
         try:
             self._definitions.first()
         except DefinitionError:
@@ -92,7 +92,7 @@ class Flags(Client):
             raise
         self._look_at_source()  # what began from the persisted last known good is stale from the first moment, and says so
         self._begin_with_store(required=terms.requires_store)
-        if self._definitions.notes is not None:
+        if self._definitions.notes is not None and not terms.follows:
             with within(_TIMEOUT):
                 self._telling.begin()
         if terms.poll is not None:
@@ -115,11 +115,11 @@ class Flags(Client):
         else:
             self._supply.serve_last()
 
-    def _notes(self) -> Defined:
+    def _notes(self, *, keeps: bool) -> Defined:
         loader = self._definitions.loader
         own = isinstance(self._store, MemoryStore) and self._owns_store and self._store.url == _OWN
         pushed = loader.name == self._store.url
-        return Defined(self, None if own else self._store, loader.name, actor=signature(), told=pushed)
+        return Defined(self, self._store if keeps and not own else None, loader.name, actor=signature(), told=pushed)
 
     # -- what serves, and how well --------------------------------------------------------------------------------------
 

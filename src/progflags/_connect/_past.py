@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Final
 
 from progflags._connect._definitions import Definitions
 from progflags._printed import quoted
-from progflags.errors import DefinitionError, Problem
+from progflags.errors import DefinitionError, Problem, ReadOnlyError
 from progflags.flags import Explanation, Snapshot, Who, at_moment, needed
 from progflags.sources import Annals
-from progflags.store import Store
+from progflags.store import Store, read_only
 
 if TYPE_CHECKING:
     from progflags.events import Change
@@ -41,6 +41,7 @@ class Past:
         """The newest first."""
         if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
             raise ValueError(f"limit is a whole number above 0, not {quoted(limit)}")
+        self._must_have_history()
         self._write_down()
         stored: tuple[Change, ...] = ()
         if self._store.revision():
@@ -67,6 +68,7 @@ class Past:
         from progflags.rollout import lives_at
 
         at = _moment(at)
+        self._must_have_history()
         if snapshot is None:
             raise DefinitionError([Problem("", None, flag, "no definitions serve yet", "look again once status() says READY")])
         part = needed(snapshot, flag)
@@ -74,6 +76,11 @@ class Past:
         answer = at_moment(part, lives, at).explain(flag, context)
         notes = [_as_of(at), _definition(self.seen((flag,)).get(flag), at)] if flag in part.flags else [_as_of(at)]
         return replace(answer, notes=tuple(notes))
+
+    def _must_have_history(self) -> None:
+        """A snapshot has none, and nothing that was done may look as if it had not been."""
+        if why := read_only(self._store):
+            raise ReadOnlyError(f"the history is in the store: {why}")
 
 
 def _as_of(at: float) -> str:

@@ -18,8 +18,8 @@ from progflags._connect._glance import Glance
 from progflags._deadline import left, within
 from progflags._process import in_child
 from progflags._trouble import swallow
-from progflags.errors import StoreError
-from progflags.store import PROBE, Board, Commit, Document, Entry, Hinting, Row, Store, aside, time_of
+from progflags.errors import ReadOnlyError, StoreError
+from progflags.store import PROBE, Board, Commit, Document, Entry, Hinting, Row, Store, aside, read_only, time_of
 
 __all__ = ["Reach"]
 
@@ -38,10 +38,13 @@ class Reach:
 
     `url` is its name before it is open as well. `write_problem`, `read_problem`: why the last write, the last read of more than the
     revision failed, empty where it did not. `glance`: what its revision is known to be, so that a look need not always ask.
+
+    `unopened`: why nobody can write to it from here, as far as that is known before it is open.
     """
 
-    def __init__(self, url: str, opening: Callable[[], Store], store: Store | None = None) -> None:
+    def __init__(self, url: str, opening: Callable[[], Store], store: Store | None = None, *, unopened: str = "") -> None:
         self._url = url
+        self._unopened = unopened
         self._opening = opening
         self._store = store
         self._closed = False
@@ -136,6 +139,11 @@ class Reach:
             self.glance.forget()
         return heard
 
+    @property
+    def read_only(self) -> str:
+        """Why nobody can write to it from here; see `progflags.store.read_only`."""
+        return self._unopened if self._store is None else read_only(self._store)
+
     def accept(self) -> None:
         """Go on with a store that has less than it once had: what was lost has been looked at."""
         accept = getattr(self._open(), "accept", None)
@@ -197,6 +205,8 @@ class Reach:
     def _write(self, act: Callable[[Store], T]) -> T:
         try:
             found = self._ask(act)
+        except ReadOnlyError:
+            raise  # as it ought to be
         except StoreError as error:
             self.write_problem = str(error)
             raise

@@ -34,8 +34,8 @@ class Status:
     problems of single flags, `problems` those of a document that was refused, `warnings` what is legal and doubtful.
     `store` is the store's name, `store_problem` why it could not be reached, empty when it could. `writable`: whether it takes
     writes too, by the last one that was tried; `write_problem` says why not (a full disk, a server that is read-only, a permission
-    that is gone). `saved_at`: wall time at which what serves was saved, while that is the last known good from the disk, of the
-    definitions or of the live state; else None. `pending`: what was decided here,
+    that is gone; or that it is a published snapshot, which is no trouble). `saved_at`: wall time at which what serves was saved, while
+    that is the last known good from the disk, of the definitions or of the live state; else None. `pending`: what was decided here,
     holds here, and is not in the store yet (kills, panics, rollbacks), as sentences.
 
     `panic`: who threw the switch of all flags, in this process or any other that shares the store, why and when; None while nobody

@@ -13,7 +13,7 @@ from progflags._trouble import swallow
 from progflags.errors import StoreError, WentBackError
 from progflags.events import SourceFailed
 from progflags.flags import Client
-from progflags.store import Store
+from progflags.store import Store, read_only
 
 if TYPE_CHECKING:
     from progflags.rollout import Rollouts
@@ -66,6 +66,11 @@ class Supply:
     def write_problem(self) -> str:
         """Why the last write to it failed."""
         return "" if self._reach is None else self._reach.write_problem
+
+    @property
+    def read_only(self) -> str:
+        """Why nobody can write to it from here."""
+        return read_only(self._store)
 
     def look(self) -> None:
         """Install the live state if the store has moved. One thread at a time, so that an older look never overtakes a newer."""

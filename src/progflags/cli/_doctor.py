@@ -36,6 +36,7 @@ _EXTRAS = {
     "redis": "redis",
     "prometheus": "httpx",
     "http": "cryptography",
+    "objects": "obstore",
     "cli": "rich",
     "demo": "uvicorn",
     "console": "Jinja2",

@@ -38,6 +38,7 @@ _NOUNS = (
     "_console",
     "_push",
     "_store",
+    "_publish",
     "_notify",
     "_doctor",
     "_completion",

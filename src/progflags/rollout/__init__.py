@@ -7,6 +7,7 @@ from progflags.rollout._lint import Advice, lint, lint_snapshot, unstartable
 from progflags.rollout._metric_file import MetricFile
 from progflags.rollout._past import lives_at
 from progflags.rollout._rollouts import Rollouts
+from progflags.rollout._served import served
 from progflags.rollout._status import RolloutStatus, Transition
 from progflags.rollout._timeline import changes
 from progflags.rollout._which import Dealt, Which, deal
@@ -57,6 +58,7 @@ __all__ = [
     "living",
     "plan_of",
     "progressive",
+    "served",
     "signature",
     "steps",
     "unstartable",

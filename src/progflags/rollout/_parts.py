@@ -7,6 +7,7 @@ from uuid import uuid4
 
 from progflags._clock import Clock
 from progflags.canary import Pool, Recorder
+from progflags.errors import ReadOnlyError
 from progflags.flags import NO_LIVE, Client
 from progflags.rollout._chosen import Plans
 from progflags.rollout._stops import Stops
@@ -67,6 +68,16 @@ class Parts:
         """A worker of its own has another name on the Board."""
         self.pool = Pool(self.board, uuid4().hex[:12])
         self.processes.after_fork()
+
+    def must_write(self) -> None:
+        """
+        Refuse what would have to be written.
+
+        Raises:
+            ReadOnlyError: this process only follows what others write.
+        """
+        if self.ledger.read_only:
+            raise ReadOnlyError(self.ledger.read_only)
 
     def keep(self) -> None:
         """On disk what is wanted here and not stored yet, and no more than that."""

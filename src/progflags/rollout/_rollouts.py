@@ -157,8 +157,10 @@ class Rollouts:
 
         Raises:
             ValueError: its `name` can't be one: the place it has been told up to is kept under it.
+            ReadOnlyError: the store can't be written to from here, so nobody could keep that place.
         """
         must_be_named(sink.name, "a sink")
+        self._parts.must_write()
         self._parts.outbox.add(sink)
         self.deliveries()
 

@@ -63,11 +63,15 @@ class Rounds:
             StoreError: the board is out of reach.
         """
         self.publish(at_once=True)
-        self._parts.processes.leave(self._parts.pool.worker)
+        if not self._parts.ledger.read_only:
+            self._parts.processes.leave(self._parts.pool.worker)
 
     def _exchanged(self, *, judges: bool = False, at_once: bool = False) -> bool:
         """Put up what was counted, and store what waits for it. False: the store is out of reach, and no more is to be asked of it."""
         parts, worker = self._parts, self._parts.pool.worker
+        if parts.ledger.read_only:  # nobody would read it there
+            parts.looks.save()
+            return True
         try:
             parts.controller.windows.publish(parts.controller.pages.values(), parts.pool, at_once=at_once)
             parts.shadows.publish(parts.controller.pages)
@@ -82,6 +86,9 @@ class Rounds:
         return parts.switches.carry() or parts.ledger.answers()
 
     def _ticked(self, only: Collection[str] | None = None, *, shared: bool = False) -> tuple[Transition, ...]:
+        if self._parts.ledger.read_only:  # what others decide arrives; the brake holds here
+            self._parts.keep()
+            return ()
         steps = self._parts.controller.tick(self._parts.pool, only, shared=shared)
         if steps or self._parts.controller.lost:
             self._refresh()

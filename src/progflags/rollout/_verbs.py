@@ -46,6 +46,7 @@ class Verbs:
 
     def carry(self, flag: str, wish: Ask, by: str | None, timeout: float) -> RolloutStatus:
         """A verb, and where it leaves the flag; both within `timeout` seconds."""
+        self._parts.must_write()
         with within(timeout):
             try:
                 self._apply(flag, replace(wish, reason=sentence(wish.reason)), sentence(by) or self._actor)
@@ -61,6 +62,7 @@ class Verbs:
     def rollback(self, flag: str, reason: str, by: str | None, timeout: float, seen: str | None = None) -> RolloutStatus:
         """The candidate is stopped here before the store is asked, and stays stopped where the store does not answer."""
         parts, flag, reason, by = self._parts, possible(flag), sentence(reason), sentence(by)
+        parts.must_write()
         live = parts.client.live(flag)
         intent = Intent(live.run, reason or "rollback requested", by or self._actor)
         with within(timeout):
@@ -83,6 +85,7 @@ class Verbs:
 
     def turn(self, flag: str, wish: Turn, timeout: float) -> None:
         """A switch of one flag, or of `EVERYTHING`; here first, and in the store as soon as it takes it."""
+        self._parts.must_write()
         with within(timeout):
             if flag != EVERYTHING:
                 self._must_be_known(flag)

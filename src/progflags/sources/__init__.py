@@ -1,12 +1,12 @@
 """From anywhere to a Snapshot: files, folders, dicts, the environment, the store; and the thread that keeps looking."""
 
 from progflags.sources._annals import Annals, Seen
-from progflags.sources._contract import Loaded, Piece, Source
+from progflags.sources._contract import Lively, Loaded, Piece, Source
 from progflags.sources._defined import DEFINED, Changed, Defined
 from progflags.sources._env import EnvSource
 from progflags.sources._file import FORMS, DirectorySource, FileSource
 from progflags.sources._generations import Generations
-from progflags.sources._layered import Layered, source_of
+from progflags.sources._layered import Layered, lively, source_of
 from progflags.sources._loader import Loader
 from progflags.sources._read import LARGEST
 from progflags.sources._refresher import Refresher
@@ -26,6 +26,7 @@ __all__ = [
     "FileSource",
     "Generations",
     "Layered",
+    "Lively",
     "Loaded",
     "Loader",
     "Piece",
@@ -33,6 +34,7 @@ __all__ = [
     "Seen",
     "Source",
     "StoreSource",
+    "lively",
     "push",
     "source_of",
 ]

@@ -19,8 +19,9 @@ from typing import Any, Protocol, runtime_checkable
 
 from progflags.errors import Problem
 from progflags.flags import Snapshot
+from progflags.store import Store
 
-__all__ = ["Loaded", "Piece", "Source"]
+__all__ = ["Lively", "Loaded", "Piece", "Source"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,24 @@ class Source(Protocol):
         Raises:
             DefinitionError: it is not there, can't be read, or is too large; the problems say which and why.
             StoreError: the store it lives in is out of reach.
+        """
+        ...
+
+
+@runtime_checkable
+class Lively(Source, Protocol):
+    """What a source may have besides: it brings the live state along, as a published snapshot does."""
+
+    def brought(self, pieces: Sequence[Piece]) -> bool:
+        """Whether these pieces of its own came with live state."""
+        ...
+
+    def live(self) -> Store | None:
+        """
+        The store of that live state, which can only be read; None: this time there are definitions alone.
+
+        Raises:
+            StoreError: nobody knows yet. Once this has returned it stays so.
         """
         ...
 

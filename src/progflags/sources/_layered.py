@@ -7,13 +7,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from progflags.sources._contract import Piece, Source
+from progflags.sources._contract import Lively, Piece, Source
 from progflags.sources._file import FORMS, DirectorySource, FileSource
 from progflags.sources._static import DictSource
 
-__all__ = ["Layered", "let_go", "source_of"]
+__all__ = ["Layered", "let_go", "lively", "source_of"]
+
+_LEAVES: Final = {
+    "https": ("http", "HttpSource"),
+    "http": ("http", "HttpSource"),
+    "s3": ("objects", "ObjectSource"),
+    "gs": ("objects", "ObjectSource"),
+    "az": ("objects", "ObjectSource"),
+}
 
 
 class Layered:
@@ -33,6 +41,11 @@ class Layered:
     def read(self) -> Sequence[Piece]:
         return tuple(replace(piece, layer=layer) for layer, source in enumerate(self._sources) for piece in source.read())
 
+    @property
+    def layers(self) -> tuple[Source, ...]:
+        """The lowest first."""
+        return self._sources
+
     def close(self) -> None:
         """Let go of what the sources hold open."""
         for source in self._sources:
@@ -46,13 +59,20 @@ def let_go(source: Source) -> None:
         close()
 
 
+def lively(source: Source) -> Lively | None:
+    """What of a source may bring live state along; the highest of its layers that does."""
+    if isinstance(source, Layered):
+        return next((found for layer in reversed(source.layers) if (found := lively(layer)) is not None), None)
+    return source if isinstance(source, Lively) else None
+
+
 def source_of(what: str | os.PathLike[str] | Mapping[str, Any] | Source | Sequence[Any]) -> Source:
     """
-    The source a person means: a path (of a file, or of a folder that is there now), the `https://` address of a document, a dict, a
-    Source, or a list of these as layers.
+    The source a person means: a path (of a file, or of a folder that is there now), the `https://` address of a document, that of an
+    object in a bucket (`s3://`, `gs://`, `az://`), a dict, a Source, or a list of these as layers.
 
     Raises:
-        MissingExtraError: a YAML file, without PyYAML; an address, without httpx.
+        MissingExtraError: a YAML file, without PyYAML; an address, without httpx; a bucket's, without obstore.
         ValueError: an address that is none, or that anybody on the way could answer for.
         TypeError: none of these.
     """
@@ -68,8 +88,12 @@ def source_of(what: str | os.PathLike[str] | Mapping[str, Any] | Source | Sequen
 
 
 def _path(path: str) -> Source:
-    if path.startswith(("https://", "http://")):
-        found: Source = import_module("progflags.contrib.http").HttpSource(path)  # by name only: nothing in the house imports a leaf
+    leaf = _LEAVES.get(path.partition("://")[0]) if "://" in path else None
+    if leaf is not None:
+        module, name = leaf
+        found: Source = getattr(import_module(f"progflags.contrib.{module}"), name)(
+            path
+        )  # by name only: nothing in the house imports a leaf
         return found
     if os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises for a name that is too long, and its message is as long
         return DirectorySource(path)

@@ -66,6 +66,12 @@ class Loader:
         """The source's name."""
         return self.source.name
 
+    @property
+    def pieces(self) -> tuple[Piece, ...]:
+        """What the snapshot that serves was made of; empty while none does."""
+        good = self._good
+        return () if good is None else good.pieces
+
     def first(self) -> Snapshot:
         """
         The snapshot to begin with: the source's, else the persisted last known good (then the next `load` says stale).

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from progflags._deadline import left
 from progflags.store._aside import aside
-from progflags.store._contract import PROBE, Board, Commit, Document, Entry, Hinting, Row, Store, Timed, time_of
+from progflags.store._contract import PROBE, Board, Commit, Document, Entry, Hinting, Row, Store, Timed, read_only, time_of
 from progflags.store._memory import MemoryStore
 from progflags.store._open import address, open_store
 from progflags.store._server import ServerStore
@@ -34,6 +34,7 @@ __all__ = [
     "conflict",
     "left",
     "open_store",
+    "read_only",
     "texts",
     "time_of",
 ]

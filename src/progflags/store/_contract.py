@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, runtime_checkable
 
-__all__ = ["PROBE", "Board", "Commit", "Document", "Entry", "Hinting", "Row", "Store", "Timed", "time_of"]
+__all__ = ["PROBE", "Board", "Commit", "Document", "Entry", "Hinting", "Row", "Store", "Timed", "read_only", "time_of"]
 
 PROBE: Final = "probe/"
 """Topics that begin so are put up and taken down at once, by who wants to know whether the store takes writes."""
@@ -184,6 +184,15 @@ class Hinting(Protocol):
             StoreError: it is out of reach.
         """
         ...
+
+
+def read_only(store: object) -> str:
+    """
+    Why nobody can write to a store from here, where it says so in a `read_only` of its own; empty where one can, or it is not known.
+
+    Nothing is written to such a store, and every verb is refused with this; it is none that takes no writes just now.
+    """
+    return str(getattr(store, "read_only", ""))
 
 
 def time_of(store: object) -> float | None:

@@ -9,7 +9,7 @@ from progflags.rollout.run._ledger import Ledger
 from progflags.rollout.run._looks import Looks
 from progflags.rollout.run._meter import Meter
 from progflags.rollout.run._outbox import LIMIT, Outbox
-from progflags.rollout.run._page import ROLLOUT, Page, possible, records, subject
+from progflags.rollout.run._page import FLAG, ROLLOUT, Page, possible, records, subject
 from progflags.rollout.run._places import INCIDENT
 from progflags.rollout.run._processes import Process, Processes, apart, living
 from progflags.rollout.run._saved import Saved
@@ -19,6 +19,7 @@ from progflags.rollout.run._summaries import Summaries
 from progflags.rollout.run._switches import Switches, act
 
 __all__ = [
+    "FLAG",
     "INCIDENT",
     "LIMIT",
     "ROLLOUT",

@@ -25,7 +25,7 @@ from progflags.rollout.run._history import History, chained
 from progflags.rollout.run._moves import taken
 from progflags.rollout.run._page import FLAG, ROLLOUT, Page, possible, records, subject, switch
 from progflags.rollout.state import SERVING, Move, Record, dump, load, rivals
-from progflags.store import Commit, Document, Store
+from progflags.store import Commit, Document, Store, read_only
 
 __all__ = ["Ledger"]
 
@@ -104,6 +104,11 @@ class Ledger:
     def store(self) -> str:
         """How a person would name the store."""
         return self._store.url
+
+    @property
+    def read_only(self) -> str:
+        """Why nobody can write to it from here; empty where one can."""
+        return read_only(self._store)
 
     def answers(self) -> bool:
         """Whether the store answers just now, and soon: who has met one error of it need not wait for the next."""

@@ -3,7 +3,7 @@ Looks at the store, and what was seen at the last one.
 
 A store may come back with less than it had: emptied, restored from an older copy, after a failover that lost commits. Documents' revisions
 only grow, so a smaller one says so. Then what was stopped stays stopped: switches are thrown again, and a share that is larger than
-the one served before is rolled back.
+the one served before is rolled back. Whoever can't write leaves that to those who can, and follows them.
 """
 
 from __future__ import annotations
@@ -58,7 +58,8 @@ class Looks:
         if self._lost(before, panic, pages):
             self._ledger.forget()
             pages = self._ledger.pages()
-            switches.again(_lives(before, panic), _lives(pages, self._ledger.panic))
+            if not self._ledger.read_only:
+                switches.again(_lives(before, panic), _lives(pages, self._ledger.panic))
             self._hold(brake, before, pages)
         self._controller.heed(pages)
         self.saved_at = None
@@ -82,7 +83,7 @@ class Looks:
         for flag, page in before.items():
             live = pages[flag].live if flag in pages else NO_LIVE
             then, now = page.live.share or 0, live.share or 0
-            if now > then:
+            if now > then and not self._ledger.read_only:
                 why = f"the store went back to {now / 10_000:g} %, and {then / 10_000:g} % was served"
                 brake.intend(flag, Intent(live.run, why, ACTOR), live.revision)
                 say("rollouts", f"{flag}: {why}; it is rolled back")

@@ -1,6 +1,6 @@
 """Where a rollout is and what comes next: a table of states, a pure decision, and the document it is kept in."""
 
-from progflags.rollout.state._codec import dump, load
+from progflags.rollout.state._codec import bare, dump, load
 from progflags.rollout.state._decide import Move, Sight, advance, decide
 from progflags.rollout.state._look import blocked, findings, look, rivals, settle
 from progflags.rollout.state._pace import eta, known
@@ -24,6 +24,7 @@ __all__ = [
     "State",
     "advance",
     "ask",
+    "bare",
     "blocked",
     "decide",
     "dump",

@@ -17,9 +17,21 @@ from progflags.rollout.state._record import Record
 from progflags.rollout.state._result import StageResult
 from progflags.rollout.state._state import Act, State
 
-__all__ = ["VERSION", "dump", "load"]
+__all__ = ["VERSION", "bare", "dump", "load"]
 
 VERSION: Final = 1
+_GATHERED: Final[Mapping[str, Any]] = {
+    "baked": 0.0,
+    "waited": 0.0,
+    "samples": {},
+    "verdict": None,
+    "evidence": None,
+    "drift": None,
+    "window": None,
+    "recent": [],
+    "memory": None,
+    "looker": "",
+}
 
 
 def dump(record: Record) -> dict[str, Any]:
@@ -60,6 +72,11 @@ def dump(record: Record) -> dict[str, Any]:
         "looker": record.looker,
         "expects": [seconds if isfinite(seconds) else None for seconds in record.expects],
     }
+
+
+def bare(body: Mapping[str, Any]) -> dict[str, Any]:
+    """The body without what was gathered: where the rollout stands, and its plan. It changes with a step, not with every batch."""
+    return {**body, **{key: nothing for key, nothing in _GATHERED.items() if key in body}}
 
 
 def load(body: Mapping[str, Any]) -> Record:
