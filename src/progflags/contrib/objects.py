@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
@@ -18,18 +19,11 @@ from progflags.errors import missing
 from progflags.sources import LARGEST
 from progflags.store import address
 
-try:
-    import obstore
-    from obstore.exceptions import BaseError, NotModifiedError
-    from obstore.store import AzureStore, GCSStore, S3Store
-except ImportError as error:
-    raise missing(error, "obstore", "obstore", "objects") from error
-
 __all__ = ["ObjectSource"]
 
 T = TypeVar("T")
 
-_STORES: Final[Mapping[str, Callable[..., Any]]] = {"s3": S3Store, "gs": GCSStore, "az": AzureStore}
+_STORES: Final = {"s3": "S3Store", "gs": "GCSStore", "az": "AzureStore"}
 _KINDS: Final = {"Content-Type": "application/json", "Cache-Control": "max-age=1"}
 # A second in which every edge of a CDN asks the bucket once, whoever asks the edge, is little beside the seconds between two questions
 
@@ -47,6 +41,7 @@ class Bucket:
 
     Raises:
         ValueError: no object's address, or an option that obstore doesn't know.
+        MissingExtraError: obstore is not installed.
     """
 
     def __init__(self, url: str, options: Mapping[str, Any] | None = None) -> None:
@@ -55,9 +50,11 @@ class Bucket:
         if parts.scheme not in _STORES or not parts.netloc or not self._key or self._key.endswith("/"):
             raise ValueError(f"{quoted(address(url))} is no object's address: write s3://bucket/snapshot.json, gs://… or az://container/…")
         self.name = address(url)
+        self._obstore, self._errors = _module("obstore"), _module("obstore.exceptions")
+        made = getattr(_module("obstore.store"), _STORES[parts.scheme])
         try:  # once: whoever asks again and again has a pace of their own
-            self._store = _STORES[parts.scheme](parts.netloc, **{"retry_config": {"max_retries": 0}, **(options or {})})
-        except BaseError as error:
+            self._store = made(parts.netloc, **{"retry_config": {"max_retries": 0}, **(options or {})})
+        except self._errors.BaseError as error:
             raise ValueError(f"{self.name}: {_said(error)}") from None
 
     def get(self, suffix: str = "", tag: str = "") -> tuple[bytes, str] | None:
@@ -77,12 +74,12 @@ class Bucket:
         Raises:
             ObjectError: it could not be.
         """
-        self._done(lambda: obstore.put(self._store, self._key, text, attributes=dict(_KINDS), use_multipart=False))
+        self._done(lambda: self._obstore.put(self._store, self._key, text, attributes=dict(_KINDS), use_multipart=False))
 
     def _get(self, key: str, tag: str) -> tuple[bytes, str] | None:
         try:
-            found = obstore.get(self._store, key, options={"if_none_match": tag} if tag else None)
-        except NotModifiedError:
+            found = self._obstore.get(self._store, key, options={"if_none_match": tag} if tag else None)
+        except self._errors.NotModifiedError:
             return None
         if found.meta["size"] > LARGEST:
             raise ObjectError(f"is larger than {LARGEST:,} bytes")
@@ -97,7 +94,7 @@ class Bucket:
             return act()
         except FileNotFoundError:
             raise
-        except (BaseError, OSError, ValueError) as error:
+        except (self._errors.BaseError, OSError, ValueError) as error:
             raise ObjectError(f"does not answer ({_said(error)})") from error
 
 
@@ -132,6 +129,14 @@ class ObjectSource(Afar):
         except ObjectError as error:
             raise NoGoodError(str(error)) from error
         return None if found is None else Answer(*found)
+
+
+def _module(name: str) -> Any:
+    """Of obstore's, only once there is a bucket: who has none need not install it."""
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise missing(error, "obstore", "obstore", "objects") from error
 
 
 def _of_this_process() -> bool:
