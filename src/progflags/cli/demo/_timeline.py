@@ -10,7 +10,11 @@ from progflags.cli._say import tell_all
 
 __all__ = ["Timeline"]
 
-_HEAD = f"{'':>6}  {'state':<12} {'share':>6}  {'control':>22}   {'candidate':>22}   {'by chance':>12}  verdict"
+_ARM = f"{'calls':>7}{'errors':>7}{'p99':>8}"
+_HEAD = f"""\
+HOLD: not enough is known yet · PASS: no worse than is tolerated · ROLLBACK: worse, and hardly by chance
+{"":>6}  {"":<12} {"":>6}  {"control":>22}   {"candidate":>22}
+{"":>6}  {"state":<12} {"share":>6}  {_ARM}   {_ARM}   {"by chance":>12}  verdict"""
 _EVERY = 1.0  # seconds between two lines while nothing changes
 
 
