@@ -23,3 +23,11 @@ def test_bad_ones_do_not_get_to_everybody_where_the_plan_could_see_them(bad):
     runs = [run_one(Cell("low", 20, 0.01, **bad), SEED + k) for k in range(6)]
 
     assert sum(one.full for one in runs) <= 2
+
+
+def test_an_emergency_does_not_pass_what_is_worse_by_just_what_matters():
+    """Doubled errors of half a percent: by version 2 half of them got to everybody, by what it proves a twentieth; of eight at most three."""
+    runs = [run_one(Cell("emergency", 400, 0.005, worse=2.0, most=0.5), SEED + k) for k in range(8)]
+
+    assert all(one.sees for one in runs)
+    assert sum(one.full for one in runs) <= 3

@@ -104,3 +104,37 @@ def test_looking_often_buys_no_pass():
 
     assert passed["planned"] <= 12
     assert passed["always"] >= 1.5 * passed["planned"]
+
+
+# -- an alarm about what is too little to matter ------------------------------------------------------------------------
+
+
+def many(control, candidate, n=1_000_000):
+    """Errors in a million calls on each side, spread over the groups."""
+    return window(arm(n, control, users=64), arm(n, candidate, users=64))
+
+
+def test_an_alarm_about_too_little_to_matter_is_no_proof_that_nothing_matters():
+    """0.5 points matter, and 0.49 more than the control's 0.5 % are found: hardly by chance, and what is true may be 0.52."""
+    errors = {"max_increase": 0.25, "min_absolute": 0.005}
+    near = many(100, 198, n=20_000)
+    observed, proven = (judged(Gate("error_rate", policy=policy, **errors), near) for policy in ("observed", "proven"))
+
+    assert (observed.decision, proven.decision) == (Decision.PASS, Decision.HOLD)
+    assert observed.findings[0].evidence_max >= observed.findings[0].threshold  # it is an alarm
+    assert observed.reason.endswith("less than 0.5 points apart, too little to matter")
+    assert "not yet ruled out: a rise to ×2" in proven.reason
+
+
+def test_an_alarm_about_too_little_to_matter_passes_when_it_is_asked_and_no_sooner():
+    gate = Gate("error_rate", max_increase=0.25, min_absolute=0.005, policy="observed")
+
+    assert judged(gate, many(100, 198, n=20_000), asking=False).decision == Decision.HOLD
+
+
+def test_a_proven_gate_passes_what_is_worse_by_far_less_than_what_matters_however_surely_it_is_worse():
+    gate = Gate("error_rate", max_increase=0.25, min_absolute=0.005, policy="proven")
+    verdict = judged(gate, many(5_000, 7_000))
+
+    assert verdict.decision == Decision.PASS
+    assert verdict.findings[0].proven

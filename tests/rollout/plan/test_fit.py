@@ -113,6 +113,34 @@ def test_a_proof_after_the_bake_comes_from_watching_alone_and_lasts():
     assert prospect(plan(), 0, traffic(1, errors=0.001), 500_000, proven={proofs[0].gate}).lasts == 900
 
 
+def test_what_passes_by_time_is_said_to_see_only_what_it_keeps_out():
+    """Of doubled errors a fifth looked tolerable after the two minutes of `emergency@2` at 100 requests a second, where a proof was due."""
+    emergency = Plan.of({"profile": "emergency@2"})
+    ahead = {rps: prospect(emergency, 0, traffic(rps)) for rps in (100, 150)}
+
+    assert [one.sees for one in ahead.values()] == [False, True]
+    assert ahead[100].seen[0].proof < 120 < ahead[100].seen[0].seconds
+
+
+def test_what_passes_by_time_rules_nothing_out_for_the_stages_after_it():
+    first, second = (ahead for _, ahead in climb(Plan.of({"profile": "low"}), 0, traffic(100)))
+
+    assert first.seen[0].proof < first.lasts
+    assert second.seen[0].seconds > 0
+
+
+@pytest.mark.parametrize(("rps", "percent", "minutes"), [(100, 10, 2), (20, 50, 10), (5, 50, 60)])
+def test_an_emergency_is_as_quick_as_its_proof(rps, percent, minutes):
+    """Where two minutes say enough it takes two; where they don't, more people have it rather than longer."""
+    emergency = Plan.of({"profile": "emergency"})
+    share = fitting(emergency, 0, traffic(rps))
+    ahead = prospect(emergency, 0, traffic(rps), share)
+
+    assert share == percent * 10_000
+    assert ahead.sees
+    assert 120 <= ahead.lasts <= 60 * minutes
+
+
 def test_a_stage_that_never_ends_rules_nothing_out_for_those_after_it():
     """Latencies of two values far apart: moved by a quarter the tail is where it was, so that no proof ever comes."""
     slow = {"metric": "p99_latency", "max_increase": 0.1, "must_detect": 0.25, "policy": "proven"}

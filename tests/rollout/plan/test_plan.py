@@ -184,7 +184,7 @@ RULES = {"payments/*": "high", "*.experiment": "low", "billing.toml": "high@1", 
         ("refund", "flags/payments.toml", "standard@2"),
         ("colour.experiment", "flags/billing.toml", "low@2"),  # the first that matches
         ("colour", "flags/billing.toml", "high@1"),
-        ("colour", "/srv/app/team-b/flags.toml", "emergency@2"),
+        ("colour", "/srv/app/team-b/flags.toml", "emergency@3"),
         ("colour", "billing.toml", "high@1"),
         ("low/colour", "flags.toml", "low@2"),  # no rule: the key's own beginning
         ("colour", "not-billing.toml", "standard@2"),
@@ -196,7 +196,7 @@ def test_a_path_rule_of_the_file_chooses_the_profile(key, file, chosen):
 
 def test_what_a_flag_says_itself_wins_over_a_path_rule():
     assert Plan.of({"profile": "low"}, key="payments/x", rules=RULES).profile == "low@2"
-    assert Plan.of({}, tags=["risk:emergency"], key="payments/x", rules=RULES).profile == "emergency@2"
+    assert Plan.of({}, tags=["risk:emergency"], key="payments/x", rules=RULES).profile == "emergency@3"
 
 
 def test_a_rule_that_names_no_profile_is_refused_with_those_there_are():
@@ -214,7 +214,7 @@ def test_rules_are_read_from_files_and_folders(tmp_path):
         assert [flags.rollouts.status(flag).profile for flag in ("one", "two", "pay")] == ["standard@2", "low@2", "high@2"]
         (tmp_path / "a.toml").write_text('[profiles]\n"pay*" = "emergency"\n[flags.one.rollout]\n[flags.pay.rollout]\n# longer\n')
         flags.refresh()
-        assert [flags.rollouts.status(flag).profile for flag in ("one", "two", "pay")] == ["standard@2", "standard@2", "emergency@2"]
+        assert [flags.rollouts.status(flag).profile for flag in ("one", "two", "pay")] == ["standard@2", "standard@2", "emergency@3"]
 
 
 def test_a_rule_that_is_no_name_is_a_problem_of_the_file():

@@ -182,11 +182,12 @@ def _decide(  # noqa: PLR0917 - one row of the table
     broken = evidence.broken.get(claim.name)
     if broken is not None:
         return Decision.HOLD, _unjudged(claim, broken), None
-    look = _at_look(evidence, claim)
-    if look is not None:
-        return _alarmed(evidence, claim, seen, *look)
-    if track.best >= bar and not (track.now < bar and _shared(evidence, claim, seen, bar)):
-        return _alarmed(evidence, claim, seen, track.best, bar)
+    alarm = _at_look(evidence, claim)
+    if alarm is None and track.best >= bar and not (track.now < bar and _shared(evidence, claim, seen, bar)):
+        alarm = track.best, bar
+    little = _too_little(claim, seen)
+    if alarm is not None and not little:
+        return _alarmed(evidence, claim, seen, *alarm)
     missing = _missing(claim, seen)
     if missing:
         return Decision.HOLD, missing, None
@@ -195,7 +196,19 @@ def _decide(  # noqa: PLR0917 - one row of the table
         return Decision.HOLD, f"{movement(claim, seen)}; {silent}", None
     if seen.refused:
         return Decision.HOLD, seen.refused, None
-    return lenient(evidence, claim, seen, proven, now)
+    said = lenient(evidence, claim, seen, proven, now)
+    # An alarm about what is too little to matter is none: it makes no gate pass that would not have passed without it.
+    if alarm is None or said[0] is not Decision.PASS:
+        return said
+    return Decision.PASS, f"{movement(claim, seen)}: {little}", None
+
+
+def _too_little(claim: Claim, seen: Estimate) -> str:
+    """Why both arms are too near to each other for a difference to matter, empty where they are not."""
+    least = claim.gate.min_absolute
+    if not claim.relative or not least or seen.baseline is None or seen.canary is None or abs(seen.canary - seen.baseline) >= least:
+        return ""
+    return f"they are less than {difference(claim, least)} apart, too little to matter"
 
 
 def _at_look(evidence: Evidence, claim: Claim) -> tuple[float, float] | None:
@@ -222,13 +235,6 @@ def _missing(claim: Claim, seen: Estimate) -> str:
 def _alarmed(evidence: Evidence, claim: Claim, seen: Estimate, best: float, bar: float) -> Said:
     what = movement(claim, seen)
     proof = f"{odds(wealth(best))} by chance; {odds(wealth(bar))} decides"
-    tiny = claim.gate.min_absolute
-    if claim.relative and tiny and seen.baseline is not None and seen.canary is not None and abs(seen.canary - seen.baseline) < tiny:
-        return (
-            Decision.PASS,
-            f"{what}: they are less than {difference(claim, tiny)} apart, too little to matter",
-            None,
-        )
     if _shared(evidence, claim, seen, bar):
         return Decision.HOLD, f"{what}, but the control breaks the same bound: something both share is at fault", None
     if not claim.gate.critical:

@@ -13,6 +13,7 @@ from progflags.canary._words import Kind, Policy
 from progflags.canary.counting import CANDIDATE, CONTROL, Totals, Window
 from progflags.canary.judging._catching import Enough, catching
 from progflags.canary.judging._estimates import estimate
+from progflags.canary.judging._outside import outside
 from progflags.canary.judging._policy import needed, wanted
 from progflags.canary.judging._proofs import provable, proving
 from progflags.canary.sequential import Evidence, claims
@@ -72,10 +73,11 @@ def foresee(
             continue
         each = seconds * max(1.0, worth.get(claim.gate.metric, 1.0))  # what takes so many times the seconds takes so many times these
         proof = each * _first(proving(evidence, claim, last=bake / each)) if provable(claim) else math.inf
-        when = proof
+        # Who does not wait for a proof passes without one, so there only what would keep the candidate out is a sight of it.
+        when = proof if waits else each * _first(outside(evidence, claim, needed(claim, seen)))
         if claim.gate.policy != Policy.PROVEN or not provable(claim):
             # What is proven needs no visibility: of errors that never occur a proof comes first where the arms are equal.
-            when = min(proof, each * _first(catching(evidence, claim, needed(claim, seen))))
+            when = min(when, each * _first(catching(evidence, claim, needed(claim, seen))))
         found.append(Foreseen(claim.gate.metric, claim.label, wanted(claim, seen), when, waits, proof))
     return tuple(found)
 

@@ -87,7 +87,8 @@ def climb(
             gone = gone + before.lasts if plan.share(number) == before.share else 0.0
         before = prospect(plan, number, traffic, gone=gone, proven=proven)
         yield plan, before
-        proven = proven | {one.gate for one in before.seen if one.proof - gone <= before.lasts < math.inf}
+        # What passes by time may be anything, so nothing is taken for ruled out that nobody has waited for.
+        proven = proven | {one.gate for one in before.seen if one.waits and one.proof - gone <= before.lasts < math.inf}
         met += before.people
 
 

@@ -163,6 +163,15 @@ PROFILES: Final[Mapping[str, Mapping[int, Mapping[str, Any]]]] = MappingProxyTyp
                 "cool_down": "5m",
                 "approval": {"two_person": True},
             },
+            3: {
+                "stages": [_fits(10, "2m", _minded("low", "proven")[:1])],
+                "watch": "24h",
+                "deadline": "1h",
+                "on_insufficient": "hold",
+                "alpha": 0.05,
+                "cool_down": "5m",
+                "approval": {"two_person": True},
+            },
         },
     }
 )
