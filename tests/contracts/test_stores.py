@@ -11,7 +11,8 @@ from progflags.canary import Summed
 from progflags.store import MemoryStore, SQLiteStore, open_store
 from progflags.store.host import HostStore
 from progflags.store.host._lock import Lock
-from progflags.testing import SharedStoreContract, StoreContract
+from progflags.testing import ManualClock, SharedStoreContract, StoreContract
+from rollout.places import place
 from support import servers
 
 _names = itertools.count()
@@ -35,6 +36,33 @@ class TestSQLiteStore(SharedStoreContract):
 
     def make_store(self):
         return SQLiteStore(self.folder / "state.db")
+
+
+def test_what_died_leaves_nothing_for_good_in_a_file(tmp_path):
+    """A row that nobody has put up again for a day goes when any topic is taken down; the store's time stays."""
+    clock = ManualClock()
+    store = SQLiteStore(tmp_path / "state.db", clock=clock)
+    before = store.now()
+    store.board.publish("dead", "w", 1, b"")
+    clock.advance("23h")
+    store.board.publish("alive", "w", 1, b"")
+    clock.advance("2h")
+    store.board.clear("another")
+    assert (store.board.collect("dead"), len(store.board.collect("alive"))) == ((), 1)
+    assert store.now() == pytest.approx(before + 25 * 3600)
+    store.close()
+
+
+def test_nor_in_postgres(tmp_path):
+    with place("postgres", tmp_path) as address:
+        store = open_store(address)
+        for topic in ("dead", "alive"):
+            store.board.publish(topic, "w", 1, b"")
+        old = "UPDATE progflags_board SET at = at - interval '25 hours' WHERE topic = 'dead' AND namespace = %s"
+        store._server.run(lambda cursor: cursor.execute(old, (store._namespace,)))
+        store.board.clear("another")
+        assert (store.board.collect("dead"), len(store.board.collect("alive"))) == ((), 1)
+        store.close()
 
 
 class TestRedisStore(SharedStoreContract):

@@ -19,7 +19,7 @@ from progflags._deadline import left, within
 from progflags._process import in_child
 from progflags._trouble import swallow
 from progflags.errors import ReadOnlyError, StoreError
-from progflags.store import PROBE, Board, Commit, Document, Entry, Hinting, Row, Store, aside, read_only, time_of
+from progflags.store import PROBE, Board, Commit, Document, Entry, Hinting, Row, Store, aside, read_only, time_of, trim
 
 __all__ = ["Reach"]
 
@@ -183,6 +183,9 @@ class Reach:
 
     def history(self, subject: str, *, after: int = 0, limit: int = 1000) -> tuple[Entry, ...]:
         return self._read(lambda store: store.history(subject, after=after, limit=limit))
+
+    def trim(self, subject: str, through: int) -> int:
+        return self._ask(lambda store: trim(store, subject, through))
 
     def now(self) -> float | None:
         return self._ask(time_of)

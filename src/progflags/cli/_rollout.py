@@ -55,7 +55,8 @@ def add_parser(commands: Any) -> None:
     watch = _flag(verbs, "watch", "follow it on one screen until it ends")
     watch.add_argument("--every", type=positive, default=1.0, metavar="SECONDS", help="between two looks (default 1)")
     _flag(verbs, "history", "every step it took")
-    _flag(verbs, "verify", "check that nobody has edited its history")
+    verify = _flag(verbs, "verify", "check that nobody has edited its history")
+    verify.add_argument("--archive", default=None, metavar="FOLDER", help="where lines were put by `log archive`: they are checked as well")
 
 
 def _flag(verbs: Any, verb: str, text: str) -> Any:
@@ -149,7 +150,7 @@ def _history(arguments: argparse.Namespace, rollouts: Rollouts) -> int:
 
 
 def _verify(arguments: argparse.Namespace, rollouts: Rollouts) -> int:
-    problems = rollouts.verify(arguments.flag)
+    problems = rollouts.verify(arguments.flag, archive=arguments.archive)
     if arguments.json:
         tell_json({"ok": not problems, "flag": arguments.flag, "problems": list(problems)})
     else:

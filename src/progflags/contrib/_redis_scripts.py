@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["COLLECT", "COMMIT", "NOW", "PUBLISH", "READ", "SCRIPTS"]
+__all__ = ["COLLECT", "COMMIT", "HISTORY", "NOW", "PUBLISH", "READ", "SCRIPTS", "TRIM"]
 
 # KEYS: revision, documents, ids, ids by age, then one list per entry. ARGV: id, remembered, the number of expected keys, the
 # revision that must be there at least, the channel to tell ("" for none), those keys with revisions, the number of writes and those keys
@@ -80,4 +80,20 @@ return found
 
 NOW: Final = "return redis.call('TIME')"
 
-SCRIPTS: Final = (COMMIT, READ, PUBLISH, COLLECT, NOW)
+# A list begins with the entry after those that were cut from it; a hash has how many these are, by list.
+HISTORY: Final = """
+local gone = tonumber(redis.call('HGET', KEYS[2], ARGV[1]) or '0')
+local first = math.max(gone, tonumber(ARGV[2]))
+return {first, redis.call('LRANGE', KEYS[1], first - gone, first - gone + tonumber(ARGV[3]) - 1)}
+"""
+
+TRIM: Final = """
+local gone = tonumber(redis.call('HGET', KEYS[2], ARGV[1]) or '0')
+local more = math.min(tonumber(ARGV[2]) - gone, redis.call('LLEN', KEYS[1]) - 1)
+if more <= 0 then return gone end
+redis.call('LTRIM', KEYS[1], more, -1)
+redis.call('HSET', KEYS[2], ARGV[1], gone + more)
+return gone + more
+"""
+
+SCRIPTS: Final = (COMMIT, READ, PUBLISH, COLLECT, NOW, HISTORY, TRIM)

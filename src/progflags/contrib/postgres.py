@@ -113,6 +113,18 @@ class PostgresStore(ServerStore):
         rows = self._server.run(lambda cursor: cursor.execute(query, values).fetchall())
         return tuple(Entry(subject, number, at, self._body(text)) for number, at, text in rows)
 
+    def trim(self, subject: str, through: int) -> int:
+        gone = """DELETE FROM progflags_history WHERE namespace = %s AND subject = %s AND number <= %s
+                  AND number < (SELECT max(number) FROM progflags_history WHERE namespace = %s AND subject = %s)"""
+        which = (self._namespace, subject)
+
+        def cut(cursor: Any) -> int:
+            cursor.execute(gone, (*which, through, *which))
+            first = cursor.execute("SELECT min(number) FROM progflags_history WHERE namespace = %s AND subject = %s", which).fetchone()[0]
+            return 1 if first is None else int(first)
+
+        return self._server.run(cut)
+
     def now(self) -> float:
         query = "SELECT extract(epoch FROM clock_timestamp())::float8"
         return float(self._server.run(lambda cursor: cursor.execute(query).fetchone()[0]))
@@ -181,6 +193,7 @@ class _PostgresBoard:
         return tuple(Row(worker, seq, bytes(body), age) for worker, seq, body, age in rows)
 
     def clear(self, topic: str) -> None:
-        query = "DELETE FROM progflags_board WHERE namespace = %s AND topic = %s"
+        query = """DELETE FROM progflags_board WHERE namespace = %s
+                   AND (topic = %s OR at < clock_timestamp() - interval '1 day')"""  # what who died in between has left for good
         store = self._store
         store._server.run(lambda cursor: cursor.execute(query, (store._namespace, topic)))

@@ -33,7 +33,7 @@ except ImportError as error:
 from progflags.contrib._redis_client import client_of
 from progflags.contrib._redis_connection import dialled
 from progflags.contrib._redis_hints import CHANNEL, Hints
-from progflags.contrib._redis_scripts import COLLECT, COMMIT, NOW, PUBLISH, READ, SCRIPTS
+from progflags.contrib._redis_scripts import COLLECT, COMMIT, HISTORY, NOW, PUBLISH, READ, SCRIPTS, TRIM
 
 __all__ = ["RedisStore"]
 
@@ -172,10 +172,14 @@ class RedisStore(ServerStore):
         return self._met(numbers[0], before if word == b"done" else 0)  # one taken long ago may be older than what was met since
 
     def history(self, subject: str, *, after: int = 0, limit: int = 1000) -> tuple[Entry, ...]:
-        first, most = max(0, after), max(0, limit)
-        lines = self._run(lambda: self._client.lrange(self._key(f"history:{subject}"), first, first + most - 1)) if most else []
+        if limit <= 0:
+            return ()
+        first, lines = self._script(HISTORY, (f"history:{subject}", "trimmed"), (subject, max(0, after), limit))
         found = enumerate(map(_split, lines), first + 1)
         return tuple(Entry(subject, number, at, self._body(text)) for number, (at, text) in found)
+
+    def trim(self, subject: str, through: int) -> int:
+        return int(self._script(TRIM, (f"history:{subject}", "trimmed"), (subject, through))) + 1
 
     def now(self) -> float:
         seconds, micros = self._script(NOW, ("revision",))

@@ -12,16 +12,33 @@ from progflags.rollout._status import RolloutStatus, Transition
 from progflags.rollout._timeline import changes
 from progflags.rollout._which import Dealt, Which, deal
 from progflags.rollout.plan import PROFILES, BrakeRule, Plan, PlanError, Stage
-from progflags.rollout.run import INCIDENT, Batch, Gathering, Hook, Line, Outbox, Process, Sink, Webhook, apart, living, signature
+from progflags.rollout.run import (
+    ARCHIVED,
+    INCIDENT,
+    Archived,
+    Batch,
+    Gathering,
+    Hook,
+    Line,
+    Outbox,
+    Process,
+    Sink,
+    Webhook,
+    apart,
+    living,
+    signature,
+)
 from progflags.rollout.state import TRANSITIONS, VERBS, Act, Move, Record, Sight, State, advance, decide, legal, steps
 
 __all__ = [
+    "ARCHIVED",
     "INCIDENT",
     "PROFILES",
     "TRANSITIONS",
     "VERBS",
     "Act",
     "Advice",
+    "Archived",
     "Batch",
     "BrakeRule",
     "Dealt",

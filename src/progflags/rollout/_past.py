@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from progflags.errors import StoreError
 from progflags.flags import EVERYTHING, Killed, Live
 from progflags.rollout._timeline import backwards, lines_of
 from progflags.rollout.run import ROLLOUT, subject
@@ -40,7 +41,7 @@ def _live(store: Store, flag: str, at: float) -> Live:
     rollout = None if flag == EVERYTHING else _document(store, ROLLOUT + flag)
     if rollout is None:
         return Live(flag, share=now.share, killed=killed, run=now.run, variant=now.variant)
-    step = _last(store, rollout, at) or _NOBODY
+    step = _last(store, rollout, at) or _unless_archived(store, rollout)
     run, counting = int(step["run"]), State(step["to"]) in SERVING
     variant = now.variant if run == now.run else None  # of an earlier run nobody kept which it was: the file's, then
     return Live(flag, 0, round(10_000 * step["percent"]), killed, counting, run, variant)
@@ -52,6 +53,20 @@ def _document(store: Store, key: str) -> Document | None:
 
 def _last(store: Store, document: Document, at: float) -> Mapping[str, Any] | None:
     return next((entry.body for entry, _ in backwards(store, document) if float(entry.body["at"]) <= at), None)
+
+
+def _unless_archived(store: Store, document: Document) -> Mapping[str, Any]:
+    """
+    What was before the first line of a history.
+
+    Raises:
+        StoreError: that is not known here any more.
+    """
+    first = store.history(document.key, limit=1)
+    if first and first[0].number > 1:
+        what = f"the history of {document.key} that goes back so far was archived"
+        raise StoreError(f"{what}: it is in the files that `progflags log archive` wrote")
+    return _NOBODY
 
 
 def _killed(line: Mapping[str, Any]) -> Killed:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from progflags._clock import Clock
@@ -23,7 +24,7 @@ from progflags.rollout._standing import Standing
 from progflags.rollout._status import RolloutStatus, Transition
 from progflags.rollout._verbs import TIMEOUT, Turn, Verbs
 from progflags.rollout.plan import Plan
-from progflags.rollout.run import Bars, Outbox, Process, Sink, living, possible
+from progflags.rollout.run import Archived, Bars, Outbox, Process, Sink, archive, archived, living, possible
 from progflags.rollout.state import Act, Ask
 from progflags.store import Store
 
@@ -66,6 +67,7 @@ class Rollouts:
     ) -> None:
         self._parts = parts = Parts(client, store, recorder, clock, keep)
         self._standing = standing = Standing(parts)
+        self._actor = actor
         self._verbs = Verbs(parts, standing, refresh, actor)
         self._rounds = Rounds(parts, self._verbs.look)
         self.deliveries = deliveries
@@ -379,7 +381,7 @@ class Rollouts:
         return self._standing.every()
 
     def history(self, flag: str) -> tuple[Transition, ...]:
-        """Every step of the flag's rollouts, oldest first. Raises TransitionRefused where there is no such flag."""
+        """Every step of the flag's rollouts that is not archived, oldest first. Raises TransitionRefused where there is no such flag."""
         steps = self._parts.ledger.history.of(flag)
         if not steps:
             self._parts.plans.known(flag)
@@ -401,10 +403,28 @@ class Rollouts:
             raise TransitionRefused(f"{quoted(flag)} has no evidence yet: start it, and let some traffic pass")
         return report(record, self.status(flag), self._parts.ledger.history.of(flag, run=record.run))
 
-    def verify(self, flag: str) -> tuple[str, ...]:
-        """Check the hash chain of a flag's history: what is wrong, as sentences; empty when every line is as it was written."""
+    def verify(self, flag: str, *, archive: str | os.PathLike[str] | None = None) -> tuple[str, ...]:
+        """
+        Check the hash chain of a flag's history: what is wrong, as sentences; empty when every line is as it was written.
+
+        `archive`: a folder with lines that were archived, which are checked as well. ValueError where a file in it is none of ours.
+        """
         self.history(flag)  # of a flag that does not exist nothing was written, and nothing is said
-        return self._parts.ledger.verify(flag)
+        return self._parts.ledger.verify(flag, () if archive is None else archived(Path(archive), flag))
+
+    def archive(self, flag: str, folder: str | os.PathLike[str], *, older: float = 90 * 86400.0, by: str | None = None) -> Archived:
+        """
+        Put the lines about runs of a flag's rollout that were over `older` seconds ago into a file in `folder`, and then cut them from the
+        store. The present run's stay. The cut is a line of the history itself, so `verify` holds for what is left, and for both together.
+
+        Every process that shares the store needs a progflags that knows of it (see the changelog).
+
+        Raises:
+            StoreError: out of reach, or not a store that forgets anything (`progflags.store.Trimming`).
+            OSError: the file could not be written; nothing was cut.
+        """
+        until = self._parts.ledger.clock.now() - older
+        return archive(self._parts.ledger, flag, Path(folder), until=until, actor=by or self._actor)
 
     def plan(self, flag: str) -> Plan:
         """

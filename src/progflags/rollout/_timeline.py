@@ -93,7 +93,10 @@ def backwards(store: Store, document: Document) -> Iterator[tuple[Entry, Entry |
     later: Entry | None = None
     while end > 0:
         after = max(0, end - _CHUNK)
-        for entry in reversed(store.history(document.key, after=after, limit=end - after)):
+        entries = store.history(document.key, after=after, limit=end - after)
+        if not entries:
+            break  # what was before is archived
+        for entry in reversed(entries):
             if later is not None:
                 yield later, entry
             later = entry

@@ -6,7 +6,21 @@ from typing import TYPE_CHECKING
 
 from progflags._deadline import left
 from progflags.store._aside import aside
-from progflags.store._contract import PROBE, Board, Commit, Document, Entry, Hinting, Row, Store, Timed, read_only, time_of
+from progflags.store._contract import (
+    PROBE,
+    Board,
+    Commit,
+    Document,
+    Entry,
+    Hinting,
+    Row,
+    Store,
+    Timed,
+    Trimming,
+    read_only,
+    time_of,
+    trim,
+)
 from progflags.store._memory import MemoryStore
 from progflags.store._open import address, open_store
 from progflags.store._server import ServerStore
@@ -29,6 +43,7 @@ __all__ = [
     "ServerStore",
     "Store",
     "Timed",
+    "Trimming",
     "address",
     "aside",
     "conflict",
@@ -37,6 +52,7 @@ __all__ = [
     "read_only",
     "texts",
     "time_of",
+    "trim",
 ]
 
 

@@ -19,7 +19,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, runtime_checkable
 
-__all__ = ["PROBE", "Board", "Commit", "Document", "Entry", "Hinting", "Row", "Store", "Timed", "read_only", "time_of"]
+from progflags.errors import StoreError
+
+__all__ = ["PROBE", "Board", "Commit", "Document", "Entry", "Hinting", "Row", "Store", "Timed", "Trimming", "read_only", "time_of", "trim"]
 
 PROBE: Final = "probe/"
 """Topics that begin so are put up and taken down at once, by who wants to know whether the store takes writes."""
@@ -95,7 +97,7 @@ class Board(Protocol):
         ...
 
     def clear(self, topic: str) -> None:
-        """Take a topic down with all its rows; a topic that is not there is fine."""
+        """Take a topic down with all its rows, and whatever else nobody has put up again for a day. One that is not there is fine."""
         ...
 
 
@@ -193,6 +195,32 @@ def read_only(store: object) -> str:
     Nothing is written to such a store, and every verb is refused with this; it is none that takes no writes just now.
     """
     return str(getattr(store, "read_only", ""))
+
+
+@runtime_checkable
+class Trimming(Protocol):
+    """What a store may have besides: it forgets the beginning of a history, once that is kept elsewhere. Every store of ours can."""
+
+    def trim(self, subject: str, through: int) -> int:
+        """
+        Forget the entries of `subject` up to number `through`, but never its last one. To do so again changes nothing.
+
+        The numbers of those that stay, and of those to come, are what they would have been. Returns the number of the first entry that is
+        there; 1 where there is none. The revision doesn't move.
+        """
+        ...
+
+
+def trim(store: object, subject: str, through: int) -> int:
+    """
+    `store.trim(…)`.
+
+    Raises:
+        StoreError: it is not one that can (see `Trimming`), or out of reach.
+    """
+    if not isinstance(store, Trimming):
+        raise StoreError(f"{getattr(store, 'url', store)} forgets nothing: give it the `trim` of progflags.store.Trimming")
+    return store.trim(subject, through)
 
 
 def time_of(store: object) -> float | None:

@@ -75,8 +75,19 @@ class MemoryStore:
     def history(self, subject: str, *, after: int = 0, limit: int = 1000) -> tuple[Entry, ...]:
         memory = self._open()
         with memory.changed:
-            lines = memory.history.get(subject, [])[max(0, after) :][: max(0, limit)]
-        return tuple(Entry(subject, number, at, loads(text)) for number, (at, text) in enumerate(lines, max(0, after) + 1))
+            gone = memory.trimmed.get(subject, 0)
+            first = max(gone, after)
+            lines = memory.history.get(subject, [])[first - gone :][: max(0, limit)]
+        return tuple(Entry(subject, number, at, loads(text)) for number, (at, text) in enumerate(lines, first + 1))
+
+    def trim(self, subject: str, through: int) -> int:
+        memory = self._open()
+        with memory.changed:
+            gone, lines = memory.trimmed.get(subject, 0), memory.history.get(subject, [])
+            more = max(0, min(through - gone, len(lines) - 1))
+            del lines[:more]
+            memory.trimmed[subject] = gone + more
+            return gone + more + 1
 
     def now(self) -> float:
         return self._open().apart[self._clock] + self._clock.monotonic()
@@ -101,6 +112,7 @@ class _Memory:
         self.revision = 0
         self.documents: dict[str, tuple[int, str]] = {}
         self.history: dict[str, list[tuple[int, str]]] = {}
+        self.trimmed: dict[str, int] = {}  # how many lines of a history are gone
         self.ids: FIFOCache[str, int] = FIFOCache(REMEMBERED)
         self.rows: dict[tuple[str, str], tuple[int, bytes, float]] = {}
         self.apart: dict[Clock, float] = {}  # how far each wall clock is ahead of its monotonic one, from when it first came

@@ -26,6 +26,7 @@ from progflags.store._writing import REMEMBERED, conflict, texts
 
 __all__ = ["SQLiteStore"]
 
+_GONE = "trimmed: "  # before a subject, among the heads: the number of the last line that was cut from its history
 _LOOK = 0.01  # seconds between two looks at the file while waiting; a look takes about 10 µs
 
 
@@ -105,12 +106,22 @@ class SQLiteStore:
                 "SELECT number, revision, sum, body FROM history WHERE subject = ? AND number > ? ORDER BY number LIMIT ?",
                 (subject, first, most),
             ).fetchall()
-            expected = range(first + 1, min(_head(connection, subject), first + most) + 1)
+            gone = _gone(connection, subject)
+            expected = range(max(first, gone) + 1, min(_head(connection, subject), max(first, gone) + most) + 1)
             if [row[0] for row in found] != list(expected):
                 raise Damage(f"an entry is missing from the history of {subject}")
             return tuple(Entry(subject, n, at, body(f"{subject}#{n}", at, total, text)) for n, at, total, text in found)
 
         return self._file.run(look, begin="DEFERRED")
+
+    def trim(self, subject: str, through: int) -> int:
+        def cut(connection: sqlite3.Connection) -> int:
+            gone = max(_gone(connection, subject), min(through, _head(connection, subject) - 1))
+            connection.execute("DELETE FROM history WHERE subject = ? AND number <= ?", (subject, gone))
+            _note(connection, _GONE + subject, gone)
+            return gone + 1
+
+        return self._file.run(cut, begin="IMMEDIATE")
 
     def now(self) -> float:
         """This host's wall clock as it was at the first question since the machine started, and from there the clock that never jumps."""
@@ -160,8 +171,17 @@ def _append(connection: sqlite3.Connection, subject: str, revision: int, text: s
     number = _head(connection, subject) + 1
     row = (subject, number, revision, row_sum(f"{subject}#{number}", revision, text), text)
     connection.execute("INSERT INTO history (subject, number, revision, sum, body) VALUES (?, ?, ?, ?, ?)", row)
+    _note(connection, subject, number)
+
+
+def _note(connection: sqlite3.Connection, subject: str, number: int) -> None:
     head = (subject, number, row_sum(subject, number, ""))
     connection.execute("INSERT OR REPLACE INTO heads (subject, number, sum) VALUES (?, ?, ?)", head)
+
+
+def _gone(connection: sqlite3.Connection, subject: str) -> int:
+    """The number of the last line of a history that was cut from it; 0 where none was."""
+    return _head(connection, _GONE + subject)
 
 
 def _head(connection: sqlite3.Connection, subject: str) -> int:

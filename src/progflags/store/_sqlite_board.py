@@ -21,6 +21,7 @@ from progflags.store._sqlite_file import DatabaseFile
 
 __all__ = ["SQLiteBoard"]
 
+_LIVES: Final = 86_400.0  # seconds that a row is kept, as in Redis
 _TIME: Final = "\0time"  # a topic that is nobody's
 
 
@@ -97,7 +98,11 @@ class SQLiteBoard:
         return _age(boot == _boot(), monotonic - at, self._clock.now() - on, monotonic)
 
     def clear(self, topic: str) -> None:
-        self._file.run(lambda connection: connection.execute("DELETE FROM board WHERE topic = ?", (topic,)).rowcount, begin="IMMEDIATE")
+        # What nobody has put up for a day goes with it: who died in between has left it for good.
+        left = "topic <> ? AND CASE WHEN boot = ? THEN monotonic < ? ELSE wall < ? END"
+        values = (topic, _TIME, _boot(), self._clock.monotonic() - _LIVES, self._clock.now() - _LIVES)
+        query = f"DELETE FROM board WHERE topic = ? OR ({left})"  # noqa: S608 - two constants
+        self._file.run(lambda connection: connection.execute(query, values).rowcount, begin="IMMEDIATE")
 
 
 def _age(same_boot: bool, elapsed: float, by_wall: float, uptime: float) -> float:

@@ -29,11 +29,12 @@ from progflags.testing._commit_contract import CommitContract
 from progflags.testing._counting import count
 from progflags.testing._handles import PATIENCE
 from progflags.testing._hint_contract import HintContract
+from progflags.testing._trim_contract import TrimContract
 
 __all__ = ["StoreContract"]
 
 
-class StoreContract(CommitContract, BoardContract, HintContract):
+class StoreContract(CommitContract, BoardContract, HintContract, TrimContract):
     """The promises of `progflags.store.Store`, each a test. `make_store` returns a new, empty store at every call."""
 
     examples = 30

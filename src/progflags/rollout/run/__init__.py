@@ -1,8 +1,10 @@
 """The loop: look, judge, decide, brake, commit, tell."""
 
+from progflags.rollout.run._archive import Archived, archive, archived
 from progflags.rollout.run._brake import Brake
 from progflags.rollout.run._controller import Controller
 from progflags.rollout.run._heard import Bars
+from progflags.rollout.run._history import ARCHIVED
 from progflags.rollout.run._intent import Intent
 from progflags.rollout.run._kept import Kept
 from progflags.rollout.run._ledger import Ledger
@@ -19,10 +21,12 @@ from progflags.rollout.run._summaries import Summaries
 from progflags.rollout.run._switches import Switches, act
 
 __all__ = [
+    "ARCHIVED",
     "FLAG",
     "INCIDENT",
     "LIMIT",
     "ROLLOUT",
+    "Archived",
     "Bars",
     "Batch",
     "Brake",
@@ -47,6 +51,8 @@ __all__ = [
     "Webhook",
     "act",
     "apart",
+    "archive",
+    "archived",
     "living",
     "possible",
     "records",

@@ -2,21 +2,26 @@
 History: the lines that tell every step of a rollout, and every turn of a switch.
 
 They are a hash chain: each holds the hash of the one before it, the document holds the hash of the last. Editing, dropping or
-reordering lines breaks the chain; cutting off the end contradicts the document.
+reordering lines breaks the chain; cutting off the end contradicts the document. The beginning may lie in an archive instead: a later line,
+itself a link of the chain, then holds the hash of the last line that was cut.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import chain as one_after_another
+from typing import Any, Final
 
 from progflags._json import digest
 from progflags.rollout._status import Transition
 from progflags.rollout.run._page import ROLLOUT, Page, possible, subject
 from progflags.store import Store
 
-__all__ = ["Chain", "History", "chained"]
+__all__ = ["ARCHIVED", "Chain", "History", "chained"]
+
+ARCHIVED: Final = "archive"  # the act of a line that says so many before it were archived, and with which hash they end
 
 
 class History:
@@ -36,10 +41,18 @@ class History:
         last = list(self._lines(subject(page.flag), max(0, number - 1)))
         return float(last[-1].get("at", 0.0)) if last else 0.0
 
-    def verify(self, page: Page) -> tuple[str, ...]:
-        """What is wrong with a flag's histories, as sentences; empty when every line is the one that was written."""
+    def lines(self, flag: str) -> Iterator[Mapping[str, Any]]:
+        """Of its rollouts, as they lie in the store."""
+        return self._lines(ROLLOUT + possible(flag))
+
+    def verify(self, page: Page, archived: Sequence[Mapping[str, Any]] = ()) -> tuple[str, ...]:
+        """
+        What is wrong with a flag's histories, as sentences; empty when every line is the one that was written.
+
+        Lines that are `archived` stand before those of the store, as far as they are not there as well.
+        """
         flag, chain = page.flag, page.body.get("chain") or {}
-        rollout = Chain(self._lines(ROLLOUT + flag)).check("" if page.record is None else page.record.head, "rollout")
+        rollout = Chain(_after(archived, self._lines(ROLLOUT + flag))).check("" if page.record is None else page.record.head, "rollout")
         return (*rollout, *Chain(self._lines(subject(flag))).check(str(chain.get("head", "")), "kill switch"))
 
     def _lines(self, subject: str, after: int = 0) -> Iterator[Mapping[str, Any]]:
@@ -58,8 +71,15 @@ class Chain:
     def check(self, head: str, what: str) -> tuple[str, ...]:
         """What is wrong with it, if its last hash ought to be `head`."""
         problems: list[str] = []
-        before, count = "", 0
-        for count, line in enumerate(self.lines, 1):
+        before, count, first = "", 0, 1
+        cut: tuple[int, str] | None = None  # the last line of what was archived, which has to be spoken of
+        for line in self.lines:
+            if not count and (first := int(line.get("number", 1))) > 1:
+                count, before = first - 1, str(line.get("prev", ""))
+                cut = count, before
+            count += 1
+            if line.get("act") == ARCHIVED and (line.get("through"), line.get("head")) == cut:
+                cut = None
             body = {key: value for key, value in line.items() if key != "hash"}
             if line.get("number") != count:
                 problems.append(f"{what} history: line {count} says it is line {line.get('number')}")
@@ -68,9 +88,19 @@ class Chain:
             if line.get("hash") != digest(body):
                 problems.append(f"{what} history: line {count} was changed after it was written")
             before = str(line.get("hash", ""))
+        if cut is not None:
+            problems.append(f"{what} history: it begins at line {first}, and no line says that those before it were archived")
         if before != head:
             problems.append(f"{what} history: it ends at line {count}, which is not the one the state rests on")
         return tuple(problems)
+
+
+def _after(archived: Sequence[Mapping[str, Any]], lines: Iterator[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """Archived lines, then those of the store."""
+    first = next(lines, None)
+    rest = [] if first is None else [first]
+    begins = int(rest[0].get("number", 1)) if rest else math.inf
+    return one_after_another((line for line in archived if line["number"] < begins), rest, lines)
 
 
 def chained(body: Mapping[str, Any], number: int, head: str) -> tuple[dict[str, Any], int, str]:

@@ -22,10 +22,10 @@ from progflags.flags import EVERYTHING, Live
 from progflags.rollout._status import Transition
 from progflags.rollout.run._ages import Ages
 from progflags.rollout.run._history import History, chained
-from progflags.rollout.run._moves import taken
+from progflags.rollout.run._moves import noted, taken
 from progflags.rollout.run._page import FLAG, ROLLOUT, Page, possible, records, subject, switch
 from progflags.rollout.state import SERVING, Move, Record, dump, load, rivals
-from progflags.store import Commit, Document, Store, read_only
+from progflags.store import Commit, Document, Store, read_only, trim
 
 __all__ = ["Ledger"]
 
@@ -201,9 +201,30 @@ class Ledger:
                     raise
         raise AssertionError  # pragma: no cover - the loop returns or raises
 
-    def verify(self, flag: str) -> tuple[str, ...]:
+    def verify(self, flag: str, archived: Sequence[Mapping[str, Any]] = ()) -> tuple[str, ...]:
         """What is wrong with a flag's histories, as sentences; empty when every line is the one that was written."""
-        return self.history.verify(self.page(flag))
+        return self.history.verify(self.page(flag), archived)
+
+    def begins(self, flag: str, after: int = 0) -> int:
+        """
+        The number of the first line that the store has of a flag's rollouts, once those up to `after` are cut from it.
+
+        Raises:
+            StoreError: out of reach, or not a store that forgets anything.
+        """
+        return trim(self._store, ROLLOUT + possible(flag), after)
+
+    def note(self, page: Page, act: str, *, actor: str, **facts: Any) -> None:
+        """
+        Commit one more line of a rollout's history, which moves nothing.
+
+        Raises:
+            ConflictError: the page is not what the store has any more.
+        """
+        assert page.record is not None
+        line, record = noted(page.record, act, actor, self.clock.now(), **facts)
+        key = ROLLOUT + page.flag
+        self.commit(Commit({key: dump(record)}, {key: page.revision}, ((key, line),), uuid4().hex, quiet=True))
 
     def set_switch(self, page: Page, live: Live, line: Mapping[str, Any]) -> int:
         """Commit another live state of a switch by itself (kill, unkill, panic, unpanic), with its line in its own chain."""

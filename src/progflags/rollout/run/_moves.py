@@ -9,7 +9,7 @@ from typing import Any
 from progflags.rollout.run._history import chained
 from progflags.rollout.state import VERBS, Move, Record, advance
 
-__all__ = ["taken"]
+__all__ = ["noted", "taken"]
 
 
 def taken(record: Record, moves: Sequence[Move], actor: str, at: float, began: float | None) -> tuple[Record, list[dict[str, Any]]]:
@@ -24,14 +24,25 @@ def taken(record: Record, moves: Sequence[Move], actor: str, at: float, began: f
     return record, lines
 
 
+def noted(record: Record, act: str, actor: str, at: float, **facts: Any) -> tuple[dict[str, Any], Record]:
+    """The line of an act that moves nothing, with `facts` of its own, and the record whose history ends with it."""
+    line, number, head = chained({**_body(record, record, act, actor, at), **facts}, record.number, record.head)
+    return line, replace(record, number=number, head=head)
+
+
 def _line(before: Record, after: Record, move: Move, actor: str, at: float) -> tuple[dict[str, Any], Record]:
+    line, number, head = chained(_body(before, after, move.act, actor, at), before.number, before.head)
+    return line, replace(after, number=number, head=head)
+
+
+def _body(before: Record, after: Record, act: str, actor: str, at: float) -> dict[str, Any]:
     verdict = before.verdict or {}
-    body = {
+    body: dict[str, Any] = {
         "v": 1,
         "run": after.run,
         "from": before.state,
         "to": after.state,
-        "act": move.act,
+        "act": act,
         "stage": after.stage if after.stage >= 0 else before.stage,
         "percent": after.share / 10_000,
         "actor": actor,
@@ -42,5 +53,4 @@ def _line(before: Record, after: Record, move: Move, actor: str, at: float) -> t
     }
     if after.plan.two_person:
         body["second"] = actor if actor != after.started_by else None  # on record: did anybody but the starter have a hand in it
-    line, number, head = chained(body, before.number, before.head)
-    return line, replace(after, number=number, head=head)
+    return body

@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 from progflags._process import called
 from progflags._trouble import swallow
 from progflags.errors import ConflictError, StoreError
-from progflags.store._contract import Board, Commit, Document, Entry, Hinting, Store, time_of
+from progflags.store._contract import Board, Commit, Document, Entry, Hinting, Store, time_of, trim
 from progflags.store.host._board import HostBoard, Rows
 from progflags.store.host._duty import Duty, Part
 from progflags.store.host._line import Line
@@ -122,6 +122,10 @@ class HostStore:
     def history(self, subject: str, *, after: int = 0, limit: int = 1000) -> tuple[Entry, ...]:
         with self._line.use() as server:
             return server.history(subject, after=after, limit=limit)
+
+    def trim(self, subject: str, through: int) -> int:
+        with self._line.use() as server:
+            return trim(server, subject, through)
 
     def now(self) -> float | None:
         """See `progflags.store.Timed`. By the last sign in the folder where there is one, for everybody asks this at once."""
