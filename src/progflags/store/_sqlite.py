@@ -34,12 +34,13 @@ class SQLiteStore:
     """
     A store in the file `path` (made when absent; its folder must exist). For one host: never put it on a network file system.
 
-    `busy` is how many seconds a call waits at most, for another process' commit above all. `clock` dates the Board's rows, and tells
+    `busy` is how many seconds a call waits at most, for another process' commit above all. `durable`: a commit is on disk when it
+    returns; else it may be lost, and the file torn, when the machine loses its power. `clock` dates the Board's rows, and tells
     the store's time. One connection per process, used by one thread at a time; around a fork it is closed, and each side opens its own.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, busy: float = 2.0, clock: Clock = SYSTEM) -> None:
-        self._file = DatabaseFile(path, busy=busy)
+    def __init__(self, path: str | os.PathLike[str], *, busy: float = 2.0, durable: bool = True, clock: Clock = SYSTEM) -> None:
+        self._file = DatabaseFile(path, busy=busy, durable=durable)
         self._board = SQLiteBoard(self._file, clock)
         self._known: tuple[sqlite3.Connection, int, int] | None = None  # connection, its data_version, the revision then
 

@@ -19,7 +19,7 @@ from progflags._clock import Clock
 from progflags.store._contract import Row
 from progflags.store._sqlite_file import DatabaseFile
 
-__all__ = ["SQLiteBoard"]
+__all__ = ["SQLiteBoard", "boot"]
 
 _LIVES: Final = 86_400.0  # seconds that a row is kept, as in Redis
 _TIME: Final = "\0time"  # a topic that is nobody's
@@ -33,7 +33,7 @@ class SQLiteBoard:
         self._clock = clock
 
     def publish(self, topic: str, worker: str, seq: int, body: bytes) -> None:
-        row = (topic, worker, seq, _boot(), self._clock.monotonic(), self._clock.now(), bytes(body))
+        row = (topic, worker, seq, boot(), self._clock.monotonic(), self._clock.now(), bytes(body))
 
         def put(connection: sqlite3.Connection) -> None:
             connection.execute(
@@ -55,7 +55,7 @@ class SQLiteBoard:
     def _began(self, connection: sqlite3.Connection) -> float | None:
         """How far this boot's time is ahead of its monotonic clock; None where nobody has asked since the boot."""
         query = "SELECT wall - monotonic FROM board WHERE topic = ? AND worker = '' AND boot = ? AND monotonic <= ?"
-        row = connection.execute(query, (_TIME, _boot(), self._clock.monotonic())).fetchone()
+        row = connection.execute(query, (_TIME, boot(), self._clock.monotonic())).fetchone()
         return None if row is None else float(row[0])
 
     def _begin(self, connection: sqlite3.Connection) -> float:
@@ -65,7 +65,7 @@ class SQLiteBoard:
         monotonic, wall = self._clock.monotonic(), self._clock.now()
         connection.execute(
             "INSERT OR REPLACE INTO board (topic, worker, seq, boot, monotonic, wall, body) VALUES (?, '', 1, ?, ?, ?, x'')",
-            (_TIME, _boot(), monotonic, wall),
+            (_TIME, boot(), monotonic, wall),
         )
         return wall - monotonic
 
@@ -75,7 +75,7 @@ class SQLiteBoard:
                 "SELECT worker, seq, body, boot, monotonic, wall FROM board WHERE topic = ? ORDER BY worker", (topic,)
             ).fetchall()
 
-        return tuple(Row(worker, seq, body, self._age(boot, at, on)) for worker, seq, body, boot, at, on in self._file.run(look))
+        return tuple(Row(worker, seq, body, self._age(of, at, on)) for worker, seq, body, of, at, on in self._file.run(look))
 
     def up(self) -> dict[tuple[str, str], tuple[int, float]]:
         """What is up, by topic and worker: its number, and how many seconds old it is."""
@@ -93,9 +93,9 @@ class SQLiteBoard:
             if age >= seconds and not topic.startswith("\0"):
                 self.clear(topic)
 
-    def _age(self, boot: str, at: float, on: float) -> float:
+    def _age(self, of: str, at: float, on: float) -> float:
         monotonic = self._clock.monotonic()
-        return _age(boot == _boot(), monotonic - at, self._clock.now() - on, monotonic)
+        return _age(of == boot(), monotonic - at, self._clock.now() - on, monotonic)
 
     def clear(self, topic: str) -> None:
         # What nobody has put up for a day goes with it: who died in between has left it for good.
@@ -113,7 +113,7 @@ def _age(same_boot: bool, elapsed: float, by_wall: float, uptime: float) -> floa
 
 
 @cache
-def _boot() -> str:
+def boot() -> str:
     """An id of this boot of the machine; empty where the system has none, and then a row from the future is of an earlier boot."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()

@@ -37,10 +37,11 @@ _TRY = (0.0005, 0.003)  # seconds, at random, between two tries for a lock; SQLi
 class DatabaseFile:
     """Runs functions on the connection, in a transaction or without, and says in our words what went wrong."""
 
-    def __init__(self, path: str | os.PathLike[str], *, busy: float) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, busy: float, durable: bool = True) -> None:
         self.path = Path(os.path.abspath(path))  # noqa: PTH100 - links are not followed: they may be swapped later
         self.url = f"sqlite:///{self.path.as_posix()}"
         self._busy = busy
+        self._durable = durable
         self._lock = threading.RLock()
         self._moved = threading.Condition(threading.Lock())
         self._connection: sqlite3.Connection | None = None
@@ -171,7 +172,7 @@ class DatabaseFile:
         uri = f"{self.path.as_uri()}?mode={'rwc' if self._new else 'rw'}"
         connection = sqlite3.connect(uri, uri=True, timeout=0.0, isolation_level=None, check_same_thread=False)
         try:
-            prepare(connection, self.url, create=self._new)
+            prepare(connection, self.url, create=self._new, durable=self._durable)
             self.met(connection.execute("SELECT revision FROM state").fetchone()[0])
         except BaseException:
             connection.close()

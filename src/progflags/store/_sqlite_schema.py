@@ -70,16 +70,17 @@ def journal_for(version: tuple[int, int, int]) -> str:
     return "wal" if fixed else "delete"
 
 
-def prepare(connection: sqlite3.Connection, url: str, *, create: bool) -> None:
+def prepare(connection: sqlite3.Connection, url: str, *, create: bool, durable: bool = True) -> None:
     """
-    Make the connection ours: settings, tables (only when `create`, only in an empty file), a check of the whole file.
+    Make the connection ours: settings, tables (only when `create`, only in an empty file), a check of the whole file. Commits wait for
+    the disk if they are to be `durable`.
 
     Raises:
         Damage: the file is torn.
         StoreError: it is another program's, or a newer progflags', or is empty and should not be.
         sqlite3.Error: what SQLite could not do.
     """
-    for pragma in ("synchronous=FULL", "trusted_schema=OFF", "cell_size_check=ON", "foreign_keys=ON"):
+    for pragma in (f"synchronous={'FULL' if durable else 'OFF'}", "trusted_schema=OFF", "cell_size_check=ON", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
     if _is_empty(connection):
         if not create:

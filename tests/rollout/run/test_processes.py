@@ -58,14 +58,26 @@ def test_who_is_gone_is_left_out_at_once_where_it_said_so():
     assert [process.age for process in living(store.board)] == [2.0]
 
 
-def test_rows_of_the_dead_do_not_pile_up():
-    """A thousand deployments later there are a handful."""
+def test_rows_of_the_dead_do_not_pile_up(monkeypatch):
+    """A thousand deployments later there are a handful, wherever one in so many looks for them."""
+    monkeypatch.setattr("progflags.rollout.run._sweep._ONE_IN", 1)
     clock, store, _ = fleet(0)
     for _ in range(60):
         House(store, clock).rollouts.turn()
         clock.advance(600)
 
     assert len(store.board.collect("processes")) <= 28
+
+
+def test_a_fleet_that_begins_does_not_read_what_each_of_it_put_up(monkeypatch):
+    """A few of them do, by chance: ten of two hundred, and never as many as forty."""
+    _, store, houses = fleet(200)
+    asked = []
+    collect = type(store.board).collect
+    monkeypatch.setattr(type(store.board), "collect", lambda board, topic: asked.append(topic) or collect(board, topic))
+    for house in houses:
+        house.rollouts.turn()
+    assert 0 < len(asked) < 40
 
 
 def test_what_another_version_wrote_is_left_out():

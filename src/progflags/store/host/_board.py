@@ -66,7 +66,7 @@ class _Topic:
 
 
 class HostBoard:
-    """See `progflags.store.Board`."""
+    """See `progflags.store.Board`. `refused`: why the server did not take what was sent up last; empty where it did."""
 
     def __init__(self, duty: Duty, line: Line, rows: Rows) -> None:
         self._duty = duty
@@ -75,17 +75,16 @@ class HostBoard:
         self._stands: LRUCache[tuple[str, str], dict[str, bytes]] = LRUCache(_TOPICS)  # by topic and worker: by place, what stands there
         self._topics: dict[str, _Topic] = {}
         self._swept = time.monotonic()
+        self.refused = ""
 
     def publish(self, topic: str, worker: str, seq: int, body: bytes) -> int | None:
-        duty, mirror = self._duty, self._duty.mirror
-        if duty.part not in (Part.ASKS, Part.FOLLOWS) or mirror is None or topic.startswith(PROBE):
+        duty = self._duty
+        if duty.part not in (Part.ASKS, Part.FOLLOWS) or topic.startswith(PROBE):
             with self._line.use() as server:
                 return server.board.publish(topic, worker, seq, self._rest(topic, worker, body, "server"))
         if duty.sign.refuses:
             raise StoreError(duty.sign.refuses)
         duty.use(lambda mirror: mirror.board.publish(topic, worker, seq, self._rest(topic, worker, body, duty.host)))
-        if duty.mirror is None:
-            raise StoreError(duty.why)
         return None
 
     def collect(self, topic: str) -> tuple[Row, ...]:
@@ -95,7 +94,8 @@ class HostBoard:
             return server.board.collect(topic)
 
     def clear(self, topic: str) -> None:
-        self._duty.use(lambda mirror: mirror.board.clear(topic))
+        if self._duty.mirror is not None:
+            self._duty.use(lambda mirror: mirror.board.clear(topic))
         with self._line.use() as server:
             server.board.clear(topic)
 
@@ -125,21 +125,25 @@ class HostBoard:
     def _up(self) -> dict[str, dict[str, tuple[int, float]]]:
         """What is up in the folder: by topic and worker the number, and how many seconds old it is."""
         found: dict[str, dict[str, tuple[int, float]]] = {}
-        for (topic, worker), row in (self._duty.use(Mirror.up) or {}).items():
+        for (topic, worker), row in self._duty.use(Mirror.up).items():
             if not topic.startswith(OWN):
                 found.setdefault(topic, {})[worker] = row
         return found
 
     def _send(self, topic: str, new: set[str]) -> None:
-        rows = self._duty.use(lambda mirror: mirror.board.collect(topic)) or ()
-        with self._line.use() as server:
-            if self._rows.adds(topic):
-                # Each row's number only grows, so their sum does, whoever of this host sends.
-                server.board.publish(topic, self._duty.host, sum(row.seq for row in rows), self._rows.sum([row.body for row in rows]))
-                return
-            for row in rows:
-                if row.worker in new:
+        rows = self._duty.use(lambda mirror: mirror.board.collect(topic))
+        if self._rows.adds(topic):  # each row's number only grows, so their sum does, whoever of this host sends
+            rows = (Row(self._duty.host, sum(row.seq for row in rows), self._rows.sum([row.body for row in rows]), 0.0),)
+        else:
+            rows = tuple(row for row in rows if row.worker in new)
+        try:
+            with self._line.use() as server:
+                for row in rows:
                     server.board.publish(topic, row.worker, row.seq, row.body)
+        except StoreError as error:
+            self.refused = str(error)
+            raise
+        self.refused = ""
 
     def _rest(self, topic: str, worker: str, body: bytes, place: str) -> bytes:
         if not self._rows.adds(topic):

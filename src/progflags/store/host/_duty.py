@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import Final, TypeVar
@@ -28,6 +29,7 @@ T = TypeVar("T")
 _FIRST: Final = 2.0  # seconds that a process waits for another that has the lock and has only just begun
 _SPREAD: Final = 2.0  # seconds over which those that have lost their folder go to the server
 _AGAIN: Final = (20.0, 40.0)  # seconds until a folder that could not be used is tried again
+_SOME: Final = 3  # failures in a row after which it can't be: one may be a machine that has much to do
 
 
 class Part(StrEnum):
@@ -48,11 +50,11 @@ class Duty:
     """
 
     def __init__(self, folder: Path, name: str, *, tends: bool) -> None:
-        self._folder = folder
-        self._path = folder / f"{name}.db"
+        self._folder, self._name = folder, name
         self._lock = Lock(folder / f"{name}.lock")
         self._tends = tends
         self._signs = Signs()
+        self._failures = 0
         self._broken: tuple[float, float] | None = None  # when (monotonic) we go to the server, and when the folder is tried again
         self.mirror: Mirror | None = None
         self.host = self.why = ""
@@ -76,39 +78,52 @@ class Duty:
         try:
             self.part = self._looked()
         except (OSError, StoreError) as error:
-            self.lost(error)
+            self._failed(error)
         if self.part is Part.APART and before is not Part.APART:
             say("host", f"{self._folder}: {self.why}; this process {Part.APART}", cause="apart")
         return self.part
 
-    def say(self, sign: Sign) -> None:
-        """Put a sign up."""
-        self.use(lambda mirror: self._signs.put_up(mirror, sign))
+    def use(self, act: Callable[[Mirror], T]) -> T:
+        """
+        What `act` returns.
 
-    def use(self, act: Callable[[Mirror], T]) -> T | None:
-        """What `act` returns; None without a folder, or where it fails just now, which is the end of its use for a while."""
+        Raises:
+            StoreError: there is no folder, or it failed just now, which is the end of its use for a while if it goes on so.
+        """
         mirror = self.mirror
         if mirror is None:
-            return None
+            raise StoreError(f"{self._folder} can't be used: {self.why or self.part}")
         try:
-            return act(mirror)
+            found = act(mirror)
         except WentBackError:  # of the server, and whoever keeps the folder knows
             raise
         except StoreError as error:
-            self.lost(error)
-            return None
+            self._failed(error)
+            raise
+        self._failures = 0
+        return found
+
+    def say(self, sign: Sign) -> None:
+        """Put a sign up, if that can be done."""
+        self.sign = sign
+        with suppress(StoreError):  # noted, and tried again in a moment
+            self.use(lambda mirror: self._signs.put_up(mirror, sign))
 
     def lost(self, error: Exception) -> None:
         """The folder can't be used: go to the server, after a moment of one's own, and try the folder again in half a minute."""
-        if self._broken is not None:
-            return
-        swallow("host", error)
         now = time.monotonic()
         alone = now + (chance.uniform(0, _SPREAD) if self.part in (Part.ASKS, Part.FOLLOWS) else 0.0)
         self._broken = alone, now + chance.uniform(*_AGAIN)
         self.why = f"{error}. It only holds what the server has, so it may be removed"
         self._end()
         self.part = Part.APART if alone <= now else Part.WAITS
+
+    def _failed(self, error: Exception) -> None:
+        if self._broken is None:
+            swallow("host", error)
+            self._failures += 1
+            if self._failures >= _SOME or self.mirror is None:
+                self.lost(error)
 
     def close(self) -> None:
         """Let another process have the lock, for good."""
@@ -121,7 +136,7 @@ class Duty:
             alone, again = self._broken
             if now < again:
                 return Part.APART if now >= alone else Part.WAITS
-            self._broken = None
+            self._broken, self._failures = None, 0
         mirror = self._opened()
         if self._tends and self._lock.take():
             return Part.ASKS
@@ -137,7 +152,7 @@ class Duty:
     def _opened(self) -> Mirror:
         if self.mirror is None:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            mirror = Mirror(self._path)
+            mirror = Mirror.of_this_boot(self._folder, self._name)
             self.host = identity(mirror)
             self.mirror = mirror
         return self.mirror

@@ -6,6 +6,7 @@ import hashlib
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -53,7 +54,7 @@ class HostStore:
         self._back = False  # whether the server has less than lies in the folder, and that is how it is
         self._seen = -1  # the revision that a hint was given for
         self._ahead: tuple[float | None, float] | None = None  # the server's time, see Sign, and when (monotonic) it was asked for
-        self._away = self._refuses = ""  # why the server does not answer, or takes no rows
+        self._away = ""  # why the server does not answer
         self._duty.begin()
         if tends:
             self.tend()  # those that begin at the same moment wait for a sign
@@ -81,11 +82,9 @@ class HostStore:
             if self._kept < 0 or time.monotonic() - self._looked >= _SAFETY:
                 self._ask()
             self._board.carry()
-            self._refuses = ""
         except StoreError as error:
             swallow("host", error)
-            self._refuses = "" if self._away else str(error)
-        self._duty.say(Sign(called(), self._time(), self._away, self._refuses))
+        self._duty.say(Sign(called(), self._time(), self._away, self._board.refused))
 
     # -- a Store --------------------------------------------------------------------------------------------------------
 
@@ -163,7 +162,8 @@ class HostStore:
         """Go on with a server that has less than it once had: what was lost has been looked at."""
         self._line.accept()
         self._kept, self._back = -1, self._duty.part is Part.ASKS
-        self._duty.use(Mirror.accept)
+        if self._duty.mirror is not None:
+            self._duty.use(Mirror.accept)
 
     def close(self) -> None:
         if self._duty.part is Part.ASKS:
@@ -191,10 +191,7 @@ class HostStore:
                 return act(server)
         if self._duty.sign.away:
             raise StoreError(self._duty.sign.away)
-        found = self._duty.use(act)
-        if found is None:
-            raise StoreError(f"{self.url}: {self._duty.why}")
-        return found
+        return self._duty.use(act)
 
     def _ask(self) -> int:
         """The server's revision. What it has lies in the folder then."""
@@ -211,9 +208,9 @@ class HostStore:
 
     def _keep(self, server: Store) -> int:
         revision, documents = server.read()
-        back, self._back = self._back, False
-        self._duty.use(lambda mirror: mirror.keep(revision, documents, back=back))
-        self._kept = revision
+        with suppress(StoreError):  # of the folder, which has been noted; it is tried again at the next look
+            self._duty.use(lambda mirror: mirror.keep(revision, documents, back=self._back))
+            self._kept, self._back = revision, False
         return revision
 
     def _kept_up(self, server: Store) -> None:
