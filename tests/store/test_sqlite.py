@@ -375,10 +375,10 @@ def test_its_time_does_not_follow_the_wall_clock_of_its_host(path, jump):
 @pytest.mark.parametrize("boot", ["another", "unknown"])
 def test_its_time_begins_anew_with_the_machine(path, boot, monkeypatch):
     """Across a boot there is nothing but the wall clock; where boots have no names one is known by a clock that began again."""
-    monkeypatch.setattr("progflags.store._sqlite_board._boot", lambda: "" if boot == "unknown" else "first")
+    monkeypatch.setattr("progflags.store._sqlite_board.boot", lambda: "" if boot == "unknown" else "first")
     store = SQLiteStore(path, clock=ManualClock(5000.0, wall=1.8e9))
     assert store.now() == 1.8e9
-    monkeypatch.setattr("progflags.store._sqlite_board._boot", lambda: "" if boot == "unknown" else "second")
+    monkeypatch.setattr("progflags.store._sqlite_board.boot", lambda: "" if boot == "unknown" else "second")
     again = SQLiteStore(path, clock=ManualClock(10.0, wall=1.9e9))
 
     assert (again.now(), again.now()) == (1.9e9, 1.9e9)

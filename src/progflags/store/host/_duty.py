@@ -8,6 +8,7 @@ silent (stopped, or hangs), and where the folder can't be used, each goes to the
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from enum import StrEnum
@@ -29,7 +30,8 @@ T = TypeVar("T")
 _FIRST: Final = 2.0  # seconds that a process waits for another that has the lock and has only just begun
 _SPREAD: Final = 2.0  # seconds over which those that have lost their folder go to the server
 _AGAIN: Final = (20.0, 40.0)  # seconds until a folder that could not be used is tried again
-_SOME: Final = 3  # failures in a row after which it can't be: one may be a machine that has much to do
+_SOME: Final = 3  # failures within so many seconds after which it can't be: one may be a machine that has much to do
+_WITHIN: Final = 10.0
 
 
 class Part(StrEnum):
@@ -54,7 +56,7 @@ class Duty:
         self._lock = Lock(folder / f"{name}.lock")
         self._tends = tends
         self._signs = Signs()
-        self._failures = 0
+        self._failed_at: deque[float] = deque(maxlen=_SOME)
         self._broken: tuple[float, float] | None = None  # when (monotonic) we go to the server, and when the folder is tried again
         self.mirror: Mirror | None = None
         self.host = self.why = ""
@@ -94,14 +96,12 @@ class Duty:
         if mirror is None:
             raise StoreError(f"{self._folder} can't be used: {self.why or self.part}")
         try:
-            found = act(mirror)
+            return act(mirror)
         except WentBackError:  # of the server, and whoever keeps the folder knows
             raise
         except StoreError as error:
             self._failed(error)
             raise
-        self._failures = 0
-        return found
 
     def say(self, sign: Sign) -> None:
         """Put a sign up, if that can be done."""
@@ -121,8 +121,9 @@ class Duty:
     def _failed(self, error: Exception) -> None:
         if self._broken is None:
             swallow("host", error)
-            self._failures += 1
-            if self._failures >= _SOME or self.mirror is None:
+            now = time.monotonic()
+            self._failed_at.append(now)
+            if self.mirror is None or (len(self._failed_at) == _SOME and now - self._failed_at[0] < _WITHIN):
                 self.lost(error)
 
     def close(self) -> None:
@@ -136,7 +137,8 @@ class Duty:
             alone, again = self._broken
             if now < again:
                 return Part.APART if now >= alone else Part.WAITS
-            self._broken, self._failures = None, 0
+            self._broken = None
+            self._failed_at.clear()
         mirror = self._opened()
         if self._tends and self._lock.take():
             return Part.ASKS
