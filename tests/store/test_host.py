@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from progflags.canary import Pool, Summed, Totals, Window
 from progflags.errors import StoreError, WentBackError
-from progflags.store import Commit, MemoryStore, open_store
+from progflags.store import Commit, MemoryStore, SQLiteStore, open_store
 from progflags.store.host import HostStore
 from progflags.store.host._duty import Part
 from progflags.store.host._lock import Lock
@@ -127,6 +127,19 @@ def test_topics_that_nobody_uses_are_taken_down(made, monkeypatch):
     asks.board.publish("processes", "a", 1, b"")
     asks.tend()
     assert [topic for topic, _ in asks._duty.mirror.up() if not topic.startswith("\0")] == []
+
+
+def test_a_topic_keeps_the_rows_of_the_dead_and_the_host_its_name(made, monkeypatch):
+    """What they counted is in the sum that was sent up, and has to stay in it; a name of its own would count everybody twice."""
+    monkeypatch.setattr(SQLiteStore, "_lives", 0.0)
+    asks = made()
+    for worker in "ab":
+        Pool(asks.board, worker).publish(Window(FLAG, REVISION, {"candidate": Totals(requests=3)}))
+    asks.board.clear("another")
+    assert {worker for topic, worker in asks._duty.mirror.up() if topic == f"{FLAG}@{REVISION}"} == {"a", "b"}
+    host = asks._duty.host
+    asks.close()
+    assert made()._duty.host == host
 
 
 def test_a_server_that_takes_no_rows_is_said_to_everybody(made):

@@ -16,10 +16,11 @@ import os
 import sqlite3
 import time
 from pathlib import Path
+from typing import ClassVar
 
 from progflags._clock import SYSTEM, Clock
 from progflags.store._contract import Board, Commit, Document, Entry
-from progflags.store._sqlite_board import SQLiteBoard
+from progflags.store._sqlite_board import LIVES, SQLiteBoard
 from progflags.store._sqlite_file import DatabaseFile
 from progflags.store._sqlite_schema import Damage, body, row_sum, seal
 from progflags.store._writing import REMEMBERED, conflict, texts
@@ -39,9 +40,11 @@ class SQLiteStore:
     the store's time. One connection per process, used by one thread at a time; around a fork it is closed, and each side opens its own.
     """
 
+    _lives: ClassVar[float] = LIVES
+
     def __init__(self, path: str | os.PathLike[str], *, busy: float = 2.0, durable: bool = True, clock: Clock = SYSTEM) -> None:
         self._file = DatabaseFile(path, busy=busy, durable=durable)
-        self._board = SQLiteBoard(self._file, clock)
+        self._board = SQLiteBoard(self._file, clock, self._lives)
         self._known: tuple[sqlite3.Connection, int, int] | None = None  # connection, its data_version, the revision then
 
     @property

@@ -19,17 +19,21 @@ from progflags._clock import Clock
 from progflags.store._contract import Row
 from progflags.store._sqlite_file import DatabaseFile
 
-__all__ = ["SQLiteBoard", "boot"]
+__all__ = ["LIVES", "SQLiteBoard", "boot"]
 
-_LIVES: Final = 86_400.0  # seconds that a row is kept, as in Redis
+LIVES: Final = 86_400.0  # seconds that a row is kept, as in Redis
 _TIME: Final = "\0time"  # a topic that is nobody's
 
 
 class SQLiteBoard:
-    """Workers' windows in the same file as the documents; they never touch the revision."""
+    """
+    Workers' windows in the same file as the documents; they never touch the revision. `lives`: seconds after which a row that nobody
+    has put up again may go.
+    """
 
-    def __init__(self, file: DatabaseFile, clock: Clock) -> None:
+    def __init__(self, file: DatabaseFile, clock: Clock, lives: float = LIVES) -> None:
         self._file = file
+        self._lives = lives
         self._clock = clock
 
     def publish(self, topic: str, worker: str, seq: int, body: bytes) -> None:
@@ -100,7 +104,7 @@ class SQLiteBoard:
     def clear(self, topic: str) -> None:
         # What nobody has put up for a day goes with it: who died in between has left it for good.
         left = "topic <> ? AND CASE WHEN boot = ? THEN monotonic < ? ELSE wall < ? END"
-        values = (topic, _TIME, _boot(), self._clock.monotonic() - _LIVES, self._clock.now() - _LIVES)
+        values = (topic, _TIME, boot(), self._clock.monotonic() - self._lives, self._clock.now() - self._lives)
         query = f"DELETE FROM board WHERE topic = ? OR ({left})"  # noqa: S608 - two constants
         self._file.run(lambda connection: connection.execute(query, values).rowcount, begin="IMMEDIATE")
 

@@ -7,6 +7,7 @@ same; what a machine leaves that loses its power may not be, and is not read aga
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,7 +22,9 @@ __all__ = ["Mirror"]
 
 
 class Mirror(SQLiteStore):
-    """A SQLite store that makes no revisions of its own. Histories are not in it."""
+    """A SQLite store that makes no revisions of its own. Histories are not in it, and of a topic no row goes before all of them do."""
+
+    _lives = math.inf
 
     @classmethod
     def of_this_boot(cls, folder: Path, name: str) -> Mirror:
