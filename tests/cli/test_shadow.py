@@ -171,7 +171,8 @@ def test_what_a_process_that_is_gone_has_found_is_forgotten_after_a_while(flags,
     assert flags.rollouts.dark_launches() == ()
 
 
-def test_rows_of_the_dead_do_not_pile_up(flags, clock):
+def test_rows_of_the_dead_do_not_pile_up(flags, clock, monkeypatch):
+    monkeypatch.setattr("progflags.rollout.run._sweep._ONE_IN", 1)
     price = launched(flags, candidate=lambda n: n)  # held: what nobody holds is no experiment any more
     price(1)
     board = flags.rollouts._parts.board

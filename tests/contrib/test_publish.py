@@ -275,8 +275,8 @@ def test_a_store_of_its_own_is_written_to_all_the_same(site, tmp_path):
         assert flags.status().writable
 
 
-def test_the_brake_of_a_process_that_only_reads_works_at_once(home, shelf, site):
-    """In the very call that is one too many; nothing is written, and the fleet's own rollback lets go of it."""
+def test_the_brake_of_a_process_that_only_reads_works_at_once(home, shelf, site, caplog):
+    """In the very call that is one too many; nothing is written, or tried to be, and the fleet's own rollback lets go of it."""
     home.rollouts.start("rolling")
     with following(home, shelf, site), reader(site) as far:
         until(lambda: far.is_enabled("rolling", PEOPLE[0]) or any(far.is_enabled("rolling", who) for who in PEOPLE))
@@ -287,6 +287,8 @@ def test_the_brake_of_a_process_that_only_reads_works_at_once(home, shelf, site)
             far.metrics.record("rolling", arm=arm, seconds=0.01, error=arm == "candidate")
         assert served == 20
         assert "rolling: rollback" in far.status().pending[0]
+        far.rollouts.tick()
+        assert "ReadOnlyError" not in caplog.text
         assert home.rollouts.status("rolling").percent == 50
         home.rollouts.rollback("rolling")
         until(lambda: not far.status().pending)

@@ -244,8 +244,9 @@ def test_those_that_lose_their_folder_do_not_all_go_to_the_server_at_once(made, 
     (tmp_path / "other").write_text("")
     store._duty.lost(OSError("the folder is gone"))
     assert store._duty.part is Part.WAITS
-    with pytest.raises(StoreError, match="waits for a process that asks"):
-        store.revision()
+    for asks in (store.revision, lambda: store.hint(0.0), lambda: store.board.publish("processes", "a", 1, b"")):
+        with pytest.raises(StoreError, match="waits for a process that asks"):
+            asks()
     monkeypatch.setattr("progflags.store.host._duty._SPREAD", 0.0)
     other = made()
     other._duty.lost(OSError("the folder is gone"))

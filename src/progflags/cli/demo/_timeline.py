@@ -45,8 +45,8 @@ class Timeline:
     def _line(status: Any, elapsed: float) -> str:
         found = {finding["metric"]: finding for finding in status.findings}
         rate, tail = found.get("error_rate"), found.get("p99_latency")
-        strongest = max((one for one in found.values() if one.get("evidence")), key=lambda one: one["evidence"], default=None)
-        chance = "–" if strongest is None else odds(min(strongest["evidence"], 99_999))
+        evidence = max((one.get("evidence_max") or 0.0 for one in found.values()), default=0.0)  # the most there was: that decides
+        chance = odds(evidence) if evidence else "–"
         return (
             f"{elapsed:5.1f}s  {status.standing:<12} {status.percent:>4g} %  {_arm(status, rate, tail, 'control'):>22}   "
             f"{_arm(status, rate, tail, 'candidate'):>22}   {chance:>12}  {status.verdict or '–'}"

@@ -14,6 +14,7 @@ from typing import Final, Protocol
 
 from cachetools import LRUCache
 
+from progflags._process import Lock
 from progflags.errors import StoreError
 from progflags.store._contract import PROBE, Row
 from progflags.store.host._duty import Duty, Part
@@ -73,13 +74,16 @@ class HostBoard:
         self._line = line
         self._rows = rows
         self._stands: LRUCache[tuple[str, str], dict[str, bytes]] = LRUCache(_TOPICS)  # by topic and worker: by place, what stands there
+        self._lock = Lock()  # of what stands where: a tick by hand may come beside the background's
         self._topics: dict[str, _Topic] = {}
         self._swept = time.monotonic()
         self.refused = ""
 
     def publish(self, topic: str, worker: str, seq: int, body: bytes) -> int | None:
         duty = self._duty
-        if duty.part not in (Part.ASKS, Part.FOLLOWS) or topic.startswith(PROBE):
+        if duty.part is Part.WAITS:
+            raise StoreError(f"this process {duty.part}")
+        if duty.part is Part.APART or topic.startswith(PROBE):
             with self._line.use() as server:
                 return server.board.publish(topic, worker, seq, self._rest(topic, worker, body, "server"))
         if duty.sign.refuses:
@@ -148,7 +152,8 @@ class HostBoard:
     def _rest(self, topic: str, worker: str, body: bytes, place: str) -> bytes:
         if not self._rows.adds(topic):
             return body
-        stands = self._stands.setdefault((topic, worker), {})
-        others = [there for where, there in stands.items() if where != place]
-        stands[place] = self._rows.less(body, others) if others else body
-        return stands[place]
+        with self._lock:
+            stands = self._stands.setdefault((topic, worker), {})
+            others = [there for where, there in stands.items() if where != place]
+            stands[place] = self._rows.less(body, others) if others else body
+            return stands[place]

@@ -151,6 +151,7 @@ class HostStore:
             if (left := until - time.monotonic()) <= 0:
                 return False
             time.sleep(min(left, _LOOK))
+        self._must_not_wait()
         self._seen = -1
         with self._line.use() as server:
             if isinstance(server, Hinting):
@@ -181,11 +182,20 @@ class HostStore:
             self._duty.look()
         return self._duty.part
 
+    def _must_not_wait(self) -> None:
+        """
+        Those that have lost their folder don't all go to the server in the same moment.
+
+        Raises:
+            StoreError: it is not our moment yet.
+        """
+        if self._duty.part is Part.WAITS:
+            raise StoreError(f"{self.url}: this process {Part.WAITS}")
+
     def _read(self, act: Callable[[Store], T]) -> T:
         """From the folder, where somebody keeps it; else from the server."""
         part = self._part()
-        if part is Part.WAITS:
-            raise StoreError(f"{self.url}: this process {part}")
+        self._must_not_wait()
         if part is not Part.FOLLOWS:
             with self._line.use() as server:
                 return act(server)
