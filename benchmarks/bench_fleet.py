@@ -57,6 +57,8 @@ class Counted:
         def opening(*arguments: Any, **options: Any) -> Any:
             store = opened(*arguments, **options)
             self.open.append(store)
+            close = store.close
+            store.close = lambda: (store in self.open and self.open.remove(store), close())[1]
             for name in ("revision", "read", "commit", "history", "now"):
                 self._count(store, name)
             for name in ("publish", "collect", "clear"):
@@ -64,10 +66,6 @@ class Counted:
             return store
 
         _connect.open_store = opening
-
-    def connections(self) -> int:
-        self.open = [store for store in self.open if not store._closed]
-        return len(self.open)
 
     def _count(self, thing: Any, name: str) -> None:
         real = getattr(thing, name)
@@ -109,7 +107,7 @@ def serve(address: str, folder: str | None, told: Any, wishes: Any) -> None:
                 time.sleep(0.01)
                 continue
             if wish == "count":
-                told.put(("asked", {**counted.asked, "connections": counted.connections()}))
+                told.put(("asked", {**counted.asked, "connections": len(counted.open)}))
                 counted.asked.clear()
             bad = wish == "bad"
 

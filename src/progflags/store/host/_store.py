@@ -218,7 +218,8 @@ class HostStore:
 
     def _keep(self, server: Store) -> int:
         revision, documents = server.read()
-        with suppress(StoreError):  # of the folder, which has been noted; it is tried again at the next look
+        self._kept = -1
+        with suppress(StoreError):  # of the folder, which has been noted; the next round tries again
             self._duty.use(lambda mirror: mirror.keep(revision, documents, back=self._back))
             self._kept, self._back = revision, False
         return revision
