@@ -20,7 +20,8 @@ import signal
 import statistics
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -57,8 +58,7 @@ class Counted:
         def opening(*arguments: Any, **options: Any) -> Any:
             store = opened(*arguments, **options)
             self.open.append(store)
-            close = store.close
-            store.close = lambda: (store in self.open and self.open.remove(store), close())[1]
+            store.close = partial(self._closed, store, store.close)
             for name in ("revision", "read", "commit", "history", "now"):
                 self._count(store, name)
             for name in ("publish", "collect", "clear"):
@@ -66,6 +66,11 @@ class Counted:
             return store
 
         _connect.open_store = opening
+
+    def _closed(self, store: Any, close: Callable[[], object]) -> None:
+        if store in self.open:
+            self.open.remove(store)
+        close()
 
     def _count(self, thing: Any, name: str) -> None:
         real = getattr(thing, name)

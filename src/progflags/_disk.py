@@ -1,4 +1,4 @@
-"""A file that is there whole or not at all: written aside, synced, renamed into place, readable by its owner alone."""
+"""A file that is there whole or not at all: written aside, synced, renamed into place; its owner alone reads it unless more may."""
 
 from __future__ import annotations
 
@@ -13,27 +13,39 @@ from typing import Any, Final
 from progflags._json import canonical, digest, loads
 from progflags._trouble import swallow
 
-__all__ = ["get", "put", "read", "sweep"]
+__all__ = ["get", "put", "read", "sweep", "write"]
 
 _ABANDONED: Final = 60.0  # seconds: writing one aside takes milliseconds, or a few seconds on a disk in trouble
 
 
 def put(path: Path, body: dict[str, Any]) -> None:
     """
-    Write `body` as JSON with its checksum; the folder is made when absent.
+    Write `body` as JSON with its checksum; see `write`.
 
     Raises:
         OSError: it could not be written; what was there before is there still.
     """
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    write(path, canonical({"sha256": digest(body), "body": body}).encode())
+
+
+def write(path: Path, text: bytes, *, mode: int | None = None) -> None:
+    """
+    Write `text`, with the permissions `mode` where its owner is not to be the only one who reads it; the folder is made when absent.
+
+    Raises:
+        OSError: it could not be written; what was there before is there still.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700 if mode is None else 0o777)
     sweep(path.parent, f".{path.stem}-")
     descriptor, aside = tempfile.mkstemp(prefix=f".{path.stem}-", dir=path.parent)  # 0600 by its own account
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(canonical({"sha256": digest(body), "body": body}))
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(text)
             file.flush()
             os.fsync(descriptor)
-        os.replace(aside, path)  # noqa: PTH105 - beside fsync
+        if mode is not None:
+            os.chmod(aside, mode)  # noqa: PTH101 - beside fsync
+        os.replace(aside, path)  # noqa: PTH105 - as above
     except BaseException:
         with suppress(FileNotFoundError):
             os.unlink(aside)  # noqa: PTH108 - as above

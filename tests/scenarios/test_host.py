@@ -105,7 +105,7 @@ def test_the_folder_is_gone(made, address, person, tmp_path):
     arrives(host, person)
 
 
-def test_the_folder_cannot_be_used(made, address, person, tmp_path, caplog):
+def test_the_folder_cannot_be_used(made, address, person, tmp_path):
     """Each goes to the server, as without it, and says why."""
     (tmp_path / "host").write_text("a file")
     host = made(address, tmp_path / "host", 2)
@@ -113,7 +113,7 @@ def test_the_folder_cannot_be_used(made, address, person, tmp_path, caplog):
     arrives(host, person)
 
 
-def test_a_full_disk(made, address, person, tmp_path, monkeypatch):
+def test_a_full_disk(made, address, person, tmp_path):
     """What can't be written is not waited for."""
     resource = pytest.importorskip("resource")
     host = made(address, tmp_path / "host", 3)

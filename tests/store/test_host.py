@@ -17,9 +17,9 @@ from progflags.canary import Pool, Summed, Totals, Window
 from progflags.errors import StoreError, WentBackError
 from progflags.store import Commit, MemoryStore, SQLiteStore, open_store
 from progflags.store.host import HostStore
+from progflags.store.host._copy import Copy
 from progflags.store.host._duty import Part
 from progflags.store.host._lock import Lock
-from progflags.store.host._mirror import Mirror
 from support.patience import PATIENCE
 from support.sizes import size
 
@@ -126,7 +126,7 @@ def test_topics_that_nobody_uses_are_taken_down(made, monkeypatch):
     asks = made()
     asks.board.publish("processes", "a", 1, b"")
     asks.tend()
-    assert [topic for topic, _ in asks._duty.mirror.up() if not topic.startswith("\0")] == []
+    assert [topic for topic, _ in asks._duty.copy.up() if not topic.startswith("\0")] == []
 
 
 def test_a_topic_keeps_the_rows_of_the_dead_and_the_host_its_name(made, monkeypatch):
@@ -136,7 +136,7 @@ def test_a_topic_keeps_the_rows_of_the_dead_and_the_host_its_name(made, monkeypa
     for worker in "ab":
         Pool(asks.board, worker).publish(Window(FLAG, REVISION, {"candidate": Totals(requests=3)}))
     asks.board.clear("another")
-    assert {worker for topic, worker in asks._duty.mirror.up() if topic == f"{FLAG}@{REVISION}"} == {"a", "b"}
+    assert {worker for topic, worker in asks._duty.copy.up() if topic == f"{FLAG}@{REVISION}"} == {"a", "b"}
     host = asks._duty.host
     asks.close()
     assert made()._duty.host == host
@@ -171,7 +171,7 @@ def test_a_server_that_went_back_is_followed_once_that_was_accepted(made):
     assert follows.revision() == 3
     emptied = MemoryStore(uuid4().hex)
     emptied.commit(Commit({"b": {}}))
-    asks._line._store = emptied
+    asks._line._late.store = emptied
     asks.accept()
     asks.tend()
     with pytest.raises(WentBackError):
@@ -182,17 +182,17 @@ def test_a_server_that_went_back_is_followed_once_that_was_accepted(made):
 
 def test_an_older_state_is_not_put_over_a_newer_one(tmp_path):
     """Of whoever read it before it was stopped for a while."""
-    store, mirror = MemoryStore(), Mirror(tmp_path / "mirror.db")
+    store, copy = MemoryStore(), Copy(tmp_path / "copy.db")
     store.commit(Commit({"a": {"n": 1}}))
     old = store.read()
     store.commit(Commit({"a": {"n": 2}, "b": {}}))
-    mirror.keep(*store.read())
-    mirror.keep(*old)
-    assert mirror.read() == store.read()
+    copy.keep(*store.read())
+    copy.keep(*old)
+    assert copy.read() == store.read()
     store.commit(Commit({"b": None}))
-    mirror.keep(*store.read())
-    assert mirror.read() == store.read()
-    mirror.close()
+    copy.keep(*store.read())
+    assert copy.read() == store.read()
+    copy.close()
 
 
 TAKES = "import sys; from pathlib import Path; from progflags.store.host._lock import Lock; print(Lock(Path(sys.argv[1])).take())"
@@ -241,7 +241,6 @@ def test_those_that_lose_their_folder_do_not_all_go_to_the_server_at_once(made, 
     """Each after a moment of its own, in which it has no store."""
     monkeypatch.setattr("progflags.store.host._duty._SPREAD", 1e9)
     store = made()
-    (tmp_path / "other").write_text("")
     store._duty.lost(OSError("the folder is gone"))
     assert store._duty.part is Part.WAITS
     for asks in (store.revision, lambda: store.hint(0.0), lambda: store.board.publish("processes", "a", 1, b"")):

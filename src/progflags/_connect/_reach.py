@@ -7,7 +7,6 @@ where there is a deadline, so that no verb waits for it longer than for ours.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
@@ -16,10 +15,9 @@ from uuid import uuid4
 from progflags._chance import chance
 from progflags._connect._glance import Glance
 from progflags._deadline import left, within
-from progflags._process import in_child
 from progflags._trouble import swallow
 from progflags.errors import ReadOnlyError, StoreError
-from progflags.store import PROBE, Board, Commit, Document, Entry, Hinting, Row, Store, aside, read_only, time_of, trim
+from progflags.store import PROBE, Board, Commit, Document, Entry, Hinting, LateStore, Row, Store, aside, read_only, time_of, trim
 
 __all__ = ["Reach"]
 
@@ -45,20 +43,13 @@ class Reach:
     def __init__(self, url: str, opening: Callable[[], Store], store: Store | None = None, *, unopened: str = "") -> None:
         self._url = url
         self._unopened = unopened
-        self._opening = opening
-        self._store = store
-        self._closed = False
+        self._late = LateStore(url, opening, store)
         self._failures = 0
         self._next = 0.0
         self._probed = 0.0
         self.write_problem = self.read_problem = ""
         self.glance = Glance()
         self.board: Board = _ReachBoard(self)
-        self.after_fork()
-        in_child(self)
-
-    def after_fork(self) -> None:
-        self._lock = threading.Lock()
 
     # -- whether to ask at all ------------------------------------------------------------------------------------------
 
@@ -117,17 +108,18 @@ class Reach:
     @property
     def mute(self) -> bool:
         """Whether it is a store that never says when it moved. Not known, so not so, before it is open."""
-        return self._store is not None and not isinstance(self._store, Hinting)
+        store = self._late.store
+        return store is not None and not isinstance(store, Hinting)
 
     @property
     def deaf(self) -> str:
         """Why such a store does not say so here; empty where it does."""
-        store = self._store
+        store = self._late.store
         return store.deaf if isinstance(store, Hinting) else ""
 
     def hint(self, timeout: float) -> bool:
         """Wait at most `timeout` seconds for the store to say that it moved; if so, the next look asks. See `progflags.store.Hinting`."""
-        store = self._open()
+        store = self._late.open()
         if not isinstance(store, Hinting):
             return False
         try:
@@ -142,11 +134,12 @@ class Reach:
     @property
     def read_only(self) -> str:
         """Why nobody can write to it from here; see `progflags.store.read_only`."""
-        return self._unopened if self._store is None else read_only(self._store)
+        store = self._late.store
+        return self._unopened if store is None else read_only(store)
 
     def accept(self) -> None:
         """Go on with a store that has less than it once had: what was lost has been looked at."""
-        accept = getattr(self._open(), "accept", None)
+        accept = getattr(self._late.open(), "accept", None)
         if accept is not None:
             accept()
 
@@ -179,7 +172,7 @@ class Reach:
             self.glance.forget()  # of what we wrote, and of who was first
 
     def wait(self, revision: int, timeout: float) -> int:
-        return self._open().wait(revision, timeout)
+        return self._late.open().wait(revision, timeout)
 
     def history(self, subject: str, *, after: int = 0, limit: int = 1000) -> tuple[Entry, ...]:
         return self._read(lambda store: store.history(subject, after=after, limit=limit))
@@ -191,8 +184,7 @@ class Reach:
         return self._ask(time_of)
 
     def close(self) -> None:
-        self._closed = True
-        store = self._store
+        store = self._late.close()
         if store is not None:
             _bounded(store, store.close)
 
@@ -218,25 +210,11 @@ class Reach:
 
     def _ask(self, act: Callable[[Store], T]) -> T:
         try:
-            store = self._open()
+            store = self._late.open()
             return _bounded(store, lambda: act(store))
         except StoreError:
             self.glance.forget()
             raise
-
-    def _open(self) -> Store:
-        if self._store is not None:
-            return self._store
-        if self._closed:
-            raise StoreError(f"{self.url} is closed: open it again")
-        if not self._lock.acquire(timeout=left(_PATIENCE)):
-            raise StoreError(f"{self.url} is still being opened by another thread")
-        try:
-            if self._store is None:
-                self._store = self._opening()
-            return self._store
-        finally:
-            self._lock.release()
 
 
 class _ReachBoard:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import tempfile
-from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
+from progflags import _disk
 from progflags._printed import quoted
 from progflags.errors import PublishError
 
@@ -67,19 +66,7 @@ class _File:
 
     def put(self, text: bytes) -> None:
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor, aside = tempfile.mkstemp(prefix=f".{self._path.name}-", dir=self._path.parent)
-            try:
-                with os.fdopen(descriptor, "wb") as file:
-                    file.write(text)
-                    file.flush()
-                    os.fsync(descriptor)
-                os.chmod(aside, _READABLE)  # noqa: PTH101 - beside mkstemp and replace
-                os.replace(aside, self._path)  # noqa: PTH105 - as above
-            except BaseException:
-                with suppress(FileNotFoundError):
-                    os.unlink(aside)  # noqa: PTH108 - as above
-                raise
+            _disk.write(self._path, text, mode=_READABLE)
         except OSError as error:
             raise PublishError(f"{self._path} can't be written: {error.strerror or error}; what was there is there still") from error
 

@@ -8,6 +8,7 @@ and a signature of different moments are never met: `{…,"signature":"…"}` is
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
+from importlib import import_module
 from typing import Any, Final
 
 from progflags.errors import missing
@@ -64,13 +65,11 @@ def public_key(key: str | bytes) -> PublicKey:
         ValueError: it is neither.
         MissingExtraError: `cryptography` is not installed.
     """
-    try:
-        from cryptography.exceptions import InvalidSignature
-        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-        from cryptography.hazmat.primitives.serialization import load_pem_public_key
-    except ImportError as error:
-        raise missing(error, "cryptography", "cryptography", "http") from error
-    text = key.encode() if isinstance(key, str) else key
+    text = _text(key)
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+    from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
     try:
         found = load_pem_public_key(text) if b"-----BEGIN" in text else Ed25519PublicKey.from_public_bytes(b64decode(text, validate=True))
     except ValueError:
@@ -88,13 +87,11 @@ def private_key(key: str | bytes) -> PrivateKey:
         ValueError: it is none.
         MissingExtraError: `cryptography` is not installed.
     """
-    try:
-        from cryptography.exceptions import UnsupportedAlgorithm
-        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-        from cryptography.hazmat.primitives.serialization import load_pem_private_key
-    except ImportError as error:
-        raise missing(error, "cryptography", "cryptography", "http") from error
-    text = key.encode() if isinstance(key, str) else key
+    text = _text(key)
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
     try:
         found: Any = load_pem_private_key(text, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm):  # a TypeError is a password that is wanted
@@ -102,3 +99,12 @@ def private_key(key: str | bytes) -> PrivateKey:
     if not isinstance(found, Ed25519PrivateKey):
         raise ValueError("key is an Ed25519 private key in PEM, without a password: openssl genpkey -algorithm ed25519")  # noqa: TRY004 - as above
     return PrivateKey(found)
+
+
+def _text(key: str | bytes) -> bytes:
+    """A key as it was given, where there is what can read it."""
+    try:
+        import_module("cryptography.hazmat.primitives.asymmetric.ed25519")
+    except ImportError as error:
+        raise missing(error, "cryptography", "cryptography", "http") from error
+    return key.encode() if isinstance(key, str) else key

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from progflags._clock import Clock
 from progflags._deadline import within
-from progflags._names import must_be_named
+from progflags._names import must_be_named, sentence
 from progflags._printed import quoted
 from progflags._process import in_child
 from progflags.canary import CanaryReport, Recorder
@@ -421,10 +421,12 @@ class Rollouts:
 
         Raises:
             StoreError: out of reach, or not a store that forgets anything (`progflags.store.Trimming`).
+            ReadOnlyError: the store can't be written to from here.
             OSError: the file could not be written; nothing was cut.
         """
-        until = self._parts.ledger.clock.now() - older
-        return archive(self._parts.ledger, flag, Path(folder), until=until, actor=by or self._actor)
+        self._parts.must_write()
+        until = self._parts.clock.now() - older
+        return archive(self._parts.ledger, flag, Path(folder), until=until, actor=sentence(by) or self._actor)
 
     def plan(self, flag: str) -> Plan:
         """

@@ -91,9 +91,8 @@ def _path(path: str) -> Source:
     leaf = _LEAVES.get(path.partition("://")[0]) if "://" in path else None
     if leaf is not None:
         module, name = leaf
-        found: Source = getattr(import_module(f"progflags.contrib.{module}"), name)(
-            path
-        )  # by name only: nothing in the house imports a leaf
+        source = getattr(import_module(f"progflags.contrib.{module}"), name)  # by name only: nothing in the house imports a leaf
+        found: Source = source(path)
         return found
     if os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises for a name that is too long, and its message is as long
         return DirectorySource(path)

@@ -21,6 +21,7 @@ from progflags.store._contract import (
     time_of,
     trim,
 )
+from progflags.store._late import LateStore
 from progflags.store._memory import MemoryStore
 from progflags.store._open import address, open_store
 from progflags.store._server import ServerStore
@@ -37,6 +38,7 @@ __all__ = [
     "Document",
     "Entry",
     "Hinting",
+    "LateStore",
     "MemoryStore",
     "Row",
     "SQLiteStore",

@@ -17,9 +17,9 @@ from cachetools import LRUCache
 from progflags._process import Lock
 from progflags.errors import StoreError
 from progflags.store._contract import PROBE, Row
+from progflags.store.host._copy import Copy
 from progflags.store.host._duty import Duty, Part
 from progflags.store.host._line import Line
-from progflags.store.host._mirror import Mirror
 from progflags.store.host._sign import OWN
 
 __all__ = ["HostBoard", "Rows"]
@@ -88,7 +88,7 @@ class HostBoard:
                 return server.board.publish(topic, worker, seq, self._rest(topic, worker, body, "server"))
         if duty.sign.refuses:
             raise StoreError(duty.sign.refuses)
-        duty.use(lambda mirror: mirror.board.publish(topic, worker, seq, self._rest(topic, worker, body, duty.host)))
+        duty.use(lambda copy: copy.board.publish(topic, worker, seq, self._rest(topic, worker, body, duty.host)))
         return None
 
     def collect(self, topic: str) -> tuple[Row, ...]:
@@ -98,8 +98,8 @@ class HostBoard:
             return server.board.collect(topic)
 
     def clear(self, topic: str) -> None:
-        if self._duty.mirror is not None:
-            self._duty.use(lambda mirror: mirror.board.clear(topic))
+        if self._duty.copy is not None:
+            self._duty.use(lambda copy: copy.board.clear(topic))
         with self._line.use() as server:
             server.board.clear(topic)
 
@@ -124,18 +124,18 @@ class HostBoard:
                     sent.note(worker, rows[worker][0], now - rows[worker][1])
         if now - self._swept >= _SWEEP:
             self._swept = now
-            self._duty.use(lambda mirror: mirror.take_down(_OLD))
+            self._duty.use(lambda copy: copy.take_down(_OLD))
 
     def _up(self) -> dict[str, dict[str, tuple[int, float]]]:
         """What is up in the folder: by topic and worker the number, and how many seconds old it is."""
         found: dict[str, dict[str, tuple[int, float]]] = {}
-        for (topic, worker), row in self._duty.use(Mirror.up).items():
+        for (topic, worker), row in self._duty.use(Copy.up).items():
             if not topic.startswith(OWN):
                 found.setdefault(topic, {})[worker] = row
         return found
 
     def _send(self, topic: str, new: set[str]) -> None:
-        rows = self._duty.use(lambda mirror: mirror.board.collect(topic))
+        rows = self._duty.use(lambda copy: copy.board.collect(topic))
         if self._rows.adds(topic):  # each row's number only grows, so their sum does, whoever of this host sends
             rows = (Row(self._duty.host, sum(row.seq for row in rows), self._rows.sum([row.body for row in rows]), 0.0),)
         else:

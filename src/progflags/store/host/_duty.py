@@ -19,8 +19,8 @@ from progflags._chance import chance
 from progflags._process import in_child
 from progflags._trouble import say, swallow
 from progflags.errors import StoreError, WentBackError
+from progflags.store.host._copy import Copy
 from progflags.store.host._lock import Lock
-from progflags.store.host._mirror import Mirror
 from progflags.store.host._sign import Sign, Signs, identity
 
 __all__ = ["Duty", "Part"]
@@ -47,7 +47,7 @@ class Duty:
     """
     One process's. `tends`: whether it may have the lock; else it only reads.
 
-    `part`: as it was at the last look. `mirror` is there while the folder can be used, and `host` the name under which the server
+    `part`: as it was at the last look. `copy` is there while the folder can be used, and `host` the name under which the server
     knows it; `why`: why it can't be used, or what is wrong with who asks. `sign`: what that one said last.
     """
 
@@ -58,7 +58,7 @@ class Duty:
         self._signs = Signs()
         self._failed_at: deque[float] = deque(maxlen=_SOME)
         self._broken: tuple[float, float] | None = None  # when (monotonic) we go to the server, and when the folder is tried again
-        self.mirror: Mirror | None = None
+        self.copy: Copy | None = None
         self.host = self.why = ""
         self.sign = Sign("")
         self.after_fork()
@@ -85,18 +85,18 @@ class Duty:
             say("host", f"{self._folder}: {self.why}; this process {Part.APART}", cause="apart")
         return self.part
 
-    def use(self, act: Callable[[Mirror], T]) -> T:
+    def use(self, act: Callable[[Copy], T]) -> T:
         """
         What `act` returns.
 
         Raises:
             StoreError: there is no folder, or it failed just now, which is the end of its use for a while if it goes on so.
         """
-        mirror = self.mirror
-        if mirror is None:
+        copy = self.copy
+        if copy is None:
             raise StoreError(f"{self._folder} can't be used: {self.why or self.part}")
         try:
-            return act(mirror)
+            return act(copy)
         except WentBackError:  # of the server, and whoever keeps the folder knows
             raise
         except StoreError as error:
@@ -107,7 +107,7 @@ class Duty:
         """Put a sign up, if that can be done."""
         self.sign = sign
         with suppress(StoreError):  # noted, and tried again in a moment
-            self.use(lambda mirror: self._signs.put_up(mirror, sign))
+            self.use(lambda copy: self._signs.put_up(copy, sign))
 
     def lost(self, error: Exception) -> None:
         """The folder can't be used: go to the server, after a moment of one's own, and try the folder again in half a minute."""
@@ -123,7 +123,7 @@ class Duty:
             swallow("host", error)
             now = time.monotonic()
             self._failed_at.append(now)
-            if self.mirror is None or (len(self._failed_at) == _SOME and now - self._failed_at[0] < _WITHIN):
+            if self.copy is None or (len(self._failed_at) == _SOME and now - self._failed_at[0] < _WITHIN):
                 self.lost(error)
 
     def close(self) -> None:
@@ -139,10 +139,10 @@ class Duty:
                 return Part.APART if now >= alone else Part.WAITS
             self._broken = None
             self._failed_at.clear()
-        mirror = self._opened()
+        copy = self._opened()
         if self._tends and self._lock.take():
             return Part.ASKS
-        sign = self._signs.last(mirror)
+        sign = self._signs.last(copy)
         if sign is not None:
             self.sign = sign
             return Part.FOLLOWS
@@ -151,16 +151,16 @@ class Duty:
         self.why = "nobody asks for this host" if not self._tends else "the process that asks for this host has been silent for seconds"
         return Part.APART
 
-    def _opened(self) -> Mirror:
-        if self.mirror is None:
+    def _opened(self) -> Copy:
+        if self.copy is None:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            mirror = Mirror.of_this_boot(self._folder, self._name)
-            self.host = identity(mirror)
-            self.mirror = mirror
-        return self.mirror
+            copy = Copy.of_this_boot(self._folder, self._name)
+            self.host = identity(copy)
+            self.copy = copy
+        return self.copy
 
     def _end(self) -> None:
-        mirror, self.mirror = self.mirror, None
+        copy, self.copy = self.copy, None
         self._lock.release()
-        if mirror is not None:
-            mirror.close()
+        if copy is not None:
+            copy.close()

@@ -11,7 +11,7 @@ from progflags._chance import chance
 from progflags._json import canonical, loads
 from progflags._process import in_child
 from progflags._trouble import swallow
-from progflags.store.host._mirror import Mirror
+from progflags.store.host._copy import Copy
 
 __all__ = ["OWN", "Sign", "Signs", "identity"]
 
@@ -48,7 +48,7 @@ class Signs:
         self._said: tuple[float, str, str] | None = None
         self._patience = chance.uniform(*_PATIENCE)
 
-    def put_up(self, mirror: Mirror, sign: Sign) -> None:
+    def put_up(self, copy: Copy, sign: Sign) -> None:
         """
         Say so, if it is time or something has changed.
 
@@ -58,18 +58,18 @@ class Signs:
         now, said = time.monotonic(), self._said
         if said is not None and said[1:] == (sign.away, sign.refuses) and now - said[0] < _EVERY:
             return
-        number = max((row.seq for row in mirror.board.collect(_SIGN)), default=0) + 1
-        mirror.board.publish(_SIGN, "", number, canonical(asdict(sign)).encode())
+        number = max((row.seq for row in copy.board.collect(_SIGN)), default=0) + 1
+        copy.board.publish(_SIGN, "", number, canonical(asdict(sign)).encode())
         self._said = now, sign.away, sign.refuses
 
-    def last(self, mirror: Mirror) -> Sign | None:
+    def last(self, copy: Copy) -> Sign | None:
         """
         The last one; None where it is too old to count.
 
         Raises:
             StoreError: the folder's file can't be read.
         """
-        for row in mirror.board.collect(_SIGN):
+        for row in copy.board.collect(_SIGN):
             if row.age < self._patience:
                 try:
                     return Sign(**loads(row.body))
@@ -78,12 +78,12 @@ class Signs:
         return None
 
 
-def identity(mirror: Mirror) -> str:
+def identity(copy: Copy) -> str:
     """
     The name under which this folder's host is known to the server: whoever comes first gives it.
 
     Raises:
         StoreError: the folder's file can't be used.
     """
-    mirror.board.publish(_IDENTITY, "", 1, uuid4().hex[:12].encode())
-    return mirror.board.collect(_IDENTITY)[0].body.decode()
+    copy.board.publish(_IDENTITY, "", 1, uuid4().hex[:12].encode())
+    return copy.board.collect(_IDENTITY)[0].body.decode()

@@ -15,9 +15,9 @@ from progflags._trouble import swallow
 from progflags.errors import ConflictError, StoreError
 from progflags.store._contract import Board, Commit, Document, Entry, Hinting, Store, time_of, trim
 from progflags.store.host._board import HostBoard, Rows
+from progflags.store.host._copy import Copy
 from progflags.store.host._duty import Duty, Part
 from progflags.store.host._line import Line
-from progflags.store.host._mirror import Mirror
 from progflags.store.host._sign import Sign
 
 __all__ = ["HostStore"]
@@ -163,8 +163,8 @@ class HostStore:
         """Go on with a server that has less than it once had: what was lost has been looked at."""
         self._line.accept()
         self._kept, self._back = -1, self._duty.part is Part.ASKS
-        if self._duty.mirror is not None:
-            self._duty.use(Mirror.accept)
+        if self._duty.copy is not None:
+            self._duty.use(Copy.accept)
 
     def close(self) -> None:
         if self._duty.part is Part.ASKS:
@@ -220,14 +220,14 @@ class HostStore:
         revision, documents = server.read()
         self._kept = -1
         with suppress(StoreError):  # of the folder, which has been noted; the next round tries again
-            self._duty.use(lambda mirror: mirror.keep(revision, documents, back=self._back))
+            self._duty.use(lambda copy: copy.keep(revision, documents, back=self._back))
             self._kept, self._back = revision, False
         return revision
 
     def _kept_up(self, server: Store) -> None:
         """After a commit, which stands whatever becomes of this."""
         try:
-            if self._duty.mirror is not None:
+            if self._duty.copy is not None:
                 self._keep(server)
         except StoreError as error:
             swallow("host", error)

@@ -1,5 +1,5 @@
 """
-The mirror: what the server has, in a SQLite file of this host, kept by whoever has read it from the server last.
+The copy: what the server has, in a SQLite file of this host, kept by whoever has read it from the server last.
 
 Sixteen processes write into it ten times a second, so nothing waits for the disk. What a process leaves that is killed is whole all the
 same; what a machine leaves that loses its power may not be, and is not read again: each boot has a file of its own.
@@ -18,16 +18,16 @@ from progflags.store._contract import Document
 from progflags.store._sqlite import SQLiteStore
 from progflags.store._sqlite_board import boot
 
-__all__ = ["Mirror"]
+__all__ = ["Copy"]
 
 
-class Mirror(SQLiteStore):
+class Copy(SQLiteStore):
     """A SQLite store that makes no revisions of its own. Histories are not in it, and of a topic no row goes before all of them do."""
 
     _lives = math.inf
 
     @classmethod
-    def of_this_boot(cls, folder: Path, name: str) -> Mirror:
+    def of_this_boot(cls, folder: Path, name: str) -> Copy:
         """
         The one in `folder`, made when absent; those of earlier boots are removed.
 
@@ -35,14 +35,14 @@ class Mirror(SQLiteStore):
             StoreError: it can't be used.
         """
         at = boot().replace("-", "")[:12]
-        mirror = cls(folder / f"{name}-{at}.db", durable=not at)  # a system that does not tell its boots apart gets one for good
+        copy = cls(folder / f"{name}-{at}.db", durable=not at)  # a system that does not tell its boots apart gets one for good
         for old in folder.glob(f"{name}-*.db*"):
             if not old.name.startswith(f"{name}-{at}.db"):
                 try:
                     old.unlink(missing_ok=True)
                 except OSError as error:
                     swallow(f"sweeping {folder}", error)
-        return mirror
+        return copy
 
     def up(self) -> dict[tuple[str, str], tuple[int, float]]:
         """What is up on the board, by topic and worker: its number, and how many seconds old it is."""
