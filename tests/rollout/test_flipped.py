@@ -64,7 +64,7 @@ def test_flipped_bytes_change_no_share_silently_and_stop_no_flag(tmp_path):
     """One byte after the other, anywhere in the file: the same documents or a StoreError that names it; the same answers always."""
     path, chance = tmp_path / "state.db", random.Random(6)
     flags, clock = climbing(path)
-    flags._store._open()._file._let_go()
+    flags._store._late.open()._file._let_go()
     whole, kept, before = path.read_bytes(), documents(path), served(flags)
     noticed = 0
     for _ in range(size(250, full=500)):
@@ -87,7 +87,7 @@ def test_flipped_bytes_change_no_share_silently_and_stop_no_flag(tmp_path):
 def test_a_running_rollout_stands_still_on_a_damaged_file_and_goes_on_with_the_whole_one(tmp_path):
     path = tmp_path / "state.db"
     flags, clock = climbing(path)
-    flags._store._open()._file._let_go()  # what a busy host does to a page cache
+    flags._store._late.open()._file._let_go()  # what a busy host does to a page cache
     whole, before = path.read_bytes(), served(flags)
     torn = another_stage(path, whole)
 
@@ -112,7 +112,7 @@ def test_a_running_rollout_stands_still_on_a_damaged_file_and_goes_on_with_the_w
 def test_a_rollback_on_a_damaged_file_holds_here(tmp_path):
     path = tmp_path / "state.db"
     flags, _ = climbing(path)
-    flags._store._open()._file._let_go()
+    flags._store._late.open()._file._let_go()
     whole = path.read_bytes()
     path.write_bytes(whole[:100] + b"\xff" * 200 + whole[300:])
 

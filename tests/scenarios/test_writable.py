@@ -284,7 +284,7 @@ def test_a_postgres_that_is_read_only(tmp_path):
     from rollout.places import place
 
     with place("postgres", tmp_path) as address, pf.connect(SOURCE, store=address, poll=None) as flags:
-        connection = flags._store._open()._server._connection
+        connection = flags._store._late.open()._server._connection
         connection.execute("SET default_transaction_read_only = on")
         flags.kill("x")
         assert not flags.status().writable
