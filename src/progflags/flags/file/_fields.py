@@ -28,11 +28,12 @@ class Fields:
     """
     The keys a table may have. `x-…` keys are the author's own and pass unread.
 
-    `elsewhere`: what to write instead of a word that other systems have, in small letters without `_` and `-`.
+    `name`: what its keys mean is found by it. `elsewhere`: what to write instead of a word that other systems have, in small
+    letters without `_` and `-`.
     """
 
+    name: str
     kinds: Mapping[str, Kind]
-    help: Mapping[str, str] = field(default_factory=dict)
     elsewhere: Mapping[str, str] = field(default_factory=dict)
     required: tuple[str, ...] = field(init=False)
     checks: Mapping[str, Callable[[Any], Any]] = field(init=False)
@@ -49,9 +50,8 @@ class Fields:
     def schema(self) -> dict[str, Any]:
         return {
             "type": "object",
-            "properties": {
-                key: ({"description": self.help[key]} if key in self.help else {}) | dict(kind.schema) for key, kind in self.kinds.items()
-            },
+            "title": self.name,
+            "properties": {key: dict(kind.schema) for key, kind in self.kinds.items()},
             "patternProperties": {"^x-": {}},
             "additionalProperties": False,
             **({"required": list(self.required)} if self.required else {}),

@@ -11,13 +11,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from progflags.flags._problems import Wrong, shown
 from progflags.flags.conditions import OPERATORS
 from progflags.flags.file import _kinds as k
 from progflags.flags.file._elsewhere import CHANNEL_WORDS, FLAG_WORDS, GATE_WORDS, RULE_WORDS, STAGE_WORDS
 from progflags.flags.file._fields import Fields, Kind, among, is_table, listed, table
+
+if TYPE_CHECKING:
+    from progflags.flags.file._meaning import Meaning
 
 __all__ = [
     "CHANNEL",
@@ -61,6 +64,11 @@ def _raw_list(value: Any) -> Any:
     return value
 
 
+def _or_not(fields: Fields) -> Kind:
+    """A table, or true or false. What is in it is the plan's to check: a flag is served, though its rollout could never start."""
+    return Kind(k.TABLE_OR_FALSE.check, {"anyOf": [fields.schema, {"type": "boolean"}]})
+
+
 def _version(value: Any) -> int:
     if value != 1 or type(value) is not int:
         raise Wrong(f"this progflags reads schema 1, not {shown(value)}", "upgrade progflags, or write schema = 1")
@@ -76,11 +84,12 @@ def _profiles(value: Any) -> Mapping[str, str]:
 
 
 RAMP: Final = Fields(
+    "ramp",
     {"from": _must(k.MOMENT), "until": _must(k.MOMENT), "start": k.SHARE, "end": k.SHARE},
-    {"start": "percent until `from`, default 0", "end": "percent from `until` on, default 100"},
 )
 
 RULE: Final = Fields(
+    "rule",
     {
         "name": k.NAME,
         "description": k.PROSE,
@@ -92,18 +101,13 @@ RULE: Final = Fields(
         "from": k.MOMENT,
         "until": k.MOMENT,
     },
-    {
-        "when": "who; left out: everybody",
-        "percent": "how many of them; the others go on to the next rule",
-        "split": "relative weights by variant, hashed apart from the share",
-        "ramp": "a share that grows with the clock, in a straight line",
-    },
     RULE_WORDS,
 )
 
-REQUIRE: Final = Fields({"flag": _must(k.NAME), "is": k.VARIANTS})
+REQUIRE: Final = Fields("require", {"flag": _must(k.NAME), "is": k.VARIANTS})
 
 TEST: Final = Fields(
+    "test",
     {
         "name": k.NAME,
         "key": k.TEXT,
@@ -114,15 +118,10 @@ TEST: Final = Fields(
         "expect": _must(k.VALUE),
         "reason": k.TEXT,
     },
-    {
-        "at": "where the unit falls in the share, 0 to 100, instead of its key's own bucket",
-        "share": "the rollout's share during this test, in percent",
-        "flags": "other flags pinned during this test",
-        "expect": "the variant's name, or the value",
-    },
 )
 
 GATE: Final = Fields(
+    "gate",
     {
         "metric": _must(k.TEXT),
         "max": k.NUMBER,
@@ -143,6 +142,7 @@ GATE: Final = Fields(
 )
 
 STAGE: Final = Fields(
+    "stage",
     {
         "name": k.NAME,
         "percent": _must(k.PERCENT_OR_AUTO),
@@ -157,10 +157,13 @@ STAGE: Final = Fields(
     elsewhere=STAGE_WORDS,
 )
 
-HOURS: Final = Fields({"days": listed(k.TEXT), "from": k.TEXT, "to": k.TEXT, "timezone": k.TEXT})
-FREEZE: Final = Fields({"from": _must(k.MOMENT), "to": _must(k.MOMENT), "reason": k.PROSE})
+BRAKE: Final = Fields("brake", {"calls": k.WHOLE, "failures": k.NUMBER, "control": k.NUMBER})
+APPROVAL: Final = Fields("approval", {"before": listed(k.PERCENT), "two_person": k.TRUTH})
+HOURS: Final = Fields("window", {"days": listed(k.TEXT), "from": k.TEXT, "to": k.TEXT, "timezone": k.TEXT})
+FREEZE: Final = Fields("freeze", {"from": _must(k.MOMENT), "to": _must(k.MOMENT), "reason": k.PROSE})
 
 ROLLOUT: Final = Fields(
+    "rollout",
     {
         "profile": k.TEXT,
         "stages": listed(table(STAGE, keep=True)),
@@ -168,7 +171,7 @@ ROLLOUT: Final = Fields(
         "deadline": k.DURATION,
         "on_insufficient": among("hold", "rollback"),
         "alpha": k.NUMBER,
-        "approval": k.TABLE_OR_FALSE,
+        "approval": _or_not(APPROVAL),
         "batch": k.DURATION,
         "max_gap": k.DURATION,
         "cool_down": k.DURATION,
@@ -179,20 +182,20 @@ ROLLOUT: Final = Fields(
         "warm_up": k.DURATION,
         "min_samples": k.WHOLE,
         "gates": listed(table(GATE, keep=True)),
-        "brake": k.TABLE_OR_FALSE,
+        "brake": _or_not(BRAKE),
         "variant": k.TEXT,
         "watch_gates": listed(table(GATE, keep=True)),
         "holdback": k.PERCENT,
-        "dark_launch": k.VALUE,
+        "dark_launch": Kind(k.VALUE.check, {"anyOf": [k.DURATION.schema, {"type": "boolean"}]}),
         "windows": listed(table(HOURS, keep=True)),
         "freeze": listed(table(FREEZE, keep=True)),
         "needs": listed(k.NAME),
         "conflicts": listed(k.NAME),
     },
-    {"variant": "the candidate; default: `on`, or the only variant that is not the default"},
 )
 
 FLAG: Final = Fields(
+    "flag",
     {
         "description": k.PROSE,
         "owner": k.TEXT,
@@ -219,31 +222,25 @@ FLAG: Final = Fields(
         "rollout": table(ROLLOUT, keep=True),
         "tests": listed(table(TEST, keep=True)),
     },
-    {
-        "default": "the variant when no rule matched; boolean flags: off",
-        "safe": "the variant for kill switch, panic, failed prerequisite, holdout, rollback; default: `default`",
-        "unit": "what to bucket by; default: the targeting key",
-        "salt": "default: the flag's key",
-        "percent": "this share of everybody gets `on`, or `serve`, or the `split`",
-        "rollout": "the share is live state, climbed by the controller; 0 until started",
-    },
     FLAG_WORDS,
 )
 
-SEGMENT: Final = Fields({"when": _must(k.WHEN), "description": k.PROSE, "owner": k.TEXT})
+SEGMENT: Final = Fields("segment", {"when": _must(k.WHEN), "description": k.PROSE, "owner": k.TEXT})
 GROUP: Final = Fields(
+    "group",
     {
         "unit": k.UNIT,
         "salt": k.NAME,
         "slots": _must(Kind(_raw_table, {"type": "object", "additionalProperties": dict(k.SHARE.schema)})),
         "description": k.PROSE,
         "owner": k.TEXT,
-    }
+    },
 )
-HOLDOUT: Final = Fields({"percent": _must(k.SHARE), "description": k.PROSE, "owner": k.TEXT})
+HOLDOUT: Final = Fields("holdout", {"percent": _must(k.SHARE), "description": k.PROSE, "owner": k.TEXT})
 CONTEXT: Final = among(*ATTRIBUTE_TYPES)
 
 CHANNEL: Final = Fields(
+    "channel",
     {
         "slack": k.SECRET,
         "channel": k.TEXT,
@@ -263,23 +260,11 @@ CHANNEL: Final = Fields(
         "console_url": k.TEXT,
         "timeout": k.DURATION,
     },
-    {
-        "slack": "an incoming webhook's address or a bot's token; `env:NAME` takes it from the environment, here and in all the others",
-        "channel": "where a Slack bot writes to",
-        "teams": "the address of a workflow that posts when a webhook request is received",
-        "webhook": "an address that is sent CloudEvents",
-        "secret": "signs what a webhook is sent",
-        "email": "to whom",
-        "smtp": "the mail server: smtp://user:password@host:587, or smtps://",
-        "command": "a program and its arguments; the message is JSON on its standard input",
-        "flags": "patterns of keys, as in pay-*; left out: every flag",
-        "severity": "the least that is told: info, warning, critical",
-        "console_url": "where the console is, for links",
-    },
     CHANNEL_WORDS,
 )
 
 DOCUMENT: Final = Fields(
+    "document",
     {
         "$schema": k.PROSE,
         "schema": Kind(_version, {"const": 1}),
@@ -290,20 +275,36 @@ DOCUMENT: Final = Fields(
         "context": _map_of(CONTEXT.schema),
         "profiles": Kind(_profiles, {"type": "object", "additionalProperties": {"type": "string", "minLength": 1}}),
         "notify": Kind(
-            _raw_table, {"type": "object", "properties": {"console_url": k.TEXT.schema}, "additionalProperties": CHANNEL.schema}
+            _raw_table,
+            {"type": "object", "title": "notify", "properties": {"console_url": k.TEXT.schema}, "additionalProperties": CHANNEL.schema},
         ),
         "flags": _map_of(FLAG.schema),
-    },
-    {
-        "retired": "keys that are gone on purpose, and may not come back with another type",
-        "profiles": "which risk profile a rollout has that names none: the first pattern that matches its flag's key or file",
-        "notify": "who is told of what happens, by name of the channel",
     },
 )
 
 
+def _explained(schema: Any, meaning: Mapping[str, Mapping[str, Meaning]]) -> Any:
+    """`schema` with what each key of each table means, found by the table's name."""
+    if isinstance(schema, list):
+        return [_explained(item, meaning) for item in schema]
+    if not isinstance(schema, Mapping):
+        return schema
+    found = {key: _explained(item, meaning) for key, item in schema.items()}
+    for key, (says, example, default, otherwise) in meaning.get(found.get("title", ""), {}).items():
+        said = f"{says}. Left out: {otherwise}." if otherwise else f"{says}."
+        known = {} if default is None else {"default": default}
+        found["properties"][key] = {"description": said, **found["properties"][key], **known, "examples": [example]}
+    return found
+
+
 def json_schema() -> dict[str, Any]:
-    """The JSON Schema (draft 2020-12) of a flag file, for editors; the loader checks more than a schema can say."""
+    """
+    The JSON Schema (draft 2020-12) of a flag file, for editors; the loader checks more than a schema can say.
+
+    Every key has its `description`, an entry of `examples`, and its `default` where that is one value.
+    """
+    from progflags.flags.file._meaning import MEANING
+
     node: dict[str, Any] = {"$ref": "#/$defs/condition"}
     trees: list[dict[str, Any]] = [
         {"type": "string", "minLength": 1, "description": 'an expression: plan == "pro" and app >= semver("2.1.0")'},
@@ -334,8 +335,8 @@ def json_schema() -> dict[str, Any]:
     }
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **_explained(DOCUMENT.schema, MEANING),
         "title": "progflags flag file",
-        **DOCUMENT.schema,
         "required": ["flags"],
         "$defs": {
             "condition": {"oneOf": trees},

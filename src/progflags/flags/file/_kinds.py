@@ -260,7 +260,6 @@ def _variants(value: Any) -> tuple[str | bool, ...]:
     return (_variant(value),)
 
 
-_TIME = {"type": "string", "description": "ISO 8601; a TOML date or time"}
 TEXT: Final = Kind(_text, {"type": "string", "minLength": 1})
 PROSE: Final = Kind(_prose, {"type": "string"})
 NAME: Final = Kind(_name, {"type": "string", "minLength": 1, "maxLength": 256})
@@ -272,7 +271,7 @@ PERCENT: Final = Kind(_percent, SHARE.schema)
 PERCENT_OR_AUTO: Final = Kind(_percent_or_auto, {"anyOf": [SHARE.schema, {"const": "auto"}]})
 WEIGHTS: Final = Kind(_weights, {"type": "object", "minProperties": 1, "additionalProperties": {"type": "number", "minimum": 0}})
 DAY: Final = Kind(_day, {"type": "string", "format": "date"})
-MOMENT: Final = Kind(_moment, _TIME)
+MOMENT: Final = Kind(_moment, {"type": "string", "title": "moment"})
 DURATION: Final = Kind(_duration, {"type": "string", "pattern": r"^\d+(\.\d+)?(ms|s|m|h|d)$"})
 WHEN: Final = Kind(_when, {"$ref": "#/$defs/condition"})
 UNIT: Final = Kind(_unit, {"$ref": "#/$defs/unit"})

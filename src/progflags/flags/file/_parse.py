@@ -68,7 +68,7 @@ def parse(document: Mapping[str, Any], *, file: str = "<dict>", lines: Lines = n
 
 
 def _attributes(table: Mapping[str, Any], problems: Problems) -> Mapping[str, str]:
-    fields = Fields(dict.fromkeys(map(word, table), CONTEXT))
+    fields = Fields("context", dict.fromkeys(map(word, table), CONTEXT))
     return FrozenDict(read(table, fields, lambda path, message, hint: problems.add(("context", *path), message, hint)))
 
 
