@@ -18,6 +18,7 @@ extensions = [
     "sphinx_argparse_cli",
     "sphinx_design",
     "captions",
+    "described",
     "diagrams",
     "docstrings",
     "llms",
@@ -28,6 +29,7 @@ myst_enable_extensions = ["colon_fence", "deflist"]
 suppress_warnings = ["myst.xref_missing"]  # links to files outside docs/ are for readers of the repository
 html_theme = "furo"
 html_title = f"progflags {version}"
+language = "en"
 html_static_path = ["static"]
 html_css_files = ["site.css"]
 autodoc_default_options = {"members": True}

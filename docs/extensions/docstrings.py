@@ -26,7 +26,17 @@ def sentence(app, what, name, value, options, lines):
         lines[0] = lines[0].replace(": ", " – ", 1)
 
 
+def examples(app, what, name, value, options, lines):
+    """A block that is indented after a blank line is code, as it reads in the source; reST would take it for a quotation."""
+    for at in range(len(lines) - 1, -1, -1):
+        outer = next((line for line in reversed(lines[: max(at - 1, 0)]) if line.strip()), "")
+        begins = lines[at].startswith("    ") and at > 1 and not lines[at - 1].strip()
+        if begins and outer and not outer.startswith(" "):
+            lines[at:at] = [".. code-block:: python", ""]
+
+
 def setup(app):
     app.connect("autodoc-process-signature", without_constructor)
     app.connect("autodoc-process-docstring", sentence, priority=400)  # before napoleon's 500
+    app.connect("autodoc-process-docstring", examples, priority=401)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -100,6 +100,9 @@ class Context:
     Frozen; the attributes are copied shallowly, so later edits of the caller's dict change nothing. The key may be a str,
     an int or a UUID; anything else makes flags that need it answer the caller's default. Build one per request and
     reuse it: the key's bytes are computed once, here.
+
+        ann = pf.Context("user-42", {"plan": "pro", "country": "PL"})
+        flags.is_enabled("new-search", ann)
     """
 
     # Frozen by having only private slots and properties without setters: an overriding __setattr__ would make building one
@@ -293,7 +296,14 @@ def latest() -> Scope | None:
 
 
 def current() -> Context | None:
-    """The ambient context, or None where nothing is bound."""
+    """
+    Who is asking here: the context that a middleware or `bind` has bound, None where nobody has.
+
+    In a request whose middleware finds out late this is what makes it find out; a visitor's sticky key is one, too.
+
+        with pf.bind(pf.Context("user-42", {"plan": "pro"})):
+            current().key                                   # "user-42"
+    """
     here = scope()
     return None if here is None else here._context or here._taken()
 
@@ -382,6 +392,9 @@ def bind(context: object, *, fresh: bool = False, silent: bool = False) -> Itera
 
     Takes what every evaluation takes: a Context, a targeting key, a mapping. Nested: the inner context answers, exposures
     still count for the outer request, unless `fresh` begins a request of its own (what middleware does). `silent`: see Scope.
+
+        with pf.bind(pf.Context("user-42", {"plan": "pro"})):
+            flags.is_enabled("new-search")                      # asked for user-42
 
     Raises:
         TypeError: `context` is none of those.

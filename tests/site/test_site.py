@@ -2,8 +2,6 @@
 
 import json
 import re
-import subprocess
-import sys
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urldefrag
@@ -11,28 +9,8 @@ from urllib.parse import unquote, urldefrag
 import axe_core_python
 import pytest
 
-from support.browser import browsing
-
-pytest.importorskip("furo", reason="the documentation's tools are not installed: make .venv/.tests installs them")
-ROOT = Path(__file__).parents[2]
 THEMES = ("landmark-unique", "region")  # of its own two sidebars and three buttons; not ours to mend
 AXE = Path(axe_core_python.__file__).with_name("axe.min.js").read_text()
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory):
-    out = tmp_path_factory.mktemp("site")
-    built = subprocess.run(
-        [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html", ROOT / "docs", out], capture_output=True, text=True
-    )
-    assert built.returncode == 0, built.stderr
-    return out
-
-
-@pytest.fixture(scope="module")
-def pages(site):
-    """Those that somebody wrote, by name."""
-    return [str(page.relative_to(ROOT / "docs").with_suffix("")) for page in sorted((ROOT / "docs").rglob("*.md"))]
 
 
 class Links(HTMLParser):
@@ -84,13 +62,6 @@ def test_llms_txt_names_every_page(site, pages):
     assert [page for page in pages if page != "index" and f"({page}.html): " not in said] == []
 
 
-@pytest.fixture(scope="module")
-def shown():
-    """A page of a browser, 1,250 px wide."""
-    with browsing() as browser:
-        yield browser.new_page(viewport={"width": 1250, "height": 900})
-
-
 def test_code_is_read_without_scrolling(site, pages, shown):
     wide = {}
     for page in pages:
@@ -101,9 +72,11 @@ def test_code_is_read_without_scrolling(site, pages, shown):
     assert wide == {}
 
 
-@pytest.mark.parametrize("page", ["index", "tutorial/first-flag", "how-to/console", "reference/rollout-states"])
-def test_axe_objects_to_nothing(site, shown, page):
-    """One page of each kind: the theme is the same for all."""
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("page", ["index", "tutorial/first-flag", "how-to/console", "reference/rollout-states", "reference/flag-file"])
+def test_axe_objects_to_nothing(site, shown, page, scheme):
+    """One page of each kind, by day and by night: the theme is the same for all."""
+    shown.emulate_media(color_scheme=scheme)
     shown.goto((site / f"{page}.html").as_uri())
     shown.evaluate(AXE)
     objections = shown.evaluate("rules => axe.run({rules})", {rule: {"enabled": False} for rule in THEMES})["violations"]

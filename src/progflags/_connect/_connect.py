@@ -64,6 +64,9 @@ def connect(
 
     `notify`: channels that are told what happens (`pf.notify.Slack(url=…)`), beside those that the flag file names.
 
+        flags = pf.connect("flags.toml", store="sqlite:///progflags.db")
+        assert flags.status().state == "READY"
+
     Raises:
         DefinitionError: nothing can be served; its problems name file, line and key.
         StoreError: `require_store`, and the store can't be used; or it ought to have the definitions, and nothing else has.

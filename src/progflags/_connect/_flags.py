@@ -128,6 +128,9 @@ class Flags(Client):
         Look at source and store once, now, in this thread; the revision (digest of the definitions) served after it.
 
         Never raises for what is there: what can't be read or is refused stands in `status()`, and the last good serves.
+
+            flags = pf.connect("flags.toml", poll=None)              # nothing looks by itself
+            flags.refresh()
         """
         look()
         self._panic.look()
@@ -143,7 +146,13 @@ class Flags(Client):
         return "" if snapshot is None else snapshot.digest
 
     def status(self) -> Status:
-        """How well this client is supplied, and what is wrong where. Starts threads again that have ended."""
+        """
+        How well this client is supplied, and what is wrong where. Starts threads again that have ended.
+
+            status = flags.status()
+            if status.state != "READY":
+                print(status)                                       # what is wrong, and where
+        """
         look()
         threads = self._standing.health()
         self._background.look_after()
@@ -180,6 +189,8 @@ class Flags(Client):
         Here before the store is asked; with the store out of reach it stays so here, is stored as soon as the store is back, and
         until then stands in `status().pending`.
 
+            flags.kill("new-search", reason="the index is gone", by="ann")
+
         Raises:
             TransitionRefused: there is no such flag.
             StoreError: it is none of the file's, and the store, which may know it, is out of reach.
@@ -197,6 +208,8 @@ class Flags(Client):
 
         Here before the store is asked, and kept as `kill` is. The switch of one process, `PROGFLAGS_PANIC`, is apart from this one:
         every flag answers `safe` while either is thrown.
+
+            flags.panic(reason="everything burns", by="ann")
         """
         (self.rollouts.panic if on else self.rollouts.unpanic)(reason=reason, by=by, timeout=timeout)
 
@@ -236,6 +249,9 @@ class Flags(Client):
 
         `at` (wall time, in seconds): as of that moment, with shares, kills and panics as the store's history has them. The definition
         is that of now, and the `notes` say whether it has changed since. A brake, an override, `PROGFLAGS_PANIC` are in no history.
+
+            print(flags.explain("new-search", "user-42"))
+            print(flags.explain("new-search", "user-42", at=time.time() - 3600))
 
         Raises:
             StoreError: with `at`, and the store is out of reach, or did not answer in time.

@@ -36,6 +36,8 @@ def console(
     and is to be the same in all workers of one service; with `token` it need not be said. `hook` is a `progflags.notify.Hook`, which
     answers alerts at `POST /hooks/rollback`.
 
+        app.mount("/ops", pf.console(flags, auth=who, hosts=("shop.example.com",)))
+
     Raises:
         ProgflagsError: neither `auth` nor `token`, and not `insecure`; or a token that is too short.
         MissingExtraError: Starlette or Jinja2 is not installed: `pip install 'progflags[console]'`.

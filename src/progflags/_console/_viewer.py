@@ -37,6 +37,8 @@ class Viewer:
     """
     Somebody who was let in. `name` is written into the history as the actor of what they do; `roles` are those of `Role`, as words.
 
+        pf.Viewer("ann", ("operator", "approver"))
+
     Raises:
         ValueError: the name can't be one, or there is no such role.
     """

@@ -44,6 +44,8 @@ class FlagsMiddleware:
 
     `anonymous` (a secret, or an AnonymousId) gives visitors without a targeting key a sticky one, in a signed cookie: in the
     answers to requests that needed it, which also say `Vary: Cookie`. With it the head of a response waits for its first piece.
+
+        app.add_middleware(FlagsMiddleware, flags=flags, context=who, anonymous=SECRET)
     """
 
     def __init__(

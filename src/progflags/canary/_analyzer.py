@@ -30,6 +30,10 @@ class CanaryAnalyzer:
     Judges a canary from measurements of both sides.
 
     Pure: it keeps nothing between calls, reads no clock, and the same data give the same report.
+
+        analyzer = pf.CanaryAnalyzer(pf.CanaryConfig(gates=[pf.Gate("error_rate", max_increase=0.25)]))
+        report = analyzer.analyze({"error_rate": pf.Rate(12, 10_000)}, {"error_rate": pf.Rate(31, 10_000)})
+        report.decision, report.results["error_rate"].reason
     """
 
     def __init__(self, config: CanaryConfig | Iterable[Gate]) -> None:

@@ -39,6 +39,9 @@ class Gate:
     value per exposed unit). `metric="*", anomaly=False` watches every metric seen. `must_detect` is a fraction as well: 1.0 asks
     that a doubling would have been caught.
 
+        pf.Gate("error_rate", max=0.02, max_increase=0.25)
+        pf.Gate("conversion", max_decrease=0.02, direction="higher_is_better")
+
     Raises:
         ValueError: a bound is missing, contradicts another, or is no finite number in its range; the message says which.
     """

@@ -86,6 +86,9 @@ def flag(key: str | Flag[Any], default: Any = False, *, flags: Client | None = N
 
     A typed `pf.Flag` brings its own default. The context is the one FlagsMiddleware bound; the client is `flags`, else
     the middleware's, else the one `lifespan` put into `app.state.progflags`, else `pf.default()`. Without any of these: the default.
+
+        @app.get("/search")
+        async def search(new: Annotated[bool, Depends(flag("new-search"))]): ...
     """
     if isinstance(key, Flag):
         return FlagDependency(key.key, key.default, flags)
@@ -157,6 +160,8 @@ def lifespan(
 
     It is closed when the app stops. Given a function (`lambda: pf.connect(…)`), the client is made when the app starts, in
     the worker that serves. `inner` is another lifespan to run inside; what it yields is handed on.
+
+        app = FastAPI(lifespan=lifespan(lambda: pf.connect("flags.toml")))
     """
 
     @asynccontextmanager

@@ -129,6 +129,11 @@ def dark_launch(
     instead: several of them by name; a call runs one of them, drawn evenly, or with `per_call="all"` every one. See Options
     for the rest.
 
+        @pf.dark_launch("pricing-v2", candidate=price_v2, flags=flags)
+        def price(cart): ...                                    # callers always get this answer
+
+        print(price.dark_launch.verdict(max_mismatch=0.01))
+
     Raises:
         ValueError: an option can't be right. TypeError: a candidate is none of those, or there is none, or both were given.
     """

@@ -248,6 +248,9 @@ class Client(Reader):
         Threads and tasks started inside a copy of this context follow; others do not notice. Nested ones add up, the inner
         wins. Nothing answered under an override counts as an exposure.
 
+            with flags.override({"new-search": "on"}):
+                assert flags.is_enabled("new-search", "user-42")
+
         Raises:
             ValueError: there is no such flag, or it has no such variant.
         """
@@ -274,7 +277,11 @@ class Client(Reader):
     # ── the rest of an application's needs ─────────────────────────────────
 
     def track(self, event: str, context: Who = None, value: float = 1.0) -> None:
-        """A business event of this unit, credited to the arms it was exposed to. Never raises; without a key it counts nothing."""
+        """
+        A business event of this unit, credited to the arms it was exposed to. Never raises; without a key it counts nothing.
+
+            flags.track("order", "user-42", value=49.90)
+        """
         track(self.bus, self.refusals, event, context, value)
 
     def counts(self) -> dict[Outcome, int]:

@@ -63,6 +63,8 @@ class Reader:
         Whether a boolean flag is on for `context`: a Context, a targeting key, a mapping, or None for the ambient one.
 
         Never raises; trouble gives `default`, and `evaluate` says which.
+
+            if flags.is_enabled("new-search", "user-42"): ...
         """
         try:
             if context.__class__ is Context:
@@ -84,6 +86,8 @@ class Reader:
         The flag's value for `context`, of the default's type; a typed flag brings its own default and type.
 
         Never raises; trouble gives `default`, and `evaluate` says which. Tables and lists are shared and can't be changed.
+
+            limits = flags.get("search-limits", {"k": 10}, pf.Context("user-42", {"plan": "pro"}))
         """
         try:
             if context.__class__ is Context:
@@ -96,7 +100,12 @@ class Reader:
             return self._otherwise(flag, default, context, error, default.__class__)
 
     def evaluate(self, flag: str | Flag[Any], default: Any = None, context: Who = None) -> Evaluation:
-        """The answer with its variant, reason and error code. `default` is what trouble gives; None takes any type."""
+        """
+        The answer with its variant, reason and error code. `default` is what trouble gives; None takes any type.
+
+            answer = flags.evaluate("new-search", False, "user-42")
+            answer.value, answer.variant, answer.reason         # True, "on", "SPLIT"
+        """
         try:
             if isinstance(flag, Flag):
                 return self._evaluate_typed(flag, context)

@@ -51,6 +51,9 @@ class Flag(Generic[T]):
     Declared flags are compared with the file that serves: another type is a warning in `status()`; one that the file lacks may
     be another client's, and `progflags lint` says it.
 
+        CHECKOUT = pf.Flag("checkout-flow", default="classic")
+        flow = flags.get(CHECKOUT, context="user-42")            # a str
+
     Raises:
         ValueError: the key is no text.
         TypeError: nothing can make such a default of a variant's value, so that the flag would always be its default. Give a

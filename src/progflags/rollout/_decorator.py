@@ -44,6 +44,11 @@ def progressive(
 
     Without `flags`, the default client at the time of the call; without one, the control runs.
 
+        @pf.progressive("new-checkout", candidate=checkout_v2, flags=flags)
+        def checkout(cart): ...                                 # the candidate for those inside the share
+
+        flags.rollouts.start("new-checkout")
+
     Raises:
         TypeError: a generator is decorated or is the candidate (its work happens after the call), `key` is a coroutine
             function, or a coroutine candidate stands behind a plain function.

@@ -237,6 +237,8 @@ class Rollouts:
         Begin the climb with the plan the file has now; the plan stays the one it began with.
 
         The status that is returned says in its `notes` what each stage will see and when, at the traffic there is.
+
+            flags.rollouts.start("new-checkout", by="ann", reason="release 42")
         """
         status = self._verbs.carry(flag, Ask(Act.START, reason, seen=seen), by, timeout)
         with within(timeout):
@@ -250,6 +252,8 @@ class Rollouts:
         """
         What the file's plan for `flag` will be like: at `rps` requests a second, of which the control fails `error_rate` (1 % if that
         is not said); without `rps` at the traffic of the last hour, as far as any process counted it.
+
+            print(flags.rollouts.forecast("new-checkout", rps=20, error_rate=0.01))
 
         Raises:
             TransitionRefused: no such flag, or it has no rollout.
@@ -307,6 +311,8 @@ class Rollouts:
         This process stops serving the candidate before it asks the store. With the store out of reach the status says
         `rolling_back`, every tick tries to store it until it is, and where a folder is kept (`last_known_good`) it waits there
         for the next process as well.
+
+            flags.rollouts.rollback("new-checkout", reason="support is on the phone")
         """
         return self._verbs.rollback(flag, reason, by, timeout, seen)
 
@@ -368,7 +374,12 @@ class Rollouts:
     # -- questions -----------------------------------------------------------------------------------------------------
 
     def status(self, flag: str) -> RolloutStatus:
-        """Where it stands, by the store; with the store out of reach, what was read last. One that can't be read is held, and says why."""
+        """
+        Where it stands, by the store; with the store out of reach, what was read last. One that can't be read is held, and says why.
+
+            status = flags.rollouts.status("new-checkout")
+            status.state, status.percent, status.reason
+        """
         return self._standing.of(flag)
 
     def every(self) -> tuple[RolloutStatus, ...]:

@@ -18,6 +18,10 @@ def capture(*kinds: type, flags: Client | None = None) -> Iterator[list[Any]]:
     A block that collects what is told on the client's bus: a list that grows, in the order things happened.
 
     `kinds` are classes of `progflags.events` (all of them when left out), `flags` the client (the default one when left out).
+
+        with capture(flags=flags) as told:
+            flags.track("order", "user-42")
+        assert len(told) == 1
     """
     from progflags import events
     from progflags.flags import default

@@ -17,6 +17,11 @@ class ManualClock:
     A client connected with `clock=ManualClock()` runs no background thread: `flags.refresh()` and `flags.rollouts.tick()`
     are the only things that look. `start` is the monotonic reading in seconds; wall time begins there too, so `now()` is
     a small number of seconds after 1970 unless `wall` says otherwise.
+
+        clock = ManualClock()
+        flags = pf.connect("flags.toml", clock=clock)
+        clock.advance(900)                                      # a quarter of an hour later
+        flags.rollouts.tick()
     """
 
     def __init__(self, start: float = 0.0, *, wall: float | None = None) -> None:

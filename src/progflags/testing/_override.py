@@ -20,6 +20,9 @@ def override(pins: Mapping[str, Any] | None = None, *, flags: Client | None = No
     `flags` is the client, the default one when left out; keyword names may write `_` for `-`. For one task or thread alone
     use `client.override`.
 
+        with override({"new-search": "on"}, flags=flags):
+            assert flags.is_enabled("new-search", "user-42")
+
     Raises:
         ValueError: there is no such flag, or it has no such variant.
         NoDefaultError: neither `flags=` nor a default client.

@@ -49,7 +49,12 @@ def _spelled(value: Any) -> str:
 
 
 def ignore(path: str) -> Rule:
-    """Whatever is at `path`, and below it, is not compared."""
+    """
+    Whatever is at `path`, and below it, is not compared.
+
+        @pf.dark_launch("pricing-v2", candidate=price_v2, rules=[pf.ignore("$.served_at")])
+        def price(cart): ...
+    """
     return _made(path, "ignore")
 
 
@@ -59,6 +64,8 @@ def tolerance(path: str, *, abs: float | str | Decimal = 0.0, rel: float = 0.0) 
 
     Inside a tolerance int, float and Decimal are compared by value; a bool is no number. `abs` may be written as text
     ("0.01") to be exact for Decimals. NaN equals NaN, an infinity only itself.
+
+        pf.tolerance("$.total", abs=0.01)
 
     Raises:
         ValueError: neither is given, or one is negative or not finite.
@@ -70,7 +77,11 @@ def tolerance(path: str, *, abs: float | str | Decimal = 0.0, rel: float = 0.0) 
 
 
 def within(path: str, seconds: float) -> Rule:
-    """Times at `path`, and below it, may lie `seconds` apart: datetimes, ISO 8601 texts, Unix times, timedeltas."""
+    """
+    Times at `path`, and below it, may lie `seconds` apart: datetimes, ISO 8601 texts, Unix times, timedeltas.
+
+        pf.within("$.expires", 2.0)
+    """
     if not seconds > 0:
         raise ValueError(f"within({quoted(path)}) needs a positive number of seconds, not {quoted(seconds)}")
     return _made(path, "within", float(seconds))
@@ -82,7 +93,11 @@ def opaque(path: str) -> Rule:
 
 
 def unordered(path: str) -> Rule:
-    """The list at `path` is a bag: its elements may come in any order."""
+    """
+    The list at `path` is a bag: its elements may come in any order.
+
+        pf.unordered("$.tags")
+    """
     return _made(path, "unordered")
 
 
@@ -91,6 +106,8 @@ def by_key(path: str, *keys: str) -> Rule:
     The elements of the list at `path` are paired by their field `keys` (several make one key) instead of by position.
 
     Below it elements are still `[*]`: `by_key("$.items", "sku")` goes with `tolerance("$.items[*].price", abs=0.01)`.
+
+        pf.by_key("$.lines", "sku")
     """
     if not keys or not all(isinstance(key, str) for key in keys):
         raise ValueError(f"by_key({quoted(path)}) needs the name of the field that tells elements apart")
@@ -98,7 +115,11 @@ def by_key(path: str, *keys: str) -> Rule:
 
 
 def normalize(path: str, function: Callable[[Any], Any]) -> Rule:
-    """Both sides' value at `path` goes through `function` before it is compared (with any other rule at that path)."""
+    """
+    Both sides' value at `path` goes through `function` before it is compared (with any other rule at that path).
+
+        pf.normalize("$.name", str.casefold)
+    """
     if not callable(function):
         raise TypeError(f"normalize({quoted(path)}) needs a function of one value, not {quoted(function)}")
     return _made(path, "normalize", function)

@@ -55,6 +55,9 @@ class Hook:
     After ten wrong tokens in a minute from an address no token is looked at from there for a while. A signature is: nobody guesses
     one, and nobody else's guesses are to keep an alert from coming in.
 
+        hook = pf.notify.Hook(flags, token=TOKEN)
+        app.mount("/hooks/rollback", pf.notify.asgi(hook))
+
     Raises:
         ValueError: neither `secret` nor `token`.
     """
