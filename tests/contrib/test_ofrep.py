@@ -248,7 +248,7 @@ def test_authorization_hiding_and_origins(gateway, flags):
     assert bulk.headers["access-control-allow-origin"] == "https://shop.example"
     assert "etag" in bulk.headers["access-control-expose-headers"]
     assert "access-control-allow-origin" not in stranger.headers
-    assert (preflight.status_code, preflight.headers["access-control-allow-methods"]) == (204, "POST, OPTIONS")
+    assert (preflight.status_code, preflight.headers["access-control-allow-methods"]) == (204, "GET, POST, OPTIONS")
 
 
 def test_mounted_below_a_path_and_behind_the_middleware(flags):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -20,6 +20,7 @@ from progflags._console._desk import Desk, base_of
 from progflags._console._reading import Handler
 from progflags._console._render import Shell, parts
 from progflags._console.pages import PAGES
+from progflags._streaming import HEADERS, Tell, ending, stream
 from progflags._trouble import swallow
 from progflags.errors import missing
 
@@ -83,8 +84,8 @@ class Following:
         """Whether one more may watch it."""
         return sum(len(one.viewers) for one in self._watched.values()) < _MOST and (topic in self._watched or len(self._watched) < _TOPICS)
 
-    async def follow(self, topic: Topic, send: Callable[[str], Awaitable[None]]) -> None:
-        """Send what is drawn, and whatever changes of it, until `send` fails or it lasted long enough."""
+    async def follow(self, topic: Topic, tell: Tell) -> None:
+        """Tell what is drawn, and whatever changes of it, until `tell` fails or it lasted long enough."""
         one = self._watched.setdefault(topic, _Watched())
         changed, sent = asyncio.Event(), _NOTHING
         one.viewers.add(changed)
@@ -93,23 +94,23 @@ class Following:
         changed.set()
         end = time.monotonic() + _LONGEST
         try:
-            while time.monotonic() < end:
+            while time.monotonic() < end and not ending():
                 with suppress(TimeoutError):
                     async with asyncio.timeout(_BEAT):  # `wait_for` may lose a cancellation before Python 3.12, and the viewer has left
                         await changed.wait()
                 changed.clear()
                 message, sent = one.news(sent), one.drawn
-                await send(message)
+                await tell(message.encode())
         finally:
             one.viewers.discard(changed)
             if not one.viewers and self._watched.get(topic) is one:
                 del self._watched[topic]
 
     async def _look(self, topic: Topic, one: _Watched) -> None:
-        """Draw it again and again, as long as somebody watches."""
+        """Draw it again and again, as long as somebody watches and the server goes on."""
         base, page, flag = topic
         shell = Shell(base, None, f"{base}/static")
-        while one.viewers:
+        while one.viewers and not ending():
             began = time.thread_time()
             try:
                 drawn, took = await self._desk.beside(self._draw, PAGES[_PAGES[page]], {"flag": flag}, shell)
@@ -121,6 +122,7 @@ class Following:
                 one.drawn = {**drawn, **same}
                 await one.wake()
             await asyncio.sleep(max(_EVERY, _SPARE * took))
+        await one.wake()
 
     def _draw(self, page: Callable[..., Any], query: Mapping[str, str], shell: Shell) -> tuple[Mapping[str, str], float]:
         began = time.thread_time()
@@ -131,34 +133,14 @@ class _Stream(Response):
     """Server-sent events, for as long as somebody is there who reads them."""
 
     def __init__(self, following: Following, topic: Topic) -> None:
-        super().__init__(media_type="text/event-stream", headers={"x-accel-buffering": "no"})
+        super().__init__(headers=dict(HEADERS))
         del self.headers["content-length"]
         self._follow = partial(following.follow, topic)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG002 - ASGI's signature
-        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-
-        async def tell(text: str) -> None:
-            async with asyncio.timeout(_STUCK):
-                await send({"type": "http.response.body", "body": text.encode(), "more_body": True})
-
-        following = asyncio.ensure_future(self._follow(tell))
-        leaving = asyncio.ensure_future(_left(receive))
-        try:
-            await asyncio.wait((following, leaving), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in (following, leaving):
-                task.cancel()
-            why, left = await asyncio.gather(following, leaving, return_exceptions=True)
-        if isinstance(why, Exception) and not isinstance(why, (TimeoutError, OSError)):  # those are viewers that do not read, or are gone
+        why = await stream(receive, send, self.raw_headers, self._follow, stuck=_STUCK)
+        if why is not None and not isinstance(why, (TimeoutError, OSError)):  # those are viewers that do not read, or are gone
             swallow("console: live", why)
-        if why is None and isinstance(left, BaseException):  # it lasted long enough, and there is still somebody to be told
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-
-async def _left(receive: Any) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 def following(desk: Desk) -> list[tuple[str, Handler, str]]:
