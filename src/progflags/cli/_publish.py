@@ -26,6 +26,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--key", metavar="FILE", help="an Ed25519 private key in PEM, to sign with")
     parser.add_argument("--beat", type=positive, default=300.0, metavar="SECONDS", help="with --follow: as often at least (default 300)")
     parser.add_argument("--force", action="store_true", help="also over a newer snapshot, which is another store's, or another document")
+    parser.add_argument("--manifest", action="store_true", help="OpenFeature's manifest as well, as openfeature/v0/manifest beside it")
     parser.set_defaults(run=run)
 
 
@@ -35,7 +36,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise ProgflagsError("live state is published from the store that the application shares: say --store URL, or set PROGFLAGS_STORE")
     made: Any = import_module("progflags.contrib.publish").Publisher  # by name only: nothing in the house imports a leaf
     key = None if arguments.key is None else Path(arguments.key).read_bytes()
-    with closing(made(arguments.flags or None, store=arguments.store, to=arguments.to, key=key, beat=arguments.beat)) as publisher:
+    how = {"key": key, "beat": arguments.beat, "manifest": arguments.manifest}
+    with closing(made(arguments.flags or None, store=arguments.store, to=arguments.to, **how)) as publisher:
 
         def told(snapshot: Any) -> None:
             _say(publisher.name, snapshot, arguments)

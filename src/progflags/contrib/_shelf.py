@@ -11,7 +11,7 @@ from progflags import _disk
 from progflags._printed import quoted
 from progflags.errors import PublishError
 
-__all__ = ["Shelf", "shelf_of"]
+__all__ = ["Shelf", "shelf_beside", "shelf_of"]
 
 _READABLE = 0o644  # by the web server as well
 
@@ -46,6 +46,19 @@ def shelf_of(to: str | os.PathLike[str], file: str) -> Shelf:
     if not place.startswith(("s3://", "gs://", "az://")):
         raise ValueError(f"{quoted(place)}: nothing can be published there: name a file, a folder, or s3://, gs://, az://")
     return _Object(f"{place}{file}" if place.endswith("/") else place)
+
+
+def shelf_beside(to: str | os.PathLike[str], file: str) -> Shelf:
+    """
+    The place of `file` in the folder of what `to` names, or in `to` where that is a folder.
+
+    Raises:
+        ValueError: an address that nothing can be put at.
+        MissingExtraError: a bucket's, without obstore.
+    """
+    place = os.fspath(to)
+    folder = place.endswith("/") or ("://" not in place and Path(place).is_dir())
+    return shelf_of(f"{place}/" if folder else f"{place.rpartition('/')[0] or '.'}/", file)
 
 
 class _File:

@@ -6,19 +6,22 @@ Publishing: what a fleet that can only read follows, definitions and live state,
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from progflags._connect import Ears, Reach
 from progflags._deadline import within
 from progflags._trouble import say, swallow
-from progflags.contrib._shelf import Shelf, shelf_of
+from progflags.contrib._manifest import MANIFEST, manifest
+from progflags.contrib._shelf import Shelf, shelf_beside, shelf_of
 from progflags.contrib._signature import private_key, sealed, unsealed
 from progflags.contrib._snapshot import Snapshot, is_snapshot
 from progflags.errors import DefinitionError, PublishError, WentBackError
+from progflags.flags import FlagModel
 from progflags.rollout import served
 from progflags.sources import Loader, Piece, StoreSource, source_of
 from progflags.store import Store, open_store
@@ -39,7 +42,8 @@ class Publisher:
     a file, a folder (then as `snapshot.json`), or an object's address (`s3://`, `gs://`, `az://`).
 
     `key`: an Ed25519 private key in PEM that signs them. `beat`: seconds after which `follow` publishes even if nothing has changed, so
-    that a fleet notices when nobody does any more.
+    that a fleet notices when nobody does any more. `manifest`: OpenFeature's manifest as well, as `openfeature/v0/manifest` in the same
+    folder, which is where `openfeature pull` looks for it; it has every flag, and no signature.
 
     Raises:
         ValueError: nothing can be published at `to`, or the key is none.
@@ -55,8 +59,11 @@ class Publisher:
         to: str | os.PathLike[str],
         key: str | bytes | None = None,
         beat: float = _BEAT,
+        manifest: bool = False,
     ) -> None:
         self._shelf: Shelf = shelf_of(to, "snapshot.json")
+        self._catalogue: Shelf | None = shelf_beside(to, MANIFEST) if manifest else None
+        self._listed = b""  # what was put there
         self._key = None if key is None else private_key(key)
         self._beat = beat
         opened = open_store(store)
@@ -64,6 +71,7 @@ class Publisher:
         self._store = Reach(opened.url, lambda: opened, opened)
         self._loader = Loader(StoreSource(self._store) if source is None else source_of(source))
         self._good: tuple[Piece, ...] = ()  # of the last definitions without a mistake
+        self._flags: Mapping[str, FlagModel] = {}  # what they say
         self._seen: tuple[tuple[Piece, ...], int] = ((), -1)  # of what was published, or need not be
         self._last: Snapshot | None = None
         self._written = 0.0  # when (monotonic)
@@ -87,6 +95,7 @@ class Publisher:
         with within(_TIMEOUT):
             snapshot = self._made(0.0, force=force)
         self._put(snapshot)
+        self._list()
         return snapshot
 
     def follow(self, ended: threading.Event, told: Callable[[Snapshot], object] = bool) -> None:
@@ -127,6 +136,7 @@ class Publisher:
         if due or self._last is None or snapshot.says != self._last.says:
             self._put(snapshot)
             told(snapshot)
+        self._list()
         self._seen = snapshot.pieces, snapshot.revision
         return 0
 
@@ -142,6 +152,12 @@ class Publisher:
         self._shelf.put(text if self._key is None else sealed(text, self._key))
         self._last, self._written = snapshot, time.monotonic()
 
+    def _list(self) -> None:
+        """Put the manifest, where it is another than the last."""
+        if self._catalogue is not None and (text := json.dumps(manifest(self._flags), allow_nan=False).encode()) != self._listed:
+            self._catalogue.put(text)
+            self._listed = text
+
     def _definitions(self) -> tuple[Piece, ...]:
         """
         Those to publish: the last without a mistake.
@@ -152,7 +168,7 @@ class Publisher:
         loaded = self._loader.load()
         problems = loaded.problems if loaded.snapshot is None else loaded.snapshot.rejected
         if loaded.snapshot is not None and not problems:
-            self._good = self._loader.pieces
+            self._good, self._flags = self._loader.pieces, loaded.snapshot.flags
         if not self._good:
             raise DefinitionError(problems)
         for problem in problems:
