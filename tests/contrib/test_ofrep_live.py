@@ -439,7 +439,7 @@ def test_there_is_an_end_to_how_many(flags):
             refused = BROWSER.get(f"{address}/ofrep/v1/events")
             assert (refused.status_code, refused.headers["retry-after"]) == (503, "30")
             assert "as many streams" in refused.json()["errorDetails"]
-            assert flags.status().threads["OFREP streams"] == "running, 2 open, 1 time no room for another"
+            assert flags.status().threads["OFREP streams"] == "running, 2 open, 1 refused, for there were too many"
             assert flags.status().state == "READY"
         until(lambda: flags.status().threads["OFREP streams"].startswith("running, 1 open"))
         with listening(address):

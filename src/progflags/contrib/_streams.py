@@ -16,7 +16,6 @@ from itertools import takewhile
 from typing import Final
 
 from progflags._beside import RUNNING
-from progflags._printed import counted
 from progflags._streaming import Tell, ending
 from progflags._trouble import swallow
 from progflags.contrib._configuration import Configurations
@@ -140,7 +139,7 @@ class Streams:
     def health(self) -> Mapping[str, str]:
         told = [f"{self.open:,} open"]
         told += [f"{self.dropped:,} dropped, for they did not read"] if self.dropped else []
-        told += [f"{counted(self.refused, 'time')} no room for another"] if self.refused else []
+        told += [f"{self.refused:,} refused, for there were too many"] if self.refused else []
         return {"OFREP streams": f"{RUNNING}, {', '.join(told)}"}
 
 
