@@ -306,3 +306,32 @@ def test_a_flags_document_that_somebody_wrote_by_hand_is_refused_in_a_sentence(s
     shop.flags.rollouts.tick()
     assert (shop.state, shop.served()) == (State.ROLLED_BACK, {"classic": 500})
     assert shop.flags.status().pending == ()
+
+
+def test_what_is_told_by_hand_of_a_variant_counts_on_its_arm(tmp_path):
+    """`arm="fast"` was an arm of its own, whose failures nobody judged; a variant that the rollout doesn't compare has none."""
+    shop = Shop(tmp_path)
+    shop.flags.rollouts.start(FLAG)
+    shop.flags.metrics.record(FLAG, arm="fast", seconds=0.1, error=True, n=3)
+    shop.flags.metrics.record(FLAG, arm="classic", seconds=0.1, error=False, n=5)
+    shop.flags.metrics.observe(FLAG, "items", 2.0, arm="fast")
+    shop.flags.metrics.record(FLAG, arm="faster", seconds=0.1, error=True)
+
+    counts = shop.flags.metrics.read(FLAG)
+    assert {arm: (of["requests"], of["errors"]) for arm, of in counts.items()} == {"control": (5, 0), "candidate": (3, 3)}
+    assert counts["candidate"]["items"]["n"] == 1
+    assert [warning.message for warning in shop.flags.status().warnings] == [
+        "an observation of checkout was not counted: it has no arm 'faster'"
+    ]
+    shop.flags.close()
+
+
+def test_the_brake_hears_what_is_told_by_hand_of_a_variant(tmp_path):
+    shop = Shop(tmp_path)
+    shop.flags.rollouts.start(FLAG)
+    shop.flags.metrics.record(FLAG, arm="classic", seconds=0.1, error=False, n=100)
+    shop.flags.metrics.record(FLAG, arm="fast", seconds=0.1, error=True, n=100)
+    shop.flags.rollouts.tick()
+
+    assert shop.state == "rolled_back"
+    shop.flags.close()

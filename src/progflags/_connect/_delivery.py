@@ -103,13 +103,19 @@ class Delivery:
         )
         return recorder, rollouts
 
-    def _arms(self, flag: str) -> tuple[str, ...] | None:
-        """The arms a flag has besides control and candidate; None of one that neither the file nor the store knows."""
+    def _arms(self, flag: str) -> dict[str, str] | None:
+        """
+        The arm that each variant of a flag is counted on; None of a flag that neither the file nor the store knows.
+
+        A rollout compares two of them, and its names for these are the arms; another variant of such a flag is none.
+        """
         snapshot = self._client.definitions
         model = None if snapshot is None else snapshot.flags.get(flag)
         if model is not None:
-            return tuple(model.variants)
-        return () if self._client.live(flag).revision or (snapshot is not None and flag in snapshot.broken) else None
+            if model.candidate is not None:
+                return {model.default: "control", model.candidate: "candidate"}
+            return {name: name for name in model.variants}
+        return {} if self._client.live(flag).revision or (snapshot is not None and flag in snapshot.broken) else None
 
     def _warn_of_memory(self, moved: Moved) -> None:
         self._unlisten()

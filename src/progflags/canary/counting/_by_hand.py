@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from progflags._names import Refusals, named, shown, wrong_with
@@ -14,8 +14,8 @@ from progflags.canary.counting._window import CANDIDATE, CONTROL
 
 __all__ = ["ByHand", "many", "truth"]
 
-_Arms = Callable[[str], Collection[str] | None]
-"""The arms a flag has besides control and candidate; None of a flag that is not known."""
+_Arms = Callable[[str], Mapping[str, str] | None]
+"""The arms a flag's variants are counted on, besides control and candidate themselves; None of a flag that is not known."""
 
 _MOST: Final = 10**12  # equal observations at once: nine million times that fit into the counters
 _JUDGED: Final = frozenset({CONTROL, CANDIDATE})
@@ -31,19 +31,20 @@ class ByHand:
         self._arms = arms
         self._refusals = refusals
 
-    def of(self, flag: object, arm: object) -> Count | None:
+    def of(self, flag: object, arm: object) -> tuple[Count, str] | None:
         """
-        What is being counted for `flag`, if it is one and has that arm; by hand one may record before any rollout began, which is
-        revision 0.
+        What is being counted for `flag`, if it is one and has that arm, and the arm; by hand one may record before any rollout
+        began, which is revision 0.
 
-        A typo in an arm's name must not open an arm of its own, whose failures nobody judges.
+        A typo in an arm's name must not open an arm of its own, whose failures nobody judges; nor must the name of the variant
+        that a rollout compares.
         """
         known = self._counts.by_flag.get(flag) if type(flag) is str else None
         if known is not None and known.revision and arm.__class__ is str and arm in known.arms:  # as nearly always
-            return known
+            return known, arm
         return self._looked_at(flag, arm)
 
-    def _looked_at(self, flag: object, arm: object) -> Count | None:
+    def _looked_at(self, flag: object, arm: object) -> tuple[Count, str] | None:
         name = named(flag)
         if name is None:
             self._refuse(f"an observation was not counted for the flag's name: {wrong_with(flag)}")
@@ -56,8 +57,11 @@ class ByHand:
         if count is None:
             self._counts.begin(name, 0)
             count = self._counts.by_flag.get(name)
-        if count is None or _is_arm(count, arm, known or ()):
-            return count
+        if count is None:
+            return None
+        here = _arm(count, arm, known or {})
+        if here is not None:
+            return count, here
         self._refuse(f"an observation of {name} was not counted: it has no arm {shown(arm)}")
         with count.lock:
             count.arm(CONTROL).rejected += 1
@@ -86,8 +90,10 @@ class ByHand:
         self._refusals.note("metrics", why, n)
 
 
-def _is_arm(count: Count, arm: object, variants: Collection[str]) -> bool:
-    return isinstance(arm, str) and (arm in _JUDGED or arm in variants or arm in count.arms)
+def _arm(count: Count, arm: object, variants: Mapping[str, str]) -> str | None:
+    if not isinstance(arm, str) or arm in _JUDGED:
+        return arm if isinstance(arm, str) else None
+    return variants.get(arm) or (arm if arm in count.arms else None)
 
 
 def many(n: object) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import nan
 from typing import Any
 
@@ -35,8 +35,9 @@ class Recorder:
     arm or event can have. Thread-safe, with one lock per flag; after a fork the child starts from zero, because the parent
     goes on reporting what it counted.
 
-    `arms` says which arms a flag has besides `control` and `candidate`, None of a flag that is not known: an observation by
-    hand on any other is refused. Without it every flag is taken, with arms that were met. `refusals` counts what was refused.
+    `arms` says on which arm each variant of a flag is counted, None of a flag that is not known: an observation by hand on any
+    other arm than these, `control` and `candidate` is refused. Without it every flag is taken, with arms that were met.
+    `refusals` counts what was refused.
     """
 
     def __init__(
@@ -44,7 +45,7 @@ class Recorder:
         bus: Bus,
         clock: Clock,
         *,
-        arms: Callable[[str], Collection[str] | None] | None = None,
+        arms: Callable[[str], Mapping[str, str] | None] | None = None,
         refusals: Refusals | None = None,
     ) -> None:
         self._counts = Counts()
@@ -117,15 +118,17 @@ class Recorder:
         """
         Count `n` equal observations on `arm`, credited to the revision being counted.
 
-        `arm` is `control` or `candidate`, or the name of a variant of an experiment. `seconds` is a duration, `error` whether
-        it failed (None: not known), `unit` whom it happened to, `events` what the unit did (names, or names with values).
+        `arm` is `control` or `candidate`, or the name of a variant: of either that a rollout compares, or of an experiment's.
+        `seconds` is a duration, `error` whether it failed (None: not known), `unit` whom it happened to, `events` what the unit
+        did (names, or names with values).
         Anything that can't be so is rejected and counted, never raised: see `warnings` of `flags.status()`.
         """
         look()
         arm = arm if arm.__class__ is str else named(arm) or arm
-        count = self._by_hand.of(flag, arm)
-        if count is None:
+        found = self._by_hand.of(flag, arm)
+        if found is None:
             return
+        count, arm = found
         if not many(n) or not truth(error):
             self._by_hand.reject(count, arm)
             return
@@ -155,9 +158,14 @@ class Recorder:
         """
         look()
         arm = arm if arm.__class__ is str else named(arm) or arm
-        count = self._by_hand.of(flag, arm) if revision is None else self._counts.by_flag.get(flag)
-        if count is None or (revision is not None and count.revision != revision):
+        if revision is None:
+            found = self._by_hand.of(flag, arm)
+        else:
+            count = self._counts.by_flag.get(flag)
+            found = None if count is None or count.revision != revision else (count, arm)
+        if found is None:
             return
+        count, arm = found
         plain = named(name)
         if not many(n) or plain is None or not isinstance(arm, str):
             self._by_hand.reject(count, arm if isinstance(arm, str) else CONTROL)
