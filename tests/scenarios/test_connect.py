@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 
@@ -399,3 +400,20 @@ def test_a_store_that_hangs_keeps_no_program_from_closing():
     closing.join()
     assert asked.is_set()
     assert ended
+
+
+def test_a_closed_client_that_is_asked_for_its_status_does_nothing_more(monkeypatch):
+    """Its threads have ended, so whoever asked (an exporter's last round, say) stepped its rollouts, in a store that others go on using."""
+    store = MemoryStore()
+    flags = pf.connect({"flags": {"checkout": {"rollout": {"profile": "low"}}}}, store=store)
+    flags.rollouts.start("checkout")
+    flags.close()
+    asked = []
+    for part, methods in ((store, ("read", "commit")), (store.board, ("publish", "collect"))):
+        for method in methods:
+            monkeypatch.setattr(part, method, lambda *_, of=method, **__: asked.append(of))
+
+    end = time.monotonic() + 0.5  # each of its jobs is due once more by then
+    while time.monotonic() < end:
+        flags.status()
+    assert not asked

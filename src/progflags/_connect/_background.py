@@ -85,7 +85,7 @@ class Background:
 
     def look_after(self) -> None:
         """Threads that have ended begin again; where none can be started, whoever is here looks: one at a time, when it is due."""
-        for thread in self._threads:
+        for thread in () if self._ended else self._threads:  # a closed client can still be asked for its status
             if not thread.alive:
                 thread.ensure()
                 if not thread.alive and not (self._ears and thread is self._ears[1]):  # a request is no place to wait for hints
