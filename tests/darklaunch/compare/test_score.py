@@ -219,6 +219,15 @@ def test_results_in_another_order_are_safe_by_their_score_and_unsafe_by_equality
     assert str(verdict).startswith("SAFE: the mean score is 1 (between 0.9")
 
 
+def test_a_score_that_is_high_enough_says_what_is_still_waited_for(search):
+    """That calls don't fail takes more of them than the score does; nothing said so."""
+    verdict = asked(search(lambda n=0: searched(range(10))), 300).verdict(min_score=0.5)
+
+    assert verdict.state == "UNDECIDED"
+    assert verdict.score_interval[0] > 0.5
+    assert str(verdict).endswith(f"; {verdict.needed} more calls without a failure needed")
+
+
 def test_a_margin_is_room_below_the_score_that_is_asked_for(search):
     launch = asked(search(lambda n=0: searched([*range(9), 99])), 4_000)  # one of ten differs: 0.9
 

@@ -68,7 +68,8 @@ class DarkLaunchVerdict:
         score = "no score yet" if self.score is None else f"the mean score is {self.score:.4g}"
         low, high = self.score_interval
         failed = "" if not self.rate else f"; {self.rate:.4%} of {self.n} calls failed"
-        text = f"{self.state}: {score} (between {low:.4g} and {high:.4g}){failed}"
+        few = f"; {self.needed} more calls without a failure needed" if self.needed and self.state is Safety.UNDECIDED else ""
+        text = f"{self.state}: {score} (between {low:.4g} and {high:.4g}){failed}{few}"
         return printable(text + "".join(f"; {caveat}" for caveat in self.caveats))
 
     def to_dict(self) -> dict[str, Any]:
