@@ -1,4 +1,4 @@
-"""The example programs of this room do what they say."""
+"""The classic pipeline takes the time it says."""
 
 from __future__ import annotations
 
