@@ -1,5 +1,5 @@
 # One door to every check. Each target is one readable command; none needs more than git, make and Python 3.11.
-.PHONY: demo test soak lint bench simulate docs floors pythons foreign clean help
+.PHONY: demo test soak lint bench simulate docs floors pythons foreign release clean help
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -15,6 +15,7 @@ help:
 	@echo "make pythons  a smaller set of tests on Python 3.12 and 3.13, where they are installed"
 	@echo "make foreign  other projects' own tests, with our middleware in place and without (needs the network once)"
 	@echo "make docs   the documentation, into docs/_build"
+	@echo "make release  wheel, sdist and SBOM of what is committed, built twice and checked, into dist/; nothing is uploaded"
 
 demo: $(VENV)/.demo
 	@$(BIN)/python -m progflags demo
@@ -54,6 +55,9 @@ foreign: $(VENV)/.tests
 docs: $(VENV)/.docs
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
 
+release: $(VENV)/.release
+	@$(BIN)/python tools/release
+
 $(VENV)/.demo: pyproject.toml tools/install
 	@tools/install $(VENV) ".[demo]"
 	@touch $@
@@ -76,5 +80,9 @@ $(VENV)/.docs: pyproject.toml tools/install
 	@tools/install $(VENV) ".[all]" docs
 	@touch $@
 
+$(VENV)/.release: pyproject.toml tools/install
+	@tools/install $(VENV) . release
+	@touch $@
+
 clean:
-	rm -rf $(VENV) $(VENV)-* .foreign docs/_build .coverage* .hypothesis .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-* .foreign dist docs/_build .coverage* .hypothesis .mypy_cache .ruff_cache

@@ -42,9 +42,6 @@ __all__ = [
     "unit_bytes",
 ]
 
-_NO_ATTRIBUTES: Final[Mapping[str, Any]] = MappingProxyType({})
-
-
 _PLAIN: Final[Sequence[tuple[type, Callable[[Any], str]]]] = ((UUID, UUID.__str__), (str, str.__str__), (int, int.__repr__))
 
 

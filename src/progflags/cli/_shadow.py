@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["add_parser", "run"]
 
-_COUNTS: Final = ("outcomes", "shed", "failures", "mismatches", "not_isolated", "breaker", "runaways")
 _FEW: Final = 3  # causes of each kind that `status` names
 
 #: Why a call was left out, for somebody who has not read the reference.

@@ -29,7 +29,6 @@ _CODE: Final = frozenset(
         *(weakref.ref, functools.partial),
     }
 )
-_OBJECT_REDUCE: Final = (object.__reduce_ex__, object.__reduce__)
 CONTAINERS: Final[frozenset[type]] = frozenset({dict, list, tuple, set, deque, bytearray})
 SMALL: Final = frozenset({int, float, bool, type(None)})
 ATOMS: Final = SMALL | {str, bytes}

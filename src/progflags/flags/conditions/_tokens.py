@@ -20,7 +20,6 @@ _TOKEN: Final = re.compile(
     )""",
     re.VERBOSE,
 )
-_Path = tuple[str, ...]
 
 
 class Attribute(tuple[str, ...]):

@@ -57,9 +57,6 @@ class Move:
     reason: str = ""
 
 
-BLIND: Final = Sight()
-
-
 def decide(record: Record, sight: Sight) -> Move | None:
     """
     The next step for `record`, or None when it stays where it is. Never raises; every state and every sight has an answer.
