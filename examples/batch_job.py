@@ -33,7 +33,7 @@ batch = "30ms"
 cool_down = "1m"
 gates = [{ metric = "error_rate", max_increase = 0.5, policy = "no_alarm" }]
 stages = [
-  { percent = 10, bake = "300ms", min_samples = 50 },
+  { percent = 10, bake = "300ms", min_samples = 90 },
   { percent = 50, bake = "300ms", min_samples = 50 },
 ]
 """
