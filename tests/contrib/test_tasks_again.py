@@ -238,3 +238,22 @@ def test_a_variant_that_is_gone_takes_no_other_with_it(flags):
     with unpack(header, flags):
         assert flags.evaluate(FLAG).reason == "PINNED"
         assert flags.get("flow", 0) == 1
+
+
+def test_a_task_that_serves_what_its_page_served_is_counted_where_somebody_tells_of_it(flags):
+    """`@progressive` serves the carried variant and counts nothing, for the request has been counted; what the task came to is told by hand."""
+
+    @pf.progressive(FLAG, candidate=lambda: "on", flags=flags)
+    def work():
+        return "off"
+
+    with bind("ann"):
+        met = flags.evaluate(FLAG).variant
+        header = pack()
+    with unpack(header, flags):
+        assert work() == met
+    assert not any(counts["requests"] for counts in flags.metrics.read(FLAG).values())
+    with unpack({"v": 1, "key": "ann"}, flags):  # of a request that did not ask for the flag
+        assert work() == met
+    flags.metrics.record(FLAG, arm=met, error=True, unit="ann")
+    assert sum(counts["requests"] for counts in flags.metrics.read(FLAG).values()) == 2
