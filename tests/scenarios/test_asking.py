@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import threading
 import time
 from uuid import uuid4
 
@@ -62,17 +63,45 @@ def pair(made, **how):
 
 
 def test_a_store_that_tells_is_hardly_asked(made):
-    """Ten looks a second, five steps of rollouts: none of them has a question of its own."""
+    """Nor does anybody wake ten times a second to see whether to ask: of this process's threads one waits to be told."""
     here, _, store = pair(made)
     until(lambda: here.status().threads["store"] == "running, looks at the store every 5 s")
-    before, looks, done = store.asked, here._supply.look_when_due, []
-
-    def look() -> None:
-        done.append(looks())
-
-    here._supply.look_when_due = look
-    until(lambda: len(done) >= 20)
+    here._background.look()
+    before, looks, steps, done = store.asked, here._supply.look_when_due, here._delivery.step, []
+    here._supply.look_when_due = lambda: done.append("look") or looks()
+    here._delivery.step = lambda **how: done.append("step") or steps(**how)
+    until(lambda: done.count("step") >= 3)
+    assert done.count("look") <= 2
     assert store.asked - before <= 2
+
+
+def test_a_step_that_takes_long_keeps_nothing_from_arriving(made):
+    """A judge that is loaded, or waits for a connection to a server that has much to do: kills are looked for beside it."""
+    here, there, _ = pair(made)
+    hangs, inside = threading.Event(), threading.Event()
+    here._delivery.step = lambda **_: inside.set() or hangs.wait(PATIENCE)
+    here._background.step()
+    assert inside.wait(PATIENCE)
+    there.kill("plain")
+    until(lambda: not here.is_enabled("plain", "u"), 20.0)
+    hangs.set()
+
+
+def test_closing_ends_a_wait_for_what_is_told(made):
+    """However long that may be."""
+    address = f"{servers.redis()}?namespace=test-{uuid4().hex}"
+    for one in (address, f"{servers.postgres()}?namespace=test-{uuid4().hex}"):
+        store = open_store(one)
+        made.append(store)
+        store.hint(0.0)
+        while store.hint(0.1):
+            pass
+        heard: list[bool] = []
+        waits = threading.Thread(target=lambda store=store, heard=heard: heard.append(store.hint(PATIENCE)))
+        waits.start()
+        store.rouse()
+        waits.join(PATIENCE / 2)
+        assert heard == [False]
 
 
 def test_what_is_told_is_seen_without_another_question(made):

@@ -365,9 +365,10 @@ def test_a_thread_that_ended_is_started_again_by_whoever_looks(tmp_path: Path, w
     """And the status says so for half a minute, for not everybody looks every second."""
     url = f"sqlite:///{tmp_path}/store.db"
     with pf.connect({"flags": FLAGS}, store=url, poll=0.1) as here, pf.connect({"flags": FLAGS}, store=url) as there:
-        source, stored = here._background
+        source, stored, stepping = here._background
         if who != "the other thread":
             ended(source)
+            ended(stepping)
         ended(stored)
         if who == "status":
             here.status()

@@ -109,6 +109,31 @@ def test_a_late_job_runs_once(refresher):
     assert len(turns.times) == 1
 
 
+def test_a_job_that_is_woken_while_it_runs_runs_again(refresher):
+    """What it is woken for it may have passed by already."""
+    turns, woken = Turns(), threading.Event()
+
+    def run():
+        turns()
+        if not woken.is_set():
+            woken.set()
+            refresher.wake()
+
+    refresher.every(0.001, run, name="x", pace=lambda: 3600.0)
+    refresher.start()
+    assert turns.reach(2)
+
+
+def test_a_job_rests_as_long_as_its_pace_says_and_fails_at_its_own(refresher, monkeypatch):
+    monkeypatch.setattr(_job, "spread", lambda seconds: seconds)
+    fails = [False]
+    job = _job.Job("x", 1.0, lambda: 1 / (not fails[0]), due=0.0, slowest=2.0, pace=lambda: 60.0)
+    for failing, rest in ((False, 60.0), (True, 2.0), (False, 60.0)):
+        fails[0], before = failing, time.monotonic()
+        job.go(lambda error: None)
+        assert before + rest <= job.due <= time.monotonic() + rest
+
+
 def test_intervals_are_spread(refresher):
     """A thousand processes do not look at the same instant."""
     found = {round(_job.spread(1.0), 3) for _ in range(200)}

@@ -272,3 +272,68 @@ def test_a_command_on_a_host_where_nothing_runs_asks_the_server(made, tmp_path):
     store = HostStore(made.address, lambda: open_store(made.address), tmp_path, rows=Summed(), tends=False)
     assert store.read() == server.read()
     store.close()
+
+
+class Telling(MemoryStore):
+    """A server that says when it moved, and with each row where it stands."""
+
+    deaf, told = "", False
+
+    @property
+    def board(self):
+        board, put = super().board, super().board.publish
+        board.publish = lambda *row: put(*row) or self.revision()
+        return board
+
+    def hint(self, timeout: float) -> bool:
+        told, self.told = self.told, False
+        return told
+
+
+@pytest.fixture
+def telling(made, tmp_path):
+    """A process that asks such a server, one that follows it, and the server."""
+    server = Telling(made.address.removeprefix("memory://"))
+    asks = HostStore(made.address, lambda: server, tmp_path, rows=Summed(), tends=True)
+    follows = made()
+    follows._duty._lock.take = lambda: False
+    follows.tend()
+    assert (asks._duty.part, follows._duty.part) == (Part.ASKS, Part.FOLLOWS)
+    yield asks, follows, server
+    asks.close()
+
+
+def test_what_is_heard_lies_in_the_folder_before_anybody_looks(telling):
+    """The process that asks may be busy with its own: its others wait for the folder alone."""
+    asks, follows, server = telling
+    server.commit(Commit({"a": {}}))
+    assert follows.revision() == 0
+    server.told = True
+    assert asks.hint(0.0)
+    assert follows.revision() == 1
+
+
+def test_what_nobody_is_told_of_lies_in_the_folder_with_the_next_row(telling):
+    """A commit of another host's looker is quiet, and a hint may be lost: the server's answer to what is sent up says where it stands."""
+    asks, follows, server = telling
+    server.commit(Commit({"a": {}}, quiet=True))
+    asks.tend()
+    assert follows.revision() == 0
+    follows.board.publish("processes", "a", 1, b"")
+    asks.tend()
+    assert follows.revision() == 1
+
+
+def test_who_comes_back_to_a_folder_that_is_behind_does_not_go_back(telling):
+    """What it was told by the server, while it asked by itself, or by its own commit, it never sees undone."""
+    asks, follows, server = telling
+    follows.commit(Commit({"a": {"n": 1}}))
+    server.commit(Commit({"a": {"n": 2}}))
+    follows._duty.part = Part.APART
+    assert follows.revision() == 2
+    follows._duty.part = Part.FOLLOWS
+    assert follows._duty.copy.revision() == 1
+    assert (follows.revision(), follows.read()) == (2, server.read())
+    asks.revision()
+    follows._line.close()
+    assert follows.read() == server.read(), "from the folder again, which has come as far"

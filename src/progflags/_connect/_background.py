@@ -1,14 +1,15 @@
 """
-What runs in the background for one client: two daemon threads, and none with `poll=None` or a ManualClock.
+What runs in the background for one client: three daemon threads, and none with `poll=None` or a ManualClock.
 
-One looks at the source, the other at the store and runs the controller. They are apart because a store that hangs must not keep a
-kill switch in the file from being seen. Both start with `connect` and restart by themselves in a forked child. A third listens to a
-store that says when it moved, a fourth tends the connection that a host shares, a fifth is there only when somebody asked for
-notifications of rollouts.
+One looks at the source, one at the store, one runs the controller. They are apart because a store that hangs must not keep a kill
+switch in the file from being seen, nor a judge that is being loaded, or waits for a connection, one in the store. All start with
+`connect` and restart by themselves in a forked child. A fourth listens to a store that says when it moved, a fifth tends the
+connection that a host shares, a sixth is there only when somebody asked for notifications of rollouts.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final
 
@@ -26,10 +27,11 @@ __all__ = ["Background"]
 _STORE_POLL: Final = 0.1  # seconds between looks at the store; 2.7 µs each on SQLite, so a share change is everywhere in about 0.1 s.
 # One on a server is asked far more seldom than it is looked at: see Ears
 _LISTEN: Final = 0.001  # seconds between two waits for a hint
-_TEND: Final = 0.25  # seconds between two looks who asks the server for a host: what waits until the next one does
+_TEND: Final = 0.25  # seconds between two rounds of whoever asks the server for a host: what waits is sent up then
+_FOLLOW: Final = 0.5  # seconds between two looks of the others whether somebody does: what waits until the next one does
 _DELIVER: Final = 0.5  # seconds between two rounds of notifications; most ask the store for its revision and no more
 _TICK: Final = 0.2  # seconds between two steps of the controller; a batch is at least 0.1 s of it apart (see rollout)
-_STOP: Final = 0.6  # seconds that each thread has to end
+_STOP: Final = 0.6  # seconds that the threads have to end
 
 
 class Background:
@@ -39,6 +41,7 @@ class Background:
         self._threads: tuple[Refresher, ...] = ()
         self._host: HostStore | None = None
         self._ears: tuple[Ears, Refresher] | None = None
+        self._looks, self._steps = Refresher(), Refresher()
         self._unhear: Callable[[], object] = bool
         self._delivering = False
         self._ended = False
@@ -49,19 +52,37 @@ class Background:
     def __bool__(self) -> bool:
         return bool(self._threads)
 
-    def begin(self, poll: float, *, source: Callable[[], object], store: Callable[[], object], step: Callable[[], object]) -> None:
-        """Look at the source every `poll` seconds, at the store ten times a second, and take a step of the rollouts five times."""
-        first, second = Refresher(), Refresher()
+    def begin(
+        self,
+        poll: float,
+        *,
+        source: Callable[[], object],
+        store: Callable[[], object],
+        step: Callable[[], object],
+        rest: Callable[[], float],
+    ) -> None:
+        """
+        Look at the source every `poll` seconds; at the store ten times a second, or as seldom as one that says when it moved needs it;
+        and take a step of the rollouts five times, or once in `rest()` seconds where that is longer.
+        """
+        first = Refresher()
         first.every(poll, source, name="source")
-        second.every(min(poll, _STORE_POLL), store, name="store", slowest=1.0)
-        second.every(_TICK, step, name="rollouts", slowest=2.0)
-        self._start(first, second)
+        self._looks.every(min(poll, _STORE_POLL), store, name="store", slowest=1.0, pace=self._rest)
+        self._steps.every(_TICK, step, name="rollouts", slowest=2.0, pace=rest)
+        self._start(first, self._looks, self._steps)
         self._unhear = keep_with(self.look_after)
+
+    def look(self) -> None:
+        """Look at the store now."""
+        self._looks.wake()
+
+    def step(self) -> None:
+        """Take a step now."""
+        self._steps.wake()
 
     def pace(self, reach: Reach, poll: float | None) -> None:
         """Ask the store every `poll` seconds at most, however often it is looked at, and when it says that it moved."""
-        _, looks = self._threads
-        ears = Ears(reach, poll, looks.wake)
+        ears = Ears(reach, poll, self.look)
         if not reach.mute:
             thread = Refresher()
             thread.every(_LISTEN, ears.listen, name="hints", slowest=1.0)
@@ -71,7 +92,7 @@ class Background:
     def tend(self, host: HostStore) -> None:
         """Have the store of a host tended."""
         thread = Refresher()
-        thread.every(_TEND, host.tend, name="host", slowest=1.0)
+        thread.every(_TEND, host.tend, name="host", slowest=1.0, pace=lambda: _TEND if host.asks else _FOLLOW)
         self._host = host
         self._start(thread)
 
@@ -101,8 +122,15 @@ class Background:
         """Whether all have; one that has not hangs at the store."""
         self._ended = True
         self._unhear()
-        ended = [thread.stop(_STOP) for thread in self._threads]  # every one of them is told, whichever hangs
-        return all(ended)
+        for thread in self._threads:  # every one of them is told, whichever hangs
+            thread.stop(0.0)
+        if self._ears is not None:
+            self._ears[0].end()
+        until = time.monotonic() + _STOP
+        return all(thread.stop(until - time.monotonic()) for thread in self._threads)
+
+    def _rest(self) -> float:
+        return 0.0 if self._ears is None else self._ears[0].rest
 
     def _start(self, *threads: Refresher) -> None:
         for thread in threads:

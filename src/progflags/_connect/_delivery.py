@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from progflags._connect._who import signature
 from progflags._process import look
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from progflags.rollout import Rollouts
 
 __all__ = ["Delivery"]
+
+_IDLE: Final = 1.0  # seconds between two steps while no rollout is under way: what is put up then, is so twice a minute
 
 
 class Delivery:
@@ -61,6 +63,11 @@ class Delivery:
                 rollouts.turn()
             else:
                 rollouts.publish()
+
+    @property
+    def rest(self) -> float:
+        """Seconds that may lie between two steps, unless the store moves."""
+        return 0.0 if self.made is not None and self.made[1].busy else _IDLE
 
     def carry(self) -> None:
         """Store what was decided here and waits for it, if the store can be had."""

@@ -68,6 +68,7 @@ class Flags(Client):
         self._definitions.also = lambda: self._telling.problems
         self._past = Past(store, self._definitions, self._write_down)
         self._background = Background()
+        self._supply.moved = self._background.step
         self._standing = Standing(self, self._definitions, self._supply, self._delivery, self._background)
 
     def after_fork(self) -> None:
@@ -97,7 +98,9 @@ class Flags(Client):
                 self._telling.begin()
         if terms.poll is not None:
             self.bus.apart = True
-            self._background.begin(terms.poll, source=self._look_at_source, store=self._look_when_due, step=self._step)
+            self._background.begin(
+                terms.poll, source=self._look_at_source, store=self._look_when_due, step=self._step, rest=lambda: self._delivery.rest
+            )
             if isinstance(self._store, Reach):
                 self._background.pace(self._store, terms.store_poll)
             if terms.host is not None:
@@ -268,6 +271,8 @@ class Flags(Client):
         self._panic.look()
         self._definitions.look()
         self._telling.notice()
+        if self._definitions.notes is not None and self._definitions.notes.waits:
+            self._background.look()
 
     def _look_when_due(self) -> None:
         self._supply.look_when_due()

@@ -38,6 +38,11 @@ class Glance:
         seen = self._seen
         return None if seen is None or time.monotonic() >= seen[1] else seen[0]
 
+    def left(self) -> float:
+        """Seconds until the store is to be asked; 0 where it is now."""
+        seen = self._seen
+        return 0.0 if seen is None else max(0.0, seen[1] - time.monotonic())
+
     def saw(self, revision: int, ticket: int) -> None:
         """Note what the store had, asked with this ticket."""
         seconds = self.interval()

@@ -132,6 +132,11 @@ class Reach:
         return heard
 
     @property
+    def rouse(self) -> Callable[[], object] | None:
+        """What ends a wait for a hint; None where nothing does, and no wait should be long."""
+        return getattr(self._late.store, "rouse", None)
+
+    @property
     def read_only(self) -> str:
         """Why nobody can write to it from here; see `progflags.store.read_only`."""
         store = self._late.store

@@ -41,6 +41,7 @@ class Supply:
         self._back_since: float | None = None  # when (monotonic) the store was first seen to have less than it once had
         self.away = ""
         self.ended = False
+        self.moved: Callable[[], object] = bool  # is called when another live state serves
         self.renew()
 
     def renew(self) -> None:
@@ -123,6 +124,7 @@ class Supply:
             if revision or self._made():
                 self._client.install(live=self._rollouts().live())
             self._revision = revision
+            self.moved()
 
     def _missed(self, error: StoreError) -> None:
         if not self.away:

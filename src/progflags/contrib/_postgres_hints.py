@@ -2,20 +2,19 @@
 What others commit, as PostgreSQL tells it: LISTEN on the store's one connection, which statements go on to use.
 
 Whoever waits watches the connection's socket without holding it. An answer to a statement of another thread wakes it for nothing; it
-finds no hint then, and waits on.
+finds no hint then, and waits on. A hint that came with such an answer was read by that thread, which rings.
 """
 
 from __future__ import annotations
 
-import selectors
 import time
-from contextlib import suppress
 from typing import Any, Final
 
 from psycopg.sql import SQL, Identifier
 
 from progflags.contrib._postgres_connection import Connection
 from progflags.contrib._postgres_sql import channel_of
+from progflags.store import Bell
 
 __all__ = ["Hints"]
 
@@ -29,6 +28,7 @@ class Hints:
         self._server = server
         self._channel = Identifier(channel_of(namespace))
         self._listening = False
+        self._bell = Bell()
         self._heard = False  # set by whichever thread's statement brings a hint along
         self.deaf = ""
 
@@ -46,12 +46,21 @@ class Hints:
         until = time.monotonic() + timeout
         while not self._heard and (left := until - time.monotonic()) > 0:
             socket = self._server.socket
-            if (socket is None or _readable(socket, left)) and self._server.run(_take_in):
+            if socket is not None and not self._bell.wait(socket, left):
+                break
+            if self._server.run(_take_in):
                 self._heard = True
-        if not self._heard:
-            return False
-        self._heard = False
-        return True
+        heard, self._heard = self._heard, False
+        return heard
+
+    def rouse(self) -> None:
+        """End the wait now, whoever is in it."""
+        self._bell.ring()
+
+    def close(self) -> None:
+        """Let go of what waiting needs."""
+        self._bell.ring()
+        self._bell.close()
 
     def _opened(self, connection: Any) -> None:
         """A pooler tells its clients of a backend that is none: its own number, not that of the session behind it."""
@@ -64,13 +73,7 @@ class Hints:
 
     def _on_notify(self, _: object) -> None:
         self._heard = True
-
-
-def _readable(socket: int, seconds: float) -> bool:
-    with selectors.DefaultSelector() as system, suppress(ValueError, OSError):  # closed by another thread in between
-        system.register(socket, selectors.EVENT_READ)
-        return bool(system.select(seconds))
-    return True
+        self._bell.ring()
 
 
 def _take_in(cursor: Any) -> bool:

@@ -136,8 +136,13 @@ class PostgresStore(ServerStore):
     def hint(self, timeout: float) -> bool:
         return self._hints.wait(timeout)
 
+    def rouse(self) -> None:
+        """End the wait for a hint now."""
+        self._hints.rouse()
+
     def close(self) -> None:
         self._server.close()
+        self._hints.close()
 
     def _prepare(self, cursor: Any) -> None:
         """The tables and our row in them, made where they are absent, and looked at only where they are not: a server may be read-only."""

@@ -192,9 +192,14 @@ class RedisStore(ServerStore):
     def hint(self, timeout: float) -> bool:
         return self._run(lambda: self._hints.wait(self._client, timeout))
 
+    def rouse(self) -> None:
+        """End the wait for a hint now."""
+        self._hints.rouse()
+
     def close(self) -> None:
         look()
         self._closed = True
+        self._hints.close()
         if self._client is not None:
             self._client.close()
 

@@ -118,6 +118,11 @@ class Rollouts:
         """Read the whole store anew at the next look, for its revisions have begun again."""
         self._parts.ledger.forget()
 
+    @property
+    def busy(self) -> bool:
+        """Whether a rollout is under way, or something decided here waits for the store: then steps come a few times a second."""
+        return self._rounds.busy
+
     def publish(self, *, at_once: bool = False) -> None:
         """
         What every process does, whether or not it runs the controller: put its open windows up for whoever judges, and carry a

@@ -10,6 +10,7 @@ from progflags._trouble import swallow
 from progflags.errors import StoreError
 from progflags.rollout._parts import Parts
 from progflags.rollout._status import Transition
+from progflags.rollout.state import ACTIVE
 
 __all__ = ["Rounds"]
 
@@ -25,6 +26,13 @@ class Rounds:
     def after_fork(self) -> None:
         """A lock nobody holds."""
         self._ticking = threading.RLock()  # a listener may look again from inside a look
+
+    @property
+    def busy(self) -> bool:
+        """Whether there is something to be done at every turn."""
+        pages = self._parts.controller.pages.values()
+        under_way = any(page.live.counting or (page.record is not None and page.record.state in ACTIVE) for page in pages)
+        return under_way or bool(self._parts.brake.intents or self._parts.switches.wanted)
 
     def tick(self) -> tuple[Transition, ...]:
         """Publish, refresh, judge, decide, commit."""

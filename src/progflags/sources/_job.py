@@ -20,13 +20,19 @@ _LATE = 5.0  # seconds, or three intervals, after which a job has missed its tim
 
 @dataclass(slots=True)
 class Job:
-    """What to run every so many seconds, `slowest` apart when it fails. `due` is on the monotonic clock; `failures` in a row."""
+    """
+    What to run every so many seconds, `slowest` apart when it fails. `due` is on the monotonic clock; `failures` in a row.
+
+    `pace`: seconds until the next run after one that succeeded, where that is not always the same.
+    """
 
     name: str
     every: float
     run: Callable[[], object]
     due: float
     slowest: float = LONGEST
+    pace: Callable[[], float] | None = None
+    woken: bool = False  # since the present run began
     failures: int = 0
     error: str = ""
     since: float = 0.0  # when the present run began; 0 between two
@@ -39,6 +45,11 @@ class Job:
             return f"is late by {now - self.due:.0f} s, and runs every {self.every:g} s"
         return failing(self.failures, self.error) or RUNNING
 
+    def wake(self) -> None:
+        """Run it now, and if it runs just now, once more: what it is woken for it may not have seen."""
+        self.woken = True
+        self.due = min(self.due, time.monotonic())
+
     def go(self, struck: Callable[[BaseException], object]) -> None:
         """
         Run it now, in the caller's thread, and say when it is due again. `struck` hears of what would have ended a thread.
@@ -46,7 +57,7 @@ class Job:
         Raises:
             BaseException: what ends the caller's own thread or request, and nothing else.
         """
-        self.since = time.monotonic()
+        self.since, self.woken = time.monotonic(), False
         try:
             self.run()
         except BaseException as error:
@@ -63,7 +74,14 @@ class Job:
             self.failures = 0
         finally:
             self.since = 0.0
-            self.due = time.monotonic() + spread(min(self.every * 2 ** min(self.failures, 10), max(self.every, self.slowest)))
+            self.due = time.monotonic() + self._rest()
+            if self.woken:
+                self.due = time.monotonic()
+
+    def _rest(self) -> float:
+        if self.failures or self.pace is None:
+            return spread(min(self.every * 2 ** min(self.failures, 10), max(self.every, self.slowest)))
+        return max(spread(self.every), self.pace())
 
 
 def behind(error: BaseException) -> BaseException:

@@ -46,14 +46,22 @@ class Refresher:
         self._peers: Callable[[], object] = bool
         in_child(self, starts_threads=True)
 
-    def every(self, seconds: float, run: Callable[[], object], *, name: str, slowest: float = LONGEST) -> None:
+    def every(
+        self,
+        seconds: float,
+        run: Callable[[], object],
+        *,
+        name: str,
+        slowest: float = LONGEST,
+        pace: Callable[[], float] | None = None,
+    ) -> None:
         """
-        Run `run` every `seconds` from now on, the first time after as long; `slowest` apart at most while it fails. To be called
-        before `start`.
+        Run `run` every `seconds` from now on, the first time after as long; `slowest` apart at most while it fails. `pace`: after each
+        run, how many seconds it may rest if nobody wakes it, where that is longer. To be called before `start`.
         """
         if not seconds > 0:
             raise ValueError(f"{name}: every {quoted(seconds)} seconds is not an interval; poll=None means never")
-        self._jobs = (*self._jobs, Job(name, seconds, run, time.monotonic() + spread(seconds), slowest))
+        self._jobs = (*self._jobs, Job(name, seconds, run, time.monotonic() + spread(seconds), slowest, pace))
 
     def beside(self, peers: Callable[[], object]) -> None:
         """Call `peers` in every round: the threads of one client look after each other."""
@@ -80,9 +88,8 @@ class Refresher:
 
     def wake(self) -> None:
         """Run every job now instead of when it is due."""
-        now = time.monotonic()
         for job in self._jobs:
-            job.due = min(job.due, now)
+            job.wake()
         self._wake.set()
 
     @property
@@ -174,7 +181,7 @@ class Refresher:
         soonest = min((job.due for job in self._jobs), default=time.monotonic() + LONGEST)
         wake.wait(max(0.0, soonest - time.monotonic()))
         if self._running:
-            wake.clear()
+            wake.clear()  # before the next round looks what is due: whoever sets it has said so before
 
 
 _PAUSE = 0.05  # seconds after something that ought to have ended the loop

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from progflags._deadline import left
 from progflags.store._aside import aside
+from progflags.store._bell import Bell
 from progflags.store._contract import (
     PROBE,
     Board,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = [
     "PROBE",
     "REMEMBERED",
+    "Bell",
     "Board",
     "Commit",
     "Document",

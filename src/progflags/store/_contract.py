@@ -168,7 +168,8 @@ class Hinting(Protocol):
     """
     What a store may have besides: it says when it moved, so that nobody has to look often. Those on a server have it.
 
-    A hint may be late, lost or for nothing: it is the look that counts.
+    A hint may be late, lost or for nothing: it is the look that counts. One that has a `rouse` too, which ends the wait from another
+    thread, is waited for at greater length.
     """
 
     @property

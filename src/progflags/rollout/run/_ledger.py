@@ -76,8 +76,9 @@ class Ledger:
             self.ages.now()  # asked for now, if it is due at all, so that a rollback need not wait for it
             keys = sorted({key.partition("/")[2] for key in documents if key.startswith((FLAG, ROLLOUT))})
             pages = {page.flag: page for page in self._readable(keys, documents)}
-            self._kept, self.dark = (revision, pages), frozenset(keys) - pages.keys()
-            self._look_for_panic(documents)
+            if revision >= self._kept[0]:  # a look and a step read beside each other, and the slower one may have read less
+                self._kept, self.dark = (revision, pages), frozenset(keys) - pages.keys()
+                self._look_for_panic(documents)
         return pages
 
     def _look_for_panic(self, documents: Mapping[str, Document]) -> None:

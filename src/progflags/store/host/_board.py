@@ -103,28 +103,29 @@ class HostBoard:
         with self._line.use() as server:
             server.board.clear(topic)
 
-    def carry(self, *, at_once: bool = False) -> None:
+    def carry(self, *, at_once: bool = False) -> int | None:
         """
         Send up what was put up in the folder since the last time. Where rows add up that is done twice for each that a worker puts up,
-        unless `at_once`.
+        unless `at_once`. Returns the server's revision, where an answer brought it along.
 
         Raises:
             StoreError: the server does not take it; it is sent the next time.
         """
-        now, up = time.monotonic(), self._up()
+        now, up, told = time.monotonic(), self._up(), None
         self._topics = {topic: self._topics.get(topic) or _Topic.met(rows, now) for topic, rows in up.items()}
         for topic, sent in self._topics.items():
             rows = up[topic]
             new = {worker for worker, (number, _) in rows.items() if number > sent.sent.get(worker, (0, 0.0))[0]}
             wait = 0.0 if at_once or not self._rows.adds(topic) else sent.pace / 2
             if new and now - sent.at >= wait:
-                self._send(topic, new)
+                told = self._send(topic, new)
                 sent.at = now
                 for worker in new:
                     sent.note(worker, rows[worker][0], now - rows[worker][1])
         if now - self._swept >= _SWEEP:
             self._swept = now
             self._duty.use(lambda copy: copy.take_down(_OLD))
+        return told
 
     def _up(self) -> dict[str, dict[str, tuple[int, float]]]:
         """What is up in the folder: by topic and worker the number, and how many seconds old it is."""
@@ -134,20 +135,22 @@ class HostBoard:
                 found.setdefault(topic, {})[worker] = row
         return found
 
-    def _send(self, topic: str, new: set[str]) -> None:
+    def _send(self, topic: str, new: set[str]) -> int | None:
         rows = self._duty.use(lambda copy: copy.board.collect(topic))
         if self._rows.adds(topic):  # each row's number only grows, so their sum does, whoever of this host sends
             rows = (Row(self._duty.host, sum(row.seq for row in rows), self._rows.sum([row.body for row in rows]), 0.0),)
         else:
             rows = tuple(row for row in rows if row.worker in new)
+        told: int | None = None
         try:
             with self._line.use() as server:
                 for row in rows:
-                    server.board.publish(topic, row.worker, row.seq, row.body)
+                    told = server.board.publish(topic, row.worker, row.seq, row.body)
         except StoreError as error:
             self.refused = str(error)
             raise
         self.refused = ""
+        return told
 
     def _rest(self, topic: str, worker: str, body: bytes, place: str) -> bytes:
         if not self._rows.adds(topic):

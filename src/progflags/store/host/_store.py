@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import sys
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from operator import itemgetter
 from pathlib import Path
 from typing import Final, TypeVar
 
-from progflags._process import called
+from progflags._process import called, in_child
 from progflags._trouble import swallow
-from progflags.errors import ConflictError, StoreError
+from progflags.errors import ConflictError, StoreError, WentBackError
 from progflags.store._contract import Board, Commit, Document, Entry, Hinting, Store, time_of, trim
 from progflags.store.host._board import HostBoard, Rows
 from progflags.store.host._copy import Copy
@@ -53,13 +55,25 @@ class HostStore:
         self._looked = 0.0  # when (monotonic) the server was asked for it last
         self._back = False  # whether the server has less than lies in the folder, and that is how it is
         self._seen = -1  # the revision that a hint was given for
+        self._met = -1  # the highest revision that this process was told, by the folder or by the server
         self._ahead: tuple[float | None, float] | None = None  # the server's time, see Sign, and when (monotonic) it was asked for
         self._away = ""  # why the server does not answer
+        self.after_fork()
+        in_child(self)
         self._duty.begin()
         if tends:
             self.tend()  # those that begin at the same moment wait for a sign
 
+    def after_fork(self) -> None:
+        """Nobody naps here."""
+        self._roused = threading.Event()
+
     # -- for those who tend it ------------------------------------------------------------------------------------------
+
+    @property
+    def asks(self) -> bool:
+        """Whether this process asks the server for its host."""
+        return self._duty.part is Part.ASKS
 
     @property
     def note(self) -> str:
@@ -81,7 +95,9 @@ class HostStore:
         try:
             if self._kept < 0 or time.monotonic() - self._looked >= _SAFETY:
                 self._ask()
-            self._board.carry()
+            told = self._board.carry()
+            if told is not None and told != self._kept:  # nobody is told of a quiet commit, and a hint may be lost
+                self._ask()
         except StoreError as error:
             swallow("host", error)
         self._duty.say(Sign(called(), self._time(), self._away, self._board.refused))
@@ -99,10 +115,10 @@ class HostStore:
     def revision(self) -> int:
         if self._part() is Part.ASKS:
             return self._ask()
-        return self._read(lambda store: store.revision())
+        return self._read(lambda store: store.revision(), int)
 
     def read(self, prefix: str = "") -> tuple[int, dict[str, Document]]:
-        return self._read(lambda store: store.read(prefix))
+        return self._read(lambda store: store.read(prefix), itemgetter(0))
 
     def commit(self, commit: Commit) -> int:
         """See Store. What it made, or who was first, lies in the folder then, so that a verb's process serves what it did."""
@@ -112,11 +128,12 @@ class HostStore:
             except ConflictError:
                 self._kept_up(server)
                 raise
+            self._met = max(self._met, revision)
             self._kept_up(server)
             return revision
 
     def wait(self, revision: int, timeout: float) -> int:
-        return self._read(lambda store: store.wait(revision, timeout))
+        return self._read(lambda store: store.wait(revision, timeout), int)
 
     def history(self, subject: str, *, after: int = 0, limit: int = 1000) -> tuple[Entry, ...]:
         with self._line.use() as server:
@@ -142,27 +159,47 @@ class HostStore:
         return server.deaf if isinstance(server, Hinting) else "" if server is None else "it does not say when it moves"
 
     def hint(self, timeout: float) -> bool:
-        """See `progflags.store.Hinting`. The folder is looked at ten times a second, as a store in a file is."""
+        """
+        See `progflags.store.Hinting`. The folder is looked at ten times a second, as a store in a file is. Whoever asks puts what it
+        heard of there at once: the others don't wait until this process finds the time to look.
+        """
         until = time.monotonic() + timeout
         while self._part() is Part.FOLLOWS:
-            seen, self._seen = self._seen, self._read(lambda store: store.revision())
+            seen, self._seen = self._seen, self._read(lambda store: store.revision(), int)
             if seen != self._seen:
                 return True
             if (left := until - time.monotonic()) <= 0:
                 return False
-            time.sleep(min(left, _LOOK))
+            if self._naps(min(left, _LOOK)):
+                return False
         self._must_not_wait()
         self._seen = -1
         with self._line.use() as server:
             if isinstance(server, Hinting):
-                return server.hint(max(0.0, until - time.monotonic()))
-        time.sleep(max(0.0, until - time.monotonic()))
+                heard = server.hint(max(0.0, until - time.monotonic()))
+                if heard and self._duty.part is Part.ASKS:
+                    self._ask()
+                return heard
+        self._naps(max(0.0, until - time.monotonic()))
         return False
+
+    def rouse(self) -> None:
+        """End the wait for a hint now."""
+        self._roused.set()
+        rouse = getattr(self._line.store, "rouse", None)
+        if rouse is not None:
+            rouse()
+
+    def _naps(self, seconds: float) -> bool:
+        """Whether somebody ended it."""
+        roused = self._roused.wait(seconds)
+        self._roused.clear()
+        return roused
 
     def accept(self) -> None:
         """Go on with a server that has less than it once had: what was lost has been looked at."""
         self._line.accept()
-        self._kept, self._back = -1, self._duty.part is Part.ASKS
+        self._kept, self._met, self._back = -1, -1, self._duty.part is Part.ASKS
         if self._duty.copy is not None:
             self._duty.use(Copy.accept)
 
@@ -192,22 +229,35 @@ class HostStore:
         if self._duty.part is Part.WAITS:
             raise StoreError(f"{self.url}: this process {Part.WAITS}")
 
-    def _read(self, act: Callable[[Store], T]) -> T:
-        """From the folder, where somebody keeps it; else from the server."""
-        part = self._part()
+    def _read(self, act: Callable[[Store], T], at: Callable[[T], int]) -> T:
+        """From the folder, where somebody keeps it, and as far as this process has come; else from the server. `at`: its revision."""
+        part, before = self._part(), self._met
         self._must_not_wait()
-        if part is not Part.FOLLOWS:
-            with self._line.use() as server:
-                return act(server)
-        if self._duty.sign.away:
+        if part is Part.FOLLOWS and self._duty.sign.away:
             raise StoreError(self._duty.sign.away)
-        return self._duty.use(act)
+        if part is Part.FOLLOWS and self._duty.use(Copy.revision) >= before:
+            found = self._duty.use(act)
+        else:
+            with self._line.use() as server:
+                found = act(server)
+        self._noted(at(found), before)
+        return found
+
+    def _noted(self, revision: int, before: int) -> None:
+        """What was asked for when this process had come as far as `before`. A connection that is new has not met anything yet."""
+        if revision < before:
+            raise WentBackError(
+                f"{self.url} went back from revision {before} to {revision}: look at the rollouts, then restart every program that uses it"
+            )
+        self._met = max(self._met, revision)
 
     def _ask(self) -> int:
         """The server's revision. What it has lies in the folder then."""
+        before = self._met
         try:
             with self._line.use() as server:
                 revision = server.revision()
+                self._noted(revision, before)
                 if revision != self._kept:
                     revision = self._keep(server)
         except StoreError as error:
@@ -217,7 +267,9 @@ class HostStore:
         return revision
 
     def _keep(self, server: Store) -> int:
+        before = self._met
         revision, documents = server.read()
+        self._noted(revision, before)
         self._kept = -1
         with suppress(StoreError):  # of the folder, which has been noted; the next round tries again
             self._duty.use(lambda copy: copy.keep(revision, documents, back=self._back))
