@@ -127,7 +127,8 @@ class Background:
         if self._ears is not None:
             self._ears[0].end()
         until = time.monotonic() + _STOP
-        return all(thread.stop(until - time.monotonic()) for thread in self._threads)
+        ended = [thread.stop(until - time.monotonic()) for thread in self._threads]
+        return all(ended)
 
     def _rest(self) -> float:
         return 0.0 if self._ears is None else self._ears[0].rest

@@ -286,8 +286,8 @@ class Flags(Client):
                 notes.write()
 
     def _step(self) -> None:
-        """None while the store does not answer, for each would wait for it."""
-        if not self._supply.away:
+        """None while the store does not answer, for each would wait for it; and once it does again, first what somebody waits for."""
+        if not self._supply.away and (self._supply.calm or self._delivery.pending):
             self._delivery.step(control=self._control)
 
     def _notify(self) -> None:

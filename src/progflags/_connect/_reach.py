@@ -24,7 +24,10 @@ __all__ = ["Reach"]
 T = TypeVar("T")
 
 _LONGEST: Final = 0.9  # seconds between two looks at a store that does not answer, so that its return is seen within two
+_FAR: Final = 5.0  # likewise at a server that was away for a minute, so that a fleet comes back over seconds and not at once
+_PART: Final = 12.0  # of the time that it was away, for one in between
 _SHORTEST: Final = 0.1
+_ROUTINE: Final = 15.0  # seconds over which a fleet does again what nobody waits for, after a server was away that long
 _PROBE: Final = 0.9  # seconds that such a look may take
 _PROBE_AGAIN: Final = 1.0  # seconds between two tries that only want to know
 _PATIENCE: Final = 5.0  # seconds that a call of somebody else's store may take where nobody is in a hurry
@@ -45,7 +48,7 @@ class Reach:
         self._unopened = unopened
         self._late = LateStore(url, opening, store)
         self._failures = 0
-        self._next = 0.0
+        self._next = self._missing = self._calm = 0.0
         self._probed = 0.0
         self.write_problem = self.read_problem = ""
         self.glance = Glance()
@@ -65,12 +68,23 @@ class Reach:
 
     def miss(self) -> None:
         """Note that a look was not answered."""
+        now = time.monotonic()
+        self._missing = self._missing if self._failures else now
         self._failures += 1
-        self._next = time.monotonic() + min(_LONGEST, _SHORTEST * 2.0 ** min(self._failures, 10)) * chance.uniform(0.5, 1.0)
+        longest = _LONGEST if self.mute else min(_FAR, max(_LONGEST, (now - self._missing) / _PART))
+        self._next = now + min(longest, _SHORTEST * 2.0 ** min(self._failures, 10)) * chance.uniform(0.5, 1.0)
 
     def met(self) -> None:
-        """Note that one was."""
+        """Note that one was. A server that was away is asked for no more than the live state at first: others come back to it as well."""
+        if self._failures and not self.mute:
+            now = time.monotonic()
+            self._calm = now + chance.uniform(0.0, min(_ROUTINE, now - self._missing))
         self._failures, self._next = 0, 0.0
+
+    @property
+    def calm(self) -> bool:
+        """Whether there is nothing against asking the store for what nobody waits for."""
+        return time.monotonic() >= self._calm
 
     def knock(self) -> None:
         """

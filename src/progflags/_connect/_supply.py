@@ -89,8 +89,13 @@ class Supply:
         if self._reach is not None and not self._reach.due:
             return
         self._look()
-        if self._reach is not None and not self.away:
+        if self._reach is not None and not self.away and self._reach.calm:
             self._reach.probe()
+
+    @property
+    def calm(self) -> bool:
+        """Whether the store may be asked for what nobody waits for."""
+        return self._reach is None or self._reach.calm
 
     def check(self) -> None:
         """Whether what failed is in order by now."""

@@ -83,6 +83,15 @@ def test_one_of_eight_looks_and_all_are_counted(fleet):
     assert fleet.houses[0].status().samples["candidate"] >= 8 * 10 * 5 * BATCH
 
 
+def test_who_will_look_is_known_before_a_look_is_due(fleet):
+    """The first of all loads the judge: by then the others have been told, and leave it to that one."""
+    fleet.go_on(0.9 * BATCH)
+    assert fleet.looks == []
+    looker = fleet.looker()
+    fleet.go_on(2 * BATCH)
+    assert set(fleet.looks) == {looker.rollouts._parts.pool.worker}
+
+
 def test_it_climbs_to_the_end_as_fast_as_a_process_alone(fleet, monkeypatch):
     alone = Fleet(1, monkeypatch)
     alone.houses[0].rollouts.start(FLAG)

@@ -147,7 +147,7 @@ class Controller:
         if due or (record.serving and sight.braked):
             looked, sight = self._looked(page, record, min(elapsed, record.plan.max_gap), sight, pool)
         moves = settle(looked, sight).moves
-        if reads and self._shared and record.looker != pool.worker:
+        if (reads or self._claims(page, record, due=due)) and self._shared and record.looker != pool.worker:
             looked = replace(looked, looker=pool.worker)
         if looked is record and not moves:
             return ()
@@ -160,6 +160,13 @@ class Controller:
         if not self._shared or record.looker == worker:
             return False
         return not self._lookers.free(page) or self._ledger.page(page.flag).revision != page.revision
+
+    def _claims(self, page: Page, record: Record, *, due: bool) -> bool:
+        """
+        Whether to say, before the first look of a run is due, that this process will look: the first one of all loads the judge, and
+        until that is done every other process would have begun to look as well.
+        """
+        return self._shared and record.serving and not record.looker and not due and self._lookers.free(page)
 
     def _looked(self, page: Page, record: Record, step: float, sight: Sight, pool: Pool) -> tuple[Record, Sight]:
         """With the evidence since the last look. A brake rolls back with it, and just as well without it."""

@@ -2,7 +2,8 @@
 Who looks at which rollout: one process of all that share the store, so that a fleet's windows are read once and not by everybody.
 
 Whoever wrote the rollout's document last, looking, stands in it. The others leave the rollout to that one for as long as its document
-goes on moving; where it has stood still for two looks and more they look themselves, and who commits first is the next. Nothing is safe
+goes on moving; where it has stood still for two looks and more they look themselves, and who commits first is the next. Of a run that is
+new one says that it will look, before a look is due: the first of all may take a while. Nothing is safe
 because of that, for every commit expects the revisions it was decided on: it only keeps many from doing the same work.
 """
 
@@ -16,7 +17,7 @@ from progflags.rollout.run._page import Page
 
 __all__ = ["Lookers"]
 
-_NEW: Final = (0.0, 0.5)  # looks that are waited where nobody has it yet, so that not all of a fleet begin at once
+_NEW: Final = (0.0, 0.5)  # looks that are waited where nobody has it yet, so that not all of a fleet begin, or say so, at once
 _GONE: Final = (0.75, 1.25)  # likewise, after a look was due, where its looker let it pass
 
 
@@ -28,7 +29,7 @@ class Lookers:
         self._due: dict[str, tuple[int, float, float]] = {}  # by flag: revision, since when there is something to do, seconds we leave it
 
     def free(self, page: Page) -> bool:
-        """Whether nobody looks at this rollout, which is not ours: to be asked as soon as a look is due."""
+        """Whether nobody looks at this rollout, which is not ours: to be asked once somebody should, and then again and again."""
         record = page.record
         assert record is not None
         now = self._clock.monotonic()
