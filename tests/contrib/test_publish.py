@@ -336,6 +336,39 @@ def test_an_older_snapshot_never_replaces_a_newer_one(site, caplog):
     assert len([line for line in caplog.records if "is older" in line.getMessage()]) == 1
 
 
+def test_nor_in_a_process_that_starts_later(site, tmp_path, caplog):
+    """With a folder: STALE with what was served before, said once; well with a newer one, or one that was published on purpose."""
+
+    def far(poll):
+        site.readers.append(HttpSource(site.url, every=0.05, timeout=PATIENCE))
+        return pf.connect(site.readers[-1], poll=poll, last_known_good=tmp_path)
+
+    site.text = snapshot(7, new=KILLED)
+    far(None).close()
+    site.text = snapshot(6, at=2.0, new=WELL)
+    with far(0.02) as late:
+        asked = len(site.asked)
+        until(lambda: len(site.asked) > asked + 3)
+        assert late.status().state == "STALE"
+        assert not late.is_enabled("new", "u")
+        (problem,) = late.status().problems
+        assert "is older (revision 6) than what was served here before (revision 7)" in problem.message
+        assert "published with --force" in problem.message
+        site.text = snapshot(3, era=1, new=WELL)
+        until(lambda: late.is_enabled("new", "u"))
+        until(lambda: late.status().state == "READY")
+    said = [line.getMessage() for line in caplog.records if "is older" in line.getMessage()]
+    assert sorted(line.partition(":")[0] for line in said) == ["source", "store"], "once of the definitions, once of the live state"
+    site.text = snapshot(8, new=KILLED)
+    with far(None) as later:
+        assert later.status().state == "STALE"
+        assert later.is_enabled("new", "u")
+    for mark in tmp_path.glob("snapshot-*.json"):
+        mark.write_text("torn")
+    with far(None) as anew:
+        assert anew.status().state == "READY"
+
+
 def test_another_store_published_on_purpose_takes_over(site):
     """Its revisions begin anew: kills that it does not have are gone, and later ones arrive."""
     site.text = snapshot(7, new=KILLED, rolling=Live("rolling", share=500_000, counting=True, run=1))

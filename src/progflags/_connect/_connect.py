@@ -81,7 +81,10 @@ def connect(
     if source is None and store is None:
         raise ValueError("connect to what? name a flag file, or a store that definitions were pushed to")
     named = None if source is None else source_of(source)
-    brings = lively(named) if named is not None and store is None else None
+    far = None if named is None else lively(named)
+    if far is not None and last_known_good is not None and (remember := getattr(far, "remember", None)) is not None:
+        remember(Path(last_known_good))
+    brings = far if store is None else None
     keep = None if last_known_good is None else Generations(last_known_good)
     looks = poll is not None and isinstance(time, SystemClock)
     host = None if host_cache is None else _shared(store, Path(host_cache), time, tends=looks)

@@ -11,13 +11,14 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 from progflags._beside import Beside
 from progflags._chance import chance
 from progflags._printed import quoted
 from progflags._process import look
+from progflags.contrib._mark import Mark
 from progflags.contrib._mirror import Mirror
 from progflags.contrib._signature import PublicKey, public_key, unsealed
 from progflags.contrib._snapshot import Snapshot, is_snapshot
@@ -64,6 +65,7 @@ class Afar(ABC):
         self._tag = ""  # of what is known
         self._snapshot: Snapshot | None = None  # where that is one
         self._mirror: Mirror | None = None
+        self._mark: Mark | None = None
         self._heard = 0.0  # when (monotonic) that came
         self._problem: Problem | None = None  # with the last answer
         self._failures = 0
@@ -102,6 +104,10 @@ class Afar(ABC):
         if not self._known:
             raise StoreError(str(self._problem or self._refused("has not answered yet")))
         return self._mirror
+
+    def remember(self, folder: Path) -> None:
+        """Take no snapshot that is older than one that was served from `folder` before, by whichever process. Before the first look."""
+        self._mark = Mark(folder, self._name)
 
     def close(self) -> None:
         """Let go of the thread. It begins again with the next look."""
@@ -169,6 +175,8 @@ class Afar(ABC):
         except ValueError as error:
             raise NoGoodError(f"is a snapshot that can't be read: {error}") from None
         before = self._snapshot
+        if before is None:
+            self._must_be_no_older(snapshot)
         if before is not None and snapshot.order < before.order:
             raise NoGoodError(
                 f"is older (revision {snapshot.revision}) than what serves (revision {before.revision}):"
@@ -181,7 +189,18 @@ class Afar(ABC):
         else:
             return before.pieces  # the very same
         self._snapshot, self._heard = snapshot, time.monotonic()
+        if self._mark is not None:
+            self._mark.put(snapshot.order)
         return snapshot.pieces
+
+    def _must_be_no_older(self, snapshot: Snapshot) -> None:
+        """What comes first, in a process that has nothing yet to compare it with."""
+        served = None if self._mark is None else self._mark.read()
+        if self._mark is not None and served is not None and snapshot.order < served:
+            raise NoGoodError(
+                f"is older (revision {snapshot.revision}) than what was served here before (revision {served[1]}): a cache on the way has"
+                f" kept it; an older state that is meant is published with --force, or taken once {self._mark.path} is removed"
+            )
 
     def _silence(self) -> Problem | None:
         """Whether whoever publishes it has stopped: a rollback would not come either."""
