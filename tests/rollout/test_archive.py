@@ -15,9 +15,9 @@ import pytest
 from progflags.cli._main import main
 from progflags.errors import StoreError
 from progflags.notify._telling import worth
-from progflags.rollout import State, changes, lives_at
+from progflags.rollout import Archived, Hook, State, changes, lives_at
 from progflags.rollout.run import ROLLOUT, Ledger, archive, archived
-from progflags.store import MemoryStore, open_store
+from progflags.store import Commit, MemoryStore, open_store
 from progflags.testing import ManualClock
 from rollout.conftest import FLAG, House
 from rollout.places import KINDS, place
@@ -71,6 +71,48 @@ def test_the_rollout_goes_on_and_its_archive_grows(tmp_path):
     assert second.first == first.last + 1
     assert house.rollouts.verify(FLAG) == house.rollouts.verify(FLAG, archive=tmp_path) == ()
     assert len(archived(tmp_path, FLAG)) == second.last
+
+
+def test_what_a_channel_is_still_to_be_told_stays(tmp_path):
+    """It is told from the store, once it answers again: nothing before that is cut, and it says whom it waits for."""
+    clock = ManualClock(wall=1_700_000_000.0)
+    house = House(MemoryStore(clock=clock), clock)
+    told, away = [], [False]
+
+    def tell(line):
+        if away[0]:
+            raise OSError("away")
+        told.append(int(line["id"].rpartition("#")[2]))
+
+    house.rollouts.notify(Hook("audit", tell))
+    house.rollouts.deliver()
+    for run in range(RUNS):
+        house.rollouts.retry(FLAG, force=True) if run else house.rollouts.start(FLAG)
+        house.run(20)
+        house.rollouts.deliver()
+        away[0] = True
+        if run < RUNS - 1:
+            house.rollouts.rollback(FLAG)
+            house.clock.advance("100d")
+    had = len(told)
+    done = house.rollouts.archive(FLAG, tmp_path)
+    assert (done.last, done.untold) == (had, ("audit",))
+    assert house.rollouts.archive(FLAG, tmp_path) == Archived(FLAG, untold=("audit",))
+    away[0] = False
+    house.clock.advance("2m")
+    while house.rollouts.deliver():
+        pass
+    assert told == list(range(1, len(told) + 1))
+    assert len(told) > had
+    assert house.rollouts.archive(FLAG, tmp_path).untold == ()
+    assert house.rollouts.verify(FLAG, archive=tmp_path) == ()
+
+
+def test_a_channel_that_nobody_serves_any_more_holds_nothing_up_for_who_says_so(tmp_path):
+    house = aged()
+    house.store.commit(Commit({"outbox/notify/gone": {"v": 1, "worker": "w", "places": {}, "others": {}}}))
+    assert house.rollouts.archive(FLAG, tmp_path) == Archived(FLAG, untold=("notify/gone",))
+    assert house.rollouts.archive(FLAG, tmp_path, untold=True).last > 0
 
 
 def test_what_is_young_stays(tmp_path):

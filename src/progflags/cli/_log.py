@@ -19,6 +19,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("flag", nargs="*", metavar="FLAG", help="of this flag alone; `archive FLAG --to FOLDER` archives its history")
     parser.add_argument("--to", default=None, metavar="FOLDER", help="archive: where the files go")
     parser.add_argument("--older", type=_ago, default=90 * 86_400.0, metavar="TIME", help="archive: what was so long ago (default 90d)")
+    parser.add_argument("--untold", action="store_true", help="archive: also what a channel has not been told yet, and then never is")
     parser.add_argument("--by", default=None, help="archive: who; default: the login name")
     parser.add_argument("--since", type=_ago, default=None, metavar="TIME", help='how far back, as in "1d" or "30m"')
     parser.add_argument("--limit", type=_count, default=100, metavar="N", help="the last N changes (default 100)")
@@ -51,12 +52,17 @@ def _archive(arguments: argparse.Namespace) -> int:
         case _:
             raise ProgflagsError("say which flag, and where its history goes: progflags log archive FLAG --to FOLDER")
     with deadline(arguments), anything(arguments) as flags:
-        done = flags.rollouts.archive(flag, arguments.to, older=arguments.older, by=arguments.by)
+        done = flags.rollouts.archive(flag, arguments.to, older=arguments.older, by=arguments.by, untold=arguments.untold)
     if arguments.json:
-        tell_json({"flag": flag, "first": done.first, "last": done.last, "file": None if done.file is None else str(done.file)})
-    elif done.file is None:
+        file = None if done.file is None else str(done.file)
+        tell_json({"flag": flag, "first": done.first, "last": done.last, "file": file, "untold": done.untold})
+        return 0
+    if done.untold:
+        names = ", ".join(done.untold)
+        tell(f"{flag}: what {names} has not been told yet stays until it has; --untold for one that nobody serves any more")
+    if done.file is None and not done.untold:
         tell(f"{flag}: nothing of its history is old enough; what is about its last run stays")
-    else:
+    elif done.file is not None:
         tell(f"{flag}: lines {done.first} to {done.last} are in {done.file}, and no longer in the store")
     return 0
 

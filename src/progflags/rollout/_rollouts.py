@@ -428,10 +428,14 @@ class Rollouts:
         self.history(flag)  # of a flag that does not exist nothing was written, and nothing is said
         return self._parts.ledger.verify(flag, () if archive is None else archived(Path(archive), flag))
 
-    def archive(self, flag: str, folder: str | os.PathLike[str], *, older: float = 90 * 86400.0, by: str | None = None) -> Archived:
+    def archive(
+        self, flag: str, folder: str | os.PathLike[str], *, older: float = 90 * 86400.0, by: str | None = None, untold: bool = False
+    ) -> Archived:
         """
         Put the lines about runs of a flag's rollout that were over `older` seconds ago into a file in `folder`, and then cut them from the
-        store. The present run's stay. The cut is a line of the history itself, so `verify` holds for what is left, and for both together.
+        store. The present run's stay, and so do those that a sink or channel has not been told yet, named in `untold` of what is returned;
+        with `untold=True` they go as well, and it never is told of them. The cut is a line of the history itself, so `verify` holds for
+        what is left, and for both together.
 
         Every process that shares the store needs a progflags that knows of it (see the changelog).
 
@@ -442,7 +446,7 @@ class Rollouts:
         """
         self._parts.must_write()
         until = self._parts.clock.now() - older
-        return archive(self._parts.ledger, flag, Path(folder), until=until, actor=sentence(by) or self._actor)
+        return archive(self._parts.ledger, flag, Path(folder), until=until, actor=sentence(by) or self._actor, untold=untold)
 
     def plan(self, flag: str) -> Plan:
         """

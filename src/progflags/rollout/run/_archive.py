@@ -2,7 +2,8 @@
 The archive: lines about runs of rollouts that are long over, put into files and then cut from the store.
 
 First the file is on disk; then a line of the chain says that it holds so many lines, and the hash of the last; then these are cut. Whoever
-dies in between has lost nothing: the next one finds the line, and cuts what it speaks of. Lines of the present run always stay.
+dies in between has lost nothing: the next one finds the line, and cuts what it speaks of. Lines of the present run always stay, and so
+does what a sink is still to be told, for it is told from the store.
 """
 
 from __future__ import annotations
@@ -27,17 +28,22 @@ _TRIES: Final = 5  # against others who write the same rollout meanwhile
 
 @dataclass(frozen=True, slots=True)
 class Archived:
-    """What became of one flag's lines: `first` to `last` are in `file` and no longer in the store. Nothing was old enough: no file."""
+    """
+    What became of one flag's lines: `first` to `last` are in `file` and no longer in the store. Nothing was old enough: no file.
+
+    `untold`: the sinks (`notify/NAME` of a channel) that have not been told lines which were old enough; those stay until they have.
+    """
 
     flag: str
     first: int = 0
     last: int = 0
     file: Path | None = None
+    untold: tuple[str, ...] = ()
 
 
-def archive(ledger: Ledger, flag: str, folder: Path, *, until: float, actor: str) -> Archived:
+def archive(ledger: Ledger, flag: str, folder: Path, *, until: float, actor: str, untold: bool = False) -> Archived:
     """
-    Archive what ended before `until` (wall time) in `folder`, which is made when absent.
+    Archive what ended before `until` (wall time) in `folder`, which is made when absent; `untold`, although a sink was not told of it.
 
     Raises:
         StoreError: out of reach, not a store that forgets anything, or others write this rollout all the time.
@@ -50,9 +56,11 @@ def archive(ledger: Ledger, flag: str, folder: Path, *, until: float, actor: str
         if said >= first:  # somebody died before the cut
             ledger.begins(flag, said)
             continue
-        old = [] if page.record is None else list(_over(lines, page.record.run, until))
+        over = [] if page.record is None else list(_over(lines, page.record.run, until))
+        waits = {} if untold or not over else {sink: at for sink, at in ledger.told(flag).items() if at < int(over[-1]["number"])}
+        old = [line for line in over if int(line["number"]) <= min(waits.values(), default=int(line["number"]))]
         if not old:
-            return Archived(flag)
+            return Archived(flag, untold=tuple(sorted(waits)))
         last, file = int(old[-1]["number"]), _put(folder, flag, old)
         try:
             reason = f"lines {first} to {last} of its history were archived"
@@ -60,7 +68,7 @@ def archive(ledger: Ledger, flag: str, folder: Path, *, until: float, actor: str
         except ConflictError:
             continue
         ledger.begins(flag, last)
-        return Archived(flag, first, last, file)
+        return Archived(flag, first, last, file, tuple(sorted(waits)))
     raise StoreError(f"others write the rollout of {flag} all the time: try again")
 
 

@@ -24,6 +24,7 @@ from progflags.rollout.run._ages import Ages
 from progflags.rollout.run._history import History, chained
 from progflags.rollout.run._moves import noted, taken
 from progflags.rollout.run._page import FLAG, ROLLOUT, Page, possible, records, subject, switch
+from progflags.rollout.run._places import told_of
 from progflags.rollout.state import SERVING, Move, Record, dump, load, rivals
 from progflags.store import Commit, Document, Store, read_only, trim
 
@@ -214,6 +215,15 @@ class Ledger:
             StoreError: out of reach, or not a store that forgets anything.
         """
         return trim(self._store, ROLLOUT + possible(flag), after)
+
+    def told(self, flag: str) -> dict[str, int]:
+        """
+        By sink, up to which line of a flag's rollouts it was told.
+
+        Raises:
+            StoreError: out of reach.
+        """
+        return told_of(self._store, ROLLOUT + possible(flag))
 
     def note(self, page: Page, act: str, *, actor: str, **facts: Any) -> None:
         """

@@ -11,7 +11,7 @@ from progflags.errors import StoreError
 from progflags.rollout._timeline import changes_of, lines_of
 from progflags.store import Commit, Document, Entry, Store
 
-__all__ = ["INCIDENT", "Known", "Places", "key_of", "line_of", "places_of"]
+__all__ = ["INCIDENT", "Known", "Places", "key_of", "line_of", "places_of", "told_of"]
 
 INCIDENT: Final = "incident/"  # what is no change that anybody made, and worth telling all the same
 _ROLLOUT: Final = "rollout/"
@@ -66,6 +66,17 @@ class Places:
         """The lines of `subjects` that were not told yet, in the order of their commits; of each the first hundred."""
         lines = [entry for subject in subjects for entry in self._store.history(subject, after=places.get(subject, 0), limit=_BATCH)]
         return sorted(lines, key=lambda entry: entry.revision)
+
+
+def told_of(store: Store, subject: str) -> dict[str, int]:
+    """
+    By sink, how many lines of `subject` it was told; of those that nobody serves any more, too.
+
+    Raises:
+        StoreError: the store is out of reach.
+    """
+    documents = store.read(_PLACE)[1]
+    return {key.removeprefix(_PLACE): places_of(page, {}).get(subject, 0) for key, page in documents.items()}
 
 
 def key_of(sink: str) -> str:
