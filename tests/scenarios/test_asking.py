@@ -164,6 +164,20 @@ def test_what_was_asked_before_a_hint_does_not_count_after_it(made):
     assert glance.known() == 2
 
 
+def test_what_was_seen_will_do_for_as_long_as_was_said_and_a_tenth_more_at_most():
+    """So a process that puts up a window every five seconds, and is told the revision with it, need not ask besides."""
+    from progflags._connect._glance import Glance
+
+    glance, ends = Glance(), []
+    glance.interval = lambda: 5.0
+    for _ in range(100):
+        now = time.monotonic()
+        glance.saw(1, glance.ticket)
+        ends.append(glance._seen[1] - now)
+    assert min(ends) >= 5.0
+    assert 5.2 < max(ends) < 5.6
+
+
 @pytest.mark.parametrize("bad", [0, -1, float("inf"), float("nan")])
 def test_a_poll_that_is_none_is_refused(bad):
     with pytest.raises(ValueError, match="store_poll is the number of seconds"):

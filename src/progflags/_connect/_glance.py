@@ -12,7 +12,8 @@ from progflags._process import in_child
 
 __all__ = ["Glance"]
 
-_JITTER: Final = 0.1  # a tenth, so that the processes of a fleet do not all look at the same instant
+_JITTER: Final = 0.1  # a tenth, so that the processes of a fleet do not all look at the same instant. Never sooner than was said: who puts
+# a window up as often is told the revision with it, and need not ask just before
 
 
 class Glance:
@@ -48,7 +49,7 @@ class Glance:
         seconds = self.interval()
         with self._lock:
             if seconds and ticket == self.ticket:
-                self._seen = revision, time.monotonic() + seconds * chance.uniform(1 - _JITTER, 1 + _JITTER)
+                self._seen = revision, time.monotonic() + seconds * chance.uniform(1, 1 + _JITTER)
 
     def forget(self) -> None:
         """It may have moved, or is in trouble: ask it."""
