@@ -268,7 +268,7 @@ def hint_of(document: dict[str, Any]) -> str:
         ("x is not None", "write exists(x)"),
         ("x is 5", "write == to compare"),
         ('x in ["a", null]', "ask not exists(…) beside it"),
-        ("x == pro", 'put quotes around a text: "pro"'),
+        ("x == pro", 'put quotes around a text: "pro"; another attribute is attr("pro")'),
         ({"attribute": "x", "op": "==", "value": None}, 'write { attribute = "x", op = "exists", value = false }'),
         ({"attribute": "x", "op": "!=", "value": None}, 'write { attribute = "x", op = "exists", value = true }'),
     ],

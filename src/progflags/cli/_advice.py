@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from progflags.cli._reach import Advice, Path, reach
 from progflags.flags import FlagModel, Snapshot, meant
-from progflags.flags.conditions import Compare, Moment, Network, Node, SemVer
+from progflags.flags.conditions import Compare, FromNow, Moment, Network, Node, SemVer, Table
 from progflags.flags.file import named
 
 __all__ = ["Advice", "advice"]
@@ -104,8 +104,7 @@ _ACCEPTS: Final[Mapping[str, tuple[type, ...]]] = {
     "bool": (bool,),
     "semver": (SemVer,),
     "ip": (Network, str),
-    "date": (Moment,),
-    "list": (str, int, float, bool),
+    "date": (Moment, FromNow),
 }
 
 
@@ -122,8 +121,12 @@ def _types(when: Node, path: Path, attributes: Mapping[str, str]) -> Iterator[Ad
 
 
 def _fits(leaf: Compare, declared: str) -> bool:
-    if leaf.op in ("contains", "overlaps"):
-        return declared == "list" or (declared == "str" and leaf.op == "contains")
+    if leaf.op in ("contains", "icontains", "overlaps"):
+        return declared == "list" or (declared == "str" and leaf.op != "overlaps")
+    if leaf.op in ("==", "!=") and isinstance(leaf.value, (tuple, Table)):
+        return declared == "list" and isinstance(leaf.value, tuple)
+    if declared == "list":
+        return leaf.op in ("startswith", "endswith", "istartswith", "iendswith", "matches", "regex")
     values: tuple[Any, ...] = leaf.value if isinstance(leaf.value, tuple) else (leaf.value,)
     wanted = _ACCEPTS[declared]
     return all(isinstance(value, wanted) and (bool in wanted or not isinstance(value, bool)) for value in values)

@@ -6,6 +6,7 @@ from progflags.flags._default import Forced, NoDefaultError, default, force, giv
 from progflags.flags._evaluation import ErrorCode, Evaluation, Reason
 from progflags.flags._explanation import Explanation, Step
 from progflags.flags._freeze import thaw
+from progflags.flags._hours import Hours, known_keys
 from progflags.flags._model import ChannelSpec, FlagModel, RolloutSpec, Rule, Snapshot
 from progflags.flags._moment import at_moment, needed
 from progflags.flags._problems import Lines, Path, dotted, meant, suggest
@@ -28,6 +29,7 @@ __all__ = [
     "Flag",
     "FlagModel",
     "Forced",
+    "Hours",
     "Killed",
     "Lines",
     "Live",
@@ -56,6 +58,7 @@ __all__ = [
     "given",
     "json_schema",
     "kill",
+    "known_keys",
     "let_go",
     "meant",
     "mismatches",

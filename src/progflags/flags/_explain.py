@@ -146,7 +146,7 @@ class _Walk:
     def _when(self, when: Node) -> tuple[bool, str]:
         """Whether a condition is so, and why (not); what it could not compare is named even where another part decided."""
         kb, attributes = self.who.kb, self.who.attributes
-        matched, why = when.why(kb, attributes)
+        matched, why = when.why(kb, attributes, self.compiled.workshop.setting)
         strange = dict.fromkeys(told for leaf in when.leaves() if (told := leaf.uncompared(kb, attributes)) and told not in why)
         return matched, "; ".join([why, *list(strange)[:_NAMED]])
 

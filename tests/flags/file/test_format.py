@@ -148,7 +148,7 @@ CORPUS = [
     ),
     (
         F + "[[flags.a.rules]]\nwhen = 'plan == pro'",
-        'f.toml:3: flags.a.rules[0].when: compares two attributes, column 9 (put quotes around a text: "pro")',
+        'f.toml:3: flags.a.rules[0].when: compares two attributes, column 9 (put quotes around a text: "pro"; another attribute is attr("pro"))',
     ),
     (
         F + "[[flags.a.rules]]\nwhen = 'plan == \"pro\" app'",
@@ -156,7 +156,7 @@ CORPUS = [
     ),
     (
         F + "[[flags.a.rules]]\nwhen = 'app >= \"2.1.0\"'",
-        'f.toml:3: flags.a.rules[0].when: \'>=\' orders numbers, versions and dates, not a text, column 8 (write semver("2.1.0") or date("2027-01-31"))',
+        'f.toml:3: flags.a.rules[0].when: \'>=\' orders numbers, versions and dates, not a text, column 8 (write semver("2.1.0") or date("2027-01-31"), or alphabetical(name) < "m")',
     ),  # noqa: E501
     (
         F + "[[flags.a.rules]]\nwhen = 'app >= semver(\"2.x\")'",
@@ -177,7 +177,7 @@ CORPUS = [
     ),
     (
         F + "[[flags.a.rules]]\nwhen = { attribute = 'p', op = 'eq', value = 1 }",
-        "f.toml:3: flags.a.rules[0].when.op: there is no operator the text 'eq'",
+        "f.toml:3: flags.a.rules[0].when.op: there is no operator the text 'eq' (write '==')",
     ),
     (F + "[[flags.a.rules]]\nwhen = { any = [] }", "f.toml:3: flags.a.rules[0].when.any: 'any' wants a list of conditions"),
     (

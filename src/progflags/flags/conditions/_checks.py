@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from sys import intern
 from typing import Any
 
-from progflags.flags.conditions._literals import Literal
+from progflags.flags.conditions._literals import Due, Literal
 from progflags.flags.conditions._operators import predicate, texts
 from progflags.flags.conditions._unfit import Heard
 
@@ -16,7 +16,7 @@ Check = Callable[[bytes | None, Mapping[str, Any]], bool]
 """A compiled condition: (the targeting key's bytes, the attributes) → does it match."""
 
 
-def flat(name: str, op: str, value: Literal, heard: Heard) -> Check:
+def flat(name: str, op: str, value: Literal | Due, heard: Heard) -> Check:
     """A comparison of a top-level attribute; those that only texts can pass skip every test of the type."""
     name = intern(name)  # as the names in an application's own source are: then a look-up compares no characters
     known = texts(op, value, heard)

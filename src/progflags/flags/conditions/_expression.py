@@ -4,6 +4,7 @@ Condition expressions: the language a person writes in `when`.
     plan in ["pro", "team"] and country != "PL" and app >= semver("2.1.0")
     (email endswith "@example.com" or segment("staff")) and not exists(blocked)
     18 <= age < 65        beta        "admin" in roles        ip in cidr("10.0.0.0/8")        user.plan == "pro"
+    since > now - "7d"    hour(now, "Europe/Berlin") >= 9    any(orders, total > 100)    billing != attr("shipping")
 
 A small grammar with its own words (`endswith` is no Python operator), read by recursive descent, so that every mistake is
 named with its column. Names are attributes, `a.b` a path into nested ones, `attr("odd name")` one that is no word, and
@@ -12,38 +13,36 @@ named with its column. Names are attributes, `a.b` a path into nested ones, `att
 
 from __future__ import annotations
 
-import re
 from functools import lru_cache
 from typing import Final
 
 from progflags.flags._problems import Wrong, suggest
-from progflags.flags.conditions._conditions import KEY, Compare, Every, Named, Never, Node, Some
-from progflags.flags.conditions._fit import literal, moment, network, version
+from progflags.flags.conditions._compare import Compare, asked
+from progflags.flags.conditions._conditions import Among, Every, Named, Never, Node, Some
+from progflags.flags.conditions._fit import derived, literal, pair
 from progflags.flags.conditions._literals import Literal
+from progflags.flags.conditions._operands import NULLS, QUESTIONS, WORDS, is_null, operand, text
 from progflags.flags.conditions._operators import OPERATORS
-from progflags.flags.conditions._tokens import LONGEST, Attribute, Reader, wrong
+from progflags.flags.conditions._terms import Term
+from progflags.flags.conditions._tokens import LONGEST, Attribute, Quoted, Reader, wrong
 
 __all__ = ["expression"]
 
 _DEEPEST: Final = 32  # parentheses and nots
-_ESCAPES: Final = {"n": "\n", "t": "\t", "r": "\r", "0": "\0"}
 _FLIPPED: Final = {"==": "==", "!=": "!=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
-_WORDS: Final = ("startswith", "endswith", "contains", "overlaps", "matches", "in")
-_CALLS: Final = ("segment", "exists", "attr", "semver", "date", "cidr")
-_RESERVED: Final = {"and", "or", "not", "true", "false", *_WORDS}
 
 
 @lru_cache(maxsize=4096)  # nodes are immutable, and the same condition stands on many rules
-def expression(text: str) -> Node:
+def expression(written: str) -> Node:
     """
-    The condition that `text` says.
+    The condition that `written` says.
 
     Raises:
         Wrong: it is no expression; the message has the column and the hint says what to write.
     """
-    if len(text) > LONGEST:
-        raise Wrong(f"an expression has at most {LONGEST:,} characters, this one {len(text):,}", "name parts as segments")
-    reader = Reader(text)
+    if len(written) > LONGEST:
+        raise Wrong(f"an expression has at most {LONGEST:,} characters, this one {len(written):,}", "name parts as segments")
+    reader = Reader(written)
     if reader.kind == "end":
         raise Wrong("an empty condition", "leave `when` out to match everybody")
     node = _or(reader)
@@ -91,14 +90,14 @@ def _not(reader: Reader) -> Node:
 
 
 def _comparison(reader: Reader) -> Node:
-    if reader.ahead("segment", "exists") and reader.tokens[reader.at + 1][1] == "(":
+    if reader.ahead(*QUESTIONS) and reader.tokens[reader.at + 1][1] == "(":
         return _question(reader)
     column = reader.tokens[reader.at][2]
-    left = _operand(reader)
+    left = operand(reader)
     parts: list[Node] = []
     while (op := _operator(reader)) is not None:
         place = reader.tokens[reader.at][2]
-        right = _operand(reader)
+        right = operand(reader, right=True)
         parts.append(_compare(left, op, right, place))
         left = right
     if parts:
@@ -116,15 +115,7 @@ def _after_is(reader: Reader, left: Attribute) -> str:
         return ""
     negated = reader.tokens[reader.at + 1][1] == "not"
     word = reader.tokens[min(reader.at + 1 + negated, len(reader.tokens) - 1)][1]
-    return _asking(left, "!=" if negated else "==") if word in _NULLS else "write == to compare"
-
-
-_NULLS: Final = ("null", "NULL", "Null", "none", "None", "nil", "undefined")
-
-
-def _null(operand: Attribute | Literal) -> bool:
-    """Whether a bare name is meant for no value: there is no such literal, because nothing compares with what is missing."""
-    return isinstance(operand, Attribute) and len(operand) == 1 and operand[0] in _NULLS
+    return _asking(left, "!=" if negated else "==") if word in NULLS else "write == to compare"
 
 
 def _asking(attribute: tuple[str, ...], op: str) -> str:
@@ -135,12 +126,15 @@ def _question(reader: Reader) -> Node:
     call = reader.take()
     reader.expect("(")
     if call == "segment":
-        node: Node = Named(_text(reader, "a segment's name in quotes"))
+        node: Node = Named(text(reader, "a segment's name in quotes"))
     else:
-        path = _operand(reader)
+        path = operand(reader)
         if not isinstance(path, Attribute):
-            raise reader.wrong("exists() asks about an attribute", "write exists(plan)")
-        node = Compare(tuple(path), "exists", True)
+            raise reader.wrong(f"{call}() asks about an attribute", "write exists(plan), or any(orders, total > 100)")
+        node = asked(tuple(path))
+        if call == "any":
+            reader.expect(",")
+            node = Among(tuple(path), _or(reader))
     reader.expect(")")
     return node
 
@@ -148,7 +142,7 @@ def _question(reader: Reader) -> Node:
 def _operator(reader: Reader) -> str | None:
     if reader.kind == "op":
         return reader.take()
-    if reader.ahead(*_WORDS):
+    if reader.ahead(*WORDS):
         return reader.take()
     if reader.ahead("not") and reader.tokens[reader.at + 1][1] == "in":
         reader.at += 2
@@ -156,113 +150,41 @@ def _operator(reader: Reader) -> str | None:
     return None
 
 
-def _compare(left: Attribute | Literal, op: str, right: Attribute | Literal, column: int) -> Node:
+Operand = Attribute | Term | Literal
+
+
+def _compare(left: Operand, op: str, right: Operand, column: int) -> Node:
     try:
         return _join(left, op, right)
     except Wrong as refused:
         raise wrong(refused.message, column, refused.hint) from None
 
 
-def _join(left: Attribute | Literal, op: str, right: Attribute | Literal) -> Node:
+def _join(left: Operand, op: str, right: Operand) -> Node:
     if isinstance(left, Attribute):
-        if isinstance(right, Attribute):
-            if _null(right) or _null(left):
-                raise Wrong("compares with null, and a missing value matches nothing", _asking(right if _null(left) else left, op))
-            raise Wrong("compares two attributes", f'put quotes around a text: "{".".join(right)}"')
-        return Compare(tuple(left), op, literal(op, right))
-    if not isinstance(right, Attribute):
+        return _of_attribute(left, op, right)
+    if isinstance(left, Term):
+        if isinstance(right, (Attribute, Term)):
+            raise Wrong(f"{left} is compared with a value", 'put quotes around a text, as in weekday(now) == "mon"')
+        return derived(left, op, right)
+    if not isinstance(right, (Attribute, Term)):
         raise Wrong("compares two values", "name an attribute on one side")
-    if op in ("in", "not in"):
+    if op in ("in", "not in") and isinstance(right, Attribute):
         has = Compare(tuple(right), "contains", literal("contains", left))
-        return has if op == "in" else Every((Compare(tuple(right), "exists", True), Never(has)))
+        return has if op == "in" else Every((asked(tuple(right)), Never(has)))
     if op not in _FLIPPED:
         raise Wrong(f"{op!r} wants the attribute on its left side")
-    return Compare(tuple(right), _FLIPPED[op], literal(_FLIPPED[op], left))
+    return _join(right, _FLIPPED[op], left)
 
 
-def _operand(reader: Reader) -> Attribute | Literal:
-    kind, word, column = reader.tokens[reader.at]
-    if kind == "number":
-        reader.take()
-        return _number(word, column)
-    if kind == "text":
-        reader.take()
-        return _unquote(word)
-    if reader.ahead("["):
-        return _list(reader)
-    if kind != "name":
-        raise reader.wrong("expected an attribute or a value")
-    if word in ("true", "True", "false", "False"):
-        reader.take()
-        return word in ("true", "True")
-    if word in _RESERVED:
-        raise reader.wrong("expected an attribute or a value")
-    if reader.tokens[reader.at + 1][1] == "(":
-        return _call(reader)
-    reader.take()
-    return _dots(reader, Attribute((word,)))
-
-
-def _dots(reader: Reader, path: Attribute) -> Attribute:
-    while reader.ahead("."):
-        reader.take()
-        if reader.kind != "name":
-            raise reader.wrong("expected a name after the dot")
-        path = Attribute((*path, reader.take()))
-    if path[0] == KEY and len(path) > 1:
-        raise reader.wrong(f"{KEY} has no parts")
-    return path
-
-
-def _call(reader: Reader) -> Attribute | Literal:
-    column = reader.tokens[reader.at][2]
-    call = reader.take()
-    if call not in _CALLS or call in ("segment", "exists"):
-        raise wrong(f"unknown function {call!r}", column, suggest(call, _CALLS))
-    reader.expect("(")
-    texts = [_text(reader, "a text in quotes")]
-    while call == "cidr" and reader.ahead(","):
-        reader.take()
-        texts.append(_text(reader, "a text in quotes"))
-    reader.expect(")")
-    if call == "attr":
-        return _dots(reader, Attribute((texts[0],)))
-    try:
-        return network(*texts) if call == "cidr" else version(texts[0]) if call == "semver" else moment(texts[0])
-    except Wrong as refused:
-        raise wrong(refused.message, column, refused.hint) from None
-
-
-def _list(reader: Reader) -> Literal:
-    reader.expect("[")
-    items: list[Literal] = []
-    while not reader.ahead("]"):
-        item = _operand(reader)
-        if isinstance(item, (Attribute, tuple)) or (not isinstance(item, (str, int, float, bool)) and str(item).startswith("cidr")):
-            quote = f'put quotes around a text: "{".".join(item)}"' if isinstance(item, Attribute) else ""
-            raise reader.wrong("a list has plain values", "ask not exists(…) beside it" if _null(item) else quote)
-        items.append(item)
-        if not reader.ahead("]"):
-            reader.expect(",")
-    reader.expect("]")
-    return tuple(items)
-
-
-def _text(reader: Reader, what: str) -> str:
-    if reader.kind != "text":
-        raise reader.wrong(f"expected {what}")
-    return _unquote(reader.take())
-
-
-def _unquote(word: str) -> str:
-    return re.sub(r"\\(.)", lambda match: _ESCAPES.get(match[1], match[1]), word[1:-1], flags=re.DOTALL)
-
-
-def _number(word: str, column: int) -> int | float:
-    try:
-        number = float(word) if any(mark in word for mark in ".eE") else int(word)
-    except ValueError:
-        raise wrong(f"can't read the number {word[:20]!r}", column) from None
-    if number in (float("inf"), float("-inf")):
-        raise wrong(f"the number {word[:20]} is too large", column)
-    return number
+def _of_attribute(left: Attribute, op: str, right: Operand) -> Node:
+    if isinstance(right, Quoted):
+        return pair(tuple(left), op, tuple(right))
+    if isinstance(right, Attribute):
+        if is_null(right) or is_null(left):
+            raise Wrong("compares with null, and a missing value matches nothing", _asking(right if is_null(left) else left, op))
+        name = ".".join(right)
+        raise Wrong("compares two attributes", f'put quotes around a text: "{name}"; another attribute is attr("{name}")')
+    if isinstance(right, Term):
+        raise Wrong(f"{right} is compared with a value, not with an attribute")
+    return Compare(tuple(left), op, literal(op, right))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from progflags.flags.conditions._conditions import Compare, Every, Named, Never, Node, Some
+from progflags.flags.conditions._compare import Compare
+from progflags.flags.conditions._conditions import Every, Named, Never, Node, Some
 from progflags.flags.conditions._literals import Moment, SemVer
 from progflags.flags.conditions._operators import predicate
 
@@ -58,7 +59,7 @@ def _narrower(first: Compare, second: Compare) -> bool:
         # What is missing matches nothing, so whatever else a comparison says, the attribute is there.
         return second.value is True and first.op != "exists"
     if first.op in ("==", "in") and second.op in _ONE_VALUE:
-        values: tuple[Any, ...] = first.value if isinstance(first.value, tuple) else (first.value,)
+        values: tuple[Any, ...] = first.value if first.op == "in" and isinstance(first.value, tuple) else (first.value,)
         test = predicate(second.op, second.value)
         return 0 < len(values) <= _WIDEST and all(type(value) in (str, int, float, bool) and test(value) for value in values)
     return _bounds(first, second)

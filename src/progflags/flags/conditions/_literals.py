@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import lru_cache
+from operator import eq, ge, gt, le, lt, ne
 from typing import Any, Final
 
-__all__ = ["Literal", "Moment", "Network", "SemVer", "fitting", "glob", "moment_of"]
+__all__ = ["LONGEST", "ORDER", "Due", "FromNow", "Literal", "Moment", "Network", "SemVer", "Table", "fitting", "glob", "inner", "moment_of"]
 
-_LONGEST = 4096  # characters of an attribute a pattern looks at; a longer text matches nothing
+ORDER: Final[Mapping[str, Callable[[Any, Any], bool]]] = {"==": eq, "!=": ne, "<": lt, "<=": le, ">": gt, ">=": ge}
+"""The comparisons that order two of a kind, or tell whether they are equal."""
+LONGEST: Final = 4096
+"""Characters of an attribute that a pattern looks at; a longer text matches nothing."""
 
-# SemVer 2.0, section 2 and 9–10, with two liberties peers take too: a leading `v`, and missing parts read as 0.
+# SemVer 2.0, section 2 and 9–10, with liberties peers take too: a leading `v`, and any number of parts, of which missing ones read as 0.
 _SEMVER: Final = re.compile(
-    r"v?(0|[1-9]\d{0,17})(?:\.(0|[1-9]\d{0,17}))?(?:\.(0|[1-9]\d{0,17}))?"
+    r"[vV]?((?:0|[1-9]\d{0,17})(?:\.(?:0|[1-9]\d{0,17})){0,15})"
     r"(?:-((?:0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*)(?:\.(?:0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*))*))?"
     r"(?:\+[0-9a-zA-Z-]+(?:\.[0-9a-zA-Z-]+)*)?\Z",
     re.ASCII,
@@ -25,9 +30,9 @@ _SEMVER: Final = re.compile(
 @dataclass(frozen=True, slots=True)
 class SemVer:
     """
-    A version whose `order` compares as SemVer 2.0 section 11 says; build metadata does not count.
+    A version whose `order` compares as SemVer 2.0 section 11 says, over as many numbers as it has; build metadata does not count.
 
-    Source: semver.org 2.0.0; checked against the `semver` package.
+    Source: semver.org 2.0.0; checked against the `semver` package, and beyond three numbers against `packaging`.
     """
 
     text: str
@@ -35,14 +40,17 @@ class SemVer:
 
     @classmethod
     def read(cls, text: str) -> SemVer | None:
-        """The version in `text`, or None. `2.1` is 2.1.0, `v2` is 2.0.0."""
+        """The version in `text`, or None. `2.1` is 2.1.0, `V2` is 2.0.0, and 2.1.0.0; at most 16 numbers."""
         match = _SEMVER.match(text) if len(text) <= 256 else None
         if match is None:
             return None
-        major, minor, patch, pre = match.groups()
+        core, pre = match.groups()
+        numbers = [int(number) for number in core.split(".")]
+        while len(numbers) > 1 and not numbers[-1]:
+            numbers.pop()  # 2.1.0 is 2.1, and a shorter list sorts below a longer one
         # A number sorts below a word, a shorter list below a longer one, and no pre-release above all of them.
         parts = tuple((0, int(p), "") if p.isdigit() else (1, 0, p) for p in pre.split(".")) if pre else ()
-        return cls(text, (int(major), int(minor or 0), int(patch or 0), not parts, parts))
+        return cls(text, (tuple(numbers), not parts, parts))
 
     def __str__(self) -> str:
         return f'semver("{self.text}")'
@@ -78,6 +86,56 @@ class Moment:
 
     def __str__(self) -> str:
         return f'date("{datetime.fromtimestamp(self.at, UTC).isoformat().replace("+00:00", "Z")}")'
+
+
+@dataclass(frozen=True, slots=True)
+class FromNow:
+    """A point in time that goes with the clock: so many seconds after now, or before it."""
+
+    seconds: float
+
+    def due(self, now: Callable[[], float]) -> Due:
+        return Due(self.seconds, now)
+
+    def __str__(self) -> str:
+        return "now" if not self.seconds else f'now {"-" if self.seconds < 0 else "+"} "{spoken(abs(self.seconds))}"'
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A FromNow beside the clock that it goes with."""
+
+    seconds: float
+    now: Callable[[], float]
+
+    @property
+    def at(self) -> float:
+        return self.now() + self.seconds
+
+
+def spoken(seconds: float) -> str:
+    """A duration as a file writes it: the largest unit that it is a whole number of."""
+    for unit, size in (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1)):
+        if not seconds % size:
+            return f"{seconds / size:.0f}{unit}"
+    return f"{seconds * 1000:g}ms"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table to be equal to: its keys and their values, in the order of the keys."""
+
+    items: tuple[tuple[str, Literal], ...]
+
+    def __str__(self) -> str:
+        return "{" + ", ".join(f"{name} = {inner(value)}" for name, value in self.items) + "}"
+
+
+def inner(value: Literal) -> str:
+    """A value within a table or a list, for people."""
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(inner, value))}]"
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, (str, int, float)) else str(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +201,7 @@ def fitting(pattern: str) -> Callable[[str], bool]:
     least = len(first) + len(last)
 
     def fits(text: str) -> bool:
-        if not least <= len(text) <= _LONGEST:
+        if not least <= len(text) <= LONGEST:
             return False
         at, end = len(first), len(text) - len(last)
         if begins(text, 0, at) != 0 or ends(text, end, len(text)) != end:
@@ -166,5 +224,5 @@ def _part(part: str) -> Callable[[str, int, int], int]:
     return lambda text, start, end: found.start() if (found := search(text, start, end)) else -1
 
 
-Literal = str | int | float | bool | SemVer | Moment | Network | tuple[Any, ...]
+Literal = str | int | float | bool | SemVer | Moment | FromNow | Network | Table | tuple[Any, ...]
 """Whatever an attribute can be compared with."""

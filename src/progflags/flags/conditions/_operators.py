@@ -13,31 +13,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from sys import intern
 from typing import Any, Final
 
-from progflags.flags.conditions._literals import Moment, Network, SemVer, fitting, moment_of
+from progflags.flags.conditions._literals import ORDER, Due, Moment, SemVer, Table, moment_of
+from progflags.flags.conditions._text_operators import TEXT_OPERATORS, affix, texts
 from progflags.flags.conditions._texts import Texts
 from progflags.flags.conditions._unfit import Heard, unheard
-from progflags.flags.conditions._values import instant, is_number, items_of, number_as, plain
+from progflags.flags.conditions._values import instant, is_number, is_table, items_of, number_as, plain
 
 __all__ = ["OPERATORS", "Predicate", "predicate", "texts"]
 
 Predicate = Callable[[Any], bool]
-_ORDER: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
-    "==": lambda a, b: a == b,
-    "!=": lambda a, b: a != b,
-    "<": lambda a, b: a < b,
-    "<=": lambda a, b: a <= b,
-    ">": lambda a, b: a > b,
-    ">=": lambda a, b: a >= b,
-}
 
 
 def _compare(op: str, wanted: Any, heard: Heard) -> Predicate:
-    compare = _ORDER[op]
+    compare = ORDER[op]
     if isinstance(wanted, Moment):
         return _moments(compare, wanted.at, heard)
+    if isinstance(wanted, Due):
+        return _due(compare, wanted, heard)
+    if isinstance(wanted, (tuple, Table)):
+        return _whole(wanted, heard, equal=op == "==")
     if isinstance(wanted, bool):
         return _truth(wanted if op == "==" else not wanted, heard)
     return _typed(str, compare, wanted, heard) if isinstance(wanted, str) else _numbers(compare, wanted, heard)
@@ -102,6 +98,53 @@ def _moments(compare: Callable[[Any, Any], bool], wanted: float, heard: Heard = 
             heard(value)
             return False
         return compare(at, wanted)
+
+    return check
+
+
+def _due(compare: Callable[[Any, Any], bool], wanted: Due, heard: Heard) -> Predicate:
+    """A date against one that goes with the clock; nothing to remember."""
+
+    def check(value: Any) -> bool:
+        at = instant(value)
+        if at is None:
+            heard(value)
+            return False
+        return compare(at, wanted.at)
+
+    return check
+
+
+def _whole(wanted: Any, heard: Heard, *, equal: bool) -> Predicate:
+    """Whether a list or a table is equal to another, part by part; a set whatever the order."""
+    same = _same(wanted)
+
+    def check(value: Any) -> bool:
+        there = is_table(value) if isinstance(wanted, Table) else items_of(value) is not None
+        if not there:
+            heard(value)
+        return there and same(value) is equal
+
+    return check
+
+
+def _same(wanted: Any) -> Predicate:
+    if isinstance(wanted, Table):
+        parts = {name: _same(value) for name, value in wanted.items}
+        return lambda value: (
+            is_table(value) and len(value) == len(parts) and all(name in value and same(value[name]) for name, same in parts.items())
+        )
+    if not isinstance(wanted, tuple):
+        return predicate("==", wanted)
+    tests = [_same(item) for item in wanted]
+
+    def check(value: Any) -> bool:
+        items = items_of(value)
+        if items is None or len(items) != len(tests):
+            return False
+        if issubclass(type(value), (set, frozenset)):
+            return all(any(test(item) for item in items) for test in tests)
+        return all(test(item) for test, item in zip(tests, items, strict=True))
 
     return check
 
@@ -186,10 +229,12 @@ def _inside(op: str, wanted: Any, heard: Heard) -> Predicate:
     return outside
 
 
-def _contains(wanted: Any, heard: Heard) -> Predicate:
+def _contains(wanted: Any, heard: Heard, *, fold: bool) -> Predicate:
     every = wanted if isinstance(wanted, tuple) else (wanted,)
-    tests = [_member((item,)) for item in every]
+    tests = [predicate("ieq", item) if fold else _member((item,)) for item in every]
     texts = all(type(item) is str for item in every)
+    if fold:
+        every = tuple(item.casefold() for item in every)
 
     def check(value: Any) -> bool:
         items = items_of(value)
@@ -198,6 +243,7 @@ def _contains(wanted: Any, heard: Heard) -> Predicate:
             return found or _told(items, value, heard)
         text = plain(value)
         if type(text) is str and texts:
+            text = text.casefold() if fold else text
             return all(item in text for item in every)
         heard(value)
         return False
@@ -225,33 +271,8 @@ def _told(items: tuple[Any, ...], value: Any, heard: Heard) -> bool:
     return False
 
 
-def _affix(op: str, wanted: Any, heard: Heard) -> Predicate:
-    return _typed(str, str.startswith if op == "startswith" else str.endswith, wanted, heard)
-
-
-def texts(op: str, wanted: Any, heard: Heard = unheard) -> Texts | None:
-    """The texts that pass a comparison which only texts can pass; None for any other."""
-    if op == "==" and type(wanted) is str:
-        return Texts(wanted.__eq__, (intern(wanted),), heard=heard)
-    if op == "in" and type(wanted) is tuple and all(type(item) is str for item in wanted):
-        return Texts(frozenset(wanted).__contains__, map(intern, wanted), heard=heard)
-    if op == "matches":
-        patterns = [fitting(pattern) for pattern in (wanted if isinstance(wanted, tuple) else (wanted,))]
-        return Texts(lambda text: any(fits(text) for fits in patterns), remembers=True, heard=heard)
-    if isinstance(wanted, Network):
-        if op == "not in":
-            return Texts(lambda text: Network.is_address(text) and not wanted.holds(text), remembers=True, heard=heard)
-        return Texts(wanted.holds, remembers=True, heard=heard)
-    if isinstance(wanted, SemVer):
-        compare = _ORDER[op]
-        return Texts(
-            lambda text: (version := SemVer.read(text)) is not None and compare(version.order, wanted.order), remembers=True, heard=heard
-        )
-    return None
-
-
 OPERATORS: Final[Mapping[str, str]] = {
-    "==": "equal, and of the same type",
+    "==": "equal, and of the same type; also a whole list or table",
     "!=": "of the same type, and not equal",
     "<": "number, semver or date before",
     "<=": "number, semver or date up to",
@@ -259,11 +280,9 @@ OPERATORS: Final[Mapping[str, str]] = {
     ">=": "number, semver or date from",
     "in": "one of a list, or an address in cidr(...)",
     "not in": "none of a list, or an address outside cidr(...)",
-    "startswith": "text begins with one of",
-    "endswith": "text ends with one of",
     "contains": "a list has all of, or a text has all of as parts",
     "overlaps": "a list has any of",
-    "matches": "text fits one of the patterns; * is any run of characters, ? is one",
+    **TEXT_OPERATORS,
     "cidr": "an IP address in one of the networks",
     "exists": "the attribute is there and not null",
 }
@@ -276,10 +295,8 @@ def predicate(op: str, wanted: Any, heard: Heard = unheard) -> Predicate:
         return known.passes
     if op in ("in", "not in"):
         return _inside(op, wanted, heard)
-    if op == "contains":
-        return _contains(wanted, heard)
+    if op in ("contains", "icontains"):
+        return _contains(wanted, heard, fold=op == "icontains")
     if op == "overlaps":
         return _overlaps(wanted, heard)
-    if op in ("startswith", "endswith"):
-        return _affix(op, wanted, heard)
-    return _compare(op, wanted, heard)
+    return affix(op, wanted, heard) if op.endswith("with") else _compare(op, wanted, heard)

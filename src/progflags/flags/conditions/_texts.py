@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from progflags.flags.conditions._unfit import Heard, unheard
-from progflags.flags.conditions._values import plain
+from progflags.flags.conditions._values import items_of, plain
 
 __all__ = ["Texts"]
 
@@ -19,24 +19,33 @@ class Texts:
     The texts that pass a comparison, as a set that may learn.
 
     Where only texts can pass, `value in yes or learn(value)` answers, and the first half answers nearly always: 15 ns. A
-    version or an address is parsed once per text, in a bounded memory; a fixed list has nothing to learn.
+    version or an address is parsed once per text, in a bounded memory; a fixed list has nothing to learn. With `items` a list passes
+    where one of its items does.
     """
 
-    __slots__ = ("_heard", "_no", "_remembers", "_test", "yes")
+    __slots__ = ("_heard", "_items", "_no", "_remembers", "_test", "yes")
 
-    def __init__(self, test: Callable[[str], bool], known: Iterable[str] = (), *, remembers: bool = False, heard: Heard = unheard) -> None:
+    def __init__(
+        self,
+        test: Callable[[str], bool],
+        known: Iterable[str] = (),
+        *,
+        remembers: bool = False,
+        items: bool = False,
+        heard: Heard = unheard,
+    ) -> None:
         self.yes: set[Any] = set(known)
         self._no: set[str] = set()
         self._test = test
         self._remembers = remembers
+        self._items = items
         self._heard = heard
 
     def learn(self, value: Any) -> bool:
         """Whether a value that is not in `yes` passes after all. Runs none of the value's own code but hashing."""
         text = plain(value)
         if type(text) is not str:
-            self._heard(value)
-            return False
+            return self._several(value)
         if text in self._no:
             return False
         answer = self._test(text)
@@ -71,5 +80,12 @@ class Texts:
         text = plain(value)
         if type(text) is str:
             return text in self.yes or self.learn(text)
+        return self._several(value)
+
+    def _several(self, value: Any) -> bool:
+        """Whether an item of a list passes, where one is enough."""
+        items = items_of(value) if self._items else None
+        if items is not None and any(type(text := plain(item)) is str and (text in self.yes or self.learn(text)) for item in items):
+            return True
         self._heard(value)
         return False

@@ -7,7 +7,7 @@ from typing import Final
 
 from progflags.flags._problems import Wrong
 
-__all__ = ["LONGEST", "Attribute", "Reader", "wrong"]
+__all__ = ["LONGEST", "Attribute", "Quoted", "Reader", "wrong"]
 
 LONGEST: Final = 10_000  # characters
 _TOKEN: Final = re.compile(
@@ -16,7 +16,7 @@ _TOKEN: Final = re.compile(
       | (?P<text>"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')
       | (?P<op>==|!=|<=|>=|<|>)
       | (?P<name>[^\W\d]\w*)
-      | (?P<sign>[()\[\],.])
+      | (?P<sign>[()\[\],.%+-])
     )""",
     re.VERBOSE,
 )
@@ -24,6 +24,12 @@ _TOKEN: Final = re.compile(
 
 class Attribute(tuple[str, ...]):
     """A path, told apart from a literal list."""
+
+    __slots__ = ()
+
+
+class Quoted(Attribute):
+    """A path that was written as attr("…"): on the right side of a comparison it is another attribute, and no text without quotes."""
 
     __slots__ = ()
 

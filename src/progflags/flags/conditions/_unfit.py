@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from progflags.errors import Problem
 from progflags.flags._problems import dotted
-from progflags.flags.conditions._literals import Moment, Network, SemVer, moment_of
-from progflags.flags.conditions._values import foreign, instant, is_number, items_of, named, plain
+from progflags.flags.conditions._literals import FromNow, Moment, Network, SemVer, Table, moment_of
+from progflags.flags.conditions._values import foreign, instant, is_number, is_table, items_of, named, plain
 
 __all__ = ["Heard", "Uncompared", "misdeclared", "unfit", "unheard"]
 
@@ -29,8 +29,12 @@ def unfit(op: str, wanted: Any, value: Any) -> str:
     """Why a value that is there can't be compared so at all, as in "a Foo" or "not a semantic version"; empty when it can."""
     if value is None or op == "exists":
         return ""
-    if op in ("contains", "overlaps"):
+    if op in ("contains", "overlaps", "icontains"):
         return _of_list(op, wanted, value)
+    if op in ("==", "!=") and isinstance(wanted, (tuple, Table)):
+        return _of_whole(wanted, value)
+    if op in _ITEMWISE and items_of(value) is not None:
+        return ""
     return _of_one(wanted if isinstance(wanted, tuple) else (wanted,), value)
 
 
@@ -56,6 +60,18 @@ def _of_one(wanted: tuple[Any, ...], value: Any) -> str:
     return f"{_sort(counted)}, where {' or '.join(kinds)} is wanted" if kinds else ""
 
 
+_ITEMWISE: Final = frozenset({"startswith", "endswith", "istartswith", "iendswith", "matches", "regex"})
+"""Operators that look into a list for a text."""
+
+
+def _of_whole(wanted: Any, value: Any) -> str:
+    table = isinstance(wanted, Table)
+    if is_table(value) if table else items_of(value) is not None:
+        return ""
+    counted = plain(value)
+    return f"{named(value) if foreign(value) else _sort(counted)}, where {'a table' if table else 'a list'} is wanted"
+
+
 def _of_list(op: str, wanted: Any, value: Any) -> str:
     items = items_of(value)
     if items is not None:
@@ -64,7 +80,7 @@ def _of_list(op: str, wanted: Any, value: Any) -> str:
     if foreign(value):
         return named(value)
     texts = all(isinstance(item, str) for item in (wanted if isinstance(wanted, tuple) else (wanted,)))
-    if op == "contains" and texts:
+    if op != "overlaps" and texts:
         return "" if isinstance(plain(value), str) else f"{_sort(plain(value))}, where a list or a text is wanted"
     return f"{_sort(plain(value))}, where a list is wanted"
 
@@ -74,7 +90,7 @@ def _kind(literal: Any) -> str:
         return "true or false"
     if isinstance(literal, (int, float)):
         return "a number"
-    return {SemVer: "a version", Moment: "a date", Network: "an address"}.get(type(literal), "a text")
+    return {SemVer: "a version", Moment: "a date", FromNow: "a date", Network: "an address"}.get(type(literal), "a text")
 
 
 def _sort(counted: Any) -> str:

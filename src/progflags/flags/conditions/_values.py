@@ -15,13 +15,13 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from datetime import date, datetime
 from enum import Enum
-from types import NoneType
+from types import MappingProxyType, NoneType
 from typing import Any, Final
 from uuid import UUID
 
 from progflags.flags.conditions._literals import moment_of
 
-__all__ = ["foreign", "instant", "is_number", "items_of", "named", "number_as", "plain", "shown_value"]
+__all__ = ["foreign", "instant", "is_number", "is_table", "items_of", "named", "number_as", "plain", "shown_value"]
 
 _PLAIN: Final = frozenset({str, int, float, bool, NoneType})
 _LATEST: Final = 1e11  # seconds since the epoch, the year 5138; as milliseconds it is 1973, so a larger number is hardly seconds
@@ -209,6 +209,11 @@ def items_of(value: Any) -> tuple[Any, ...] | None:
     if array is not None and any(base is array for base in _mro(kind)) and array.ndim.__get__(value) == 1:
         return tuple(array.__iter__(value))
     return None
+
+
+def is_table(value: Any) -> bool:
+    """Whether a value is a table whose parts are looked at: a dict, or a dict's read-only view."""
+    return issubclass(type(value), dict) or type(value) is MappingProxyType
 
 
 def named(value: Any) -> str:

@@ -8,7 +8,7 @@ from operator import is_
 from typing import Final
 
 from progflags.flags._problems import Wrong, suggest
-from progflags.flags.conditions import Every, Named, Never, Node, Some
+from progflags.flags.conditions import Among, Every, Named, Never, Node, Some
 from progflags.flags.file._requires import circular
 
 __all__ = ["Segments", "named"]
@@ -89,6 +89,9 @@ class Segments:
         if isinstance(node, Never):
             part, size = self._fill(node.part, trail)
             return node if part is node.part else Never(part), _Size.around([size])
+        if isinstance(node, Among):
+            part, size = self._fill(node.part, trail)
+            return node if part is node.part else Among(node.path, part), _Size.around([size])
         return node, _ONE
 
 
@@ -109,7 +112,7 @@ def named(node: Node) -> Iterator[str]:
     """The segments a condition speaks of, those within segments included."""
     if isinstance(node, Named):
         yield node.name
-    parts = node.parts if isinstance(node, (Every, Some)) else (node.part,) if isinstance(node, (Never, Named)) else ()
+    parts = node.parts if isinstance(node, (Every, Some)) else (node.part,) if isinstance(node, (Never, Named, Among)) else ()
     for part in parts:
         if part is not None:
             yield from named(part)

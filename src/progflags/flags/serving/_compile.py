@@ -17,7 +17,7 @@ from progflags.events import Exposure
 from progflags.flags._bucket import PPM, cuts, seed, threshold
 from progflags.flags._evaluation import Evaluation, Reason
 from progflags.flags._model import FlagModel, Rule
-from progflags.flags.conditions import Compare, Every, Node, Texts, Uncompared
+from progflags.flags.conditions import Compare, Every, Node, Setting, Texts, Uncompared
 from progflags.flags.serving import _closures as c
 from progflags.flags.serving._closures import End, Fn
 from progflags.flags.serving._counters import Counters
@@ -37,6 +37,11 @@ class Workshop:
     exposures: Exposures
     now: Callable[[], float]
     uncompared: Uncompared = field(default_factory=Uncompared)
+
+    @property
+    def setting(self) -> Setting:
+        """What a condition has of it."""
+        return Setting(self.now, self.uncompared)
 
 
 _UNCOUNTED: Final = count()  # where prerequisites' answers go, which nobody asked for as such
@@ -228,12 +233,12 @@ class _Builder:
         else:
             limit = threshold(rule.share or 0)
             plain = self.unit is None and not timed and c.plain(inside, out, other)
-            texts = _two_texts(rule.when, self.compiled.workshop.uncompared) if plain else None
+            texts = _two_texts(rule.when, self.compiled.workshop.setting) if plain else None
             if texts is not None:
                 return c.texts_share(*texts, self.by_share.seed, limit, ends=(inside, out, other))  # type: ignore[arg-type]
             step = c.share(self.by_share, limit, inside, out)
         if rule.when is not None:
-            step = c.chosen(rule.when.compile(self.compiled.workshop.uncompared), step, other)
+            step = c.chosen(rule.when.compile(self.compiled.workshop.setting), step, other)
         return c.during(rule.since, rule.until, self.now, step, other) if timed else step
 
     def _served(self, rule: Rule, *, first: bool, hashing: bool) -> c.Next:
@@ -256,9 +261,9 @@ def _hashes(rule: Rule) -> bool:
     return rule.ramp is not None or rule.share not in (None, PPM)
 
 
-def _two_texts(when: Node | None, uncompared: Uncompared) -> tuple[tuple[str, Texts], tuple[str, Texts]] | None:
+def _two_texts(when: Node | None, setting: Setting) -> tuple[tuple[str, Texts], tuple[str, Texts]] | None:
     """A condition of two comparisons that only texts can pass, else None."""
     if not isinstance(when, Every) or len(when.parts) != 2:
         return None
-    first, second = (part.texts(uncompared) if isinstance(part, Compare) else None for part in when.parts)
+    first, second = (part.texts(setting) if isinstance(part, Compare) else None for part in when.parts)
     return None if first is None or second is None else (first, second)

@@ -16,7 +16,8 @@ from typing import Any, Final
 from progflags._clock import seconds
 from progflags._json import digest
 from progflags.canary import Gate
-from progflags.rollout.plan._calendar import Calendar, Freeze, Hours
+from progflags.flags import Hours
+from progflags.rollout.plan._calendar import Calendar, Freeze
 from progflags.rollout.plan._memory import remembers
 from progflags.rollout.plan._profiles import choose, profile
 from progflags.rollout.plan._stage import FULL, BrakeRule, Stage, brake_of, gate_dict, gates_of, stages_of
