@@ -48,9 +48,9 @@ def _life(flag: FlagModel, place: Path, today: date) -> Iterator[Advice]:
 def _finished(flag: FlagModel, place: Path, age: Callable[[Path], int | None], today: date, days: int) -> Iterator[Advice]:
     """Everybody has it, and for how long is known: by git, by the end of a ramp or the beginning of the rule."""
     rule = flag.rules[0] if len(flag.rules) == 1 else None
-    if rule is None or rule.when is not None or rule.split or rule.until is not None:
+    if rule is None or rule.when is not None or rule.split or rule.until is not None or rule.windows or not rule.enabled:
         return
-    if flag.kind != "release" or flag.requires or flag.slot or flag.holdout:
+    if flag.enabled is not True or flag.kind != "release" or flag.requires or flag.slot or flag.holdout:
         return
     since: float | None
     if rule.ramp is not None:

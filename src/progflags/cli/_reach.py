@@ -33,6 +33,8 @@ def reach(flag: FlagModel, place: Path) -> Iterator[Advice]:
     10 % for the same people are therefore 10 % in all, and the second one reaches nobody.
     """
     for at, rule in enumerate(flag.rules):
+        if not rule.enabled:
+            continue
         path = (*place, "rules", at) if rule.name != "everybody" else place
         earlier = [other for other in flag.rules[:at][-_LOOKED_AT:] if _before(other, rule)]
         yield from _of_rule(rule, earlier, path)
@@ -47,8 +49,8 @@ def _of_rule(rule: Rule, earlier: Sequence[Rule], path: Path) -> Iterator[Advice
         return
     if not earlier:
         return
-    first = max(earlier, key=_least)
-    taken = _least(first)
+    first = max(earlier, key=lambda other: _reaches(other, rule))
+    taken = _reaches(first, rule)
     if taken >= _ALL:
         why = "serves everybody" if first.when is None else "has the same condition" if first.when == rule.when else "serves all of them"
         yield Advice("unreachable", path, f"rule {rule.name!r} is never reached: {first.name!r} before it {why}")
@@ -65,7 +67,7 @@ _REMEDY: Final = "shares of one flag are taken from the same units: write one ru
 
 
 def _of_rollout(flag: FlagModel, place: Path) -> Iterator[Advice]:
-    earlier = [rule for rule in flag.rules if rule.when is None and not _timed(rule) and _least(rule) > 0]
+    earlier = [rule for rule in flag.rules if rule.when is None and not rule.timed and rule.enabled and _reaches(rule, Rule("")) > 0]
     if not earlier:
         return
     first = max(earlier, key=_least)
@@ -88,6 +90,8 @@ def _stages(flag: FlagModel) -> list[float]:
 
 def _before(first: Rule, rule: Rule) -> bool:
     """Whether everybody whom `rule` is for is asked by `first` before, whenever `rule` is in force."""
+    if not first.enabled or (first.windows and first.windows != rule.windows):
+        return False
     if first.since is not None and (rule.since is None or rule.since < first.since):
         return False
     if first.until is not None and (rule.until is None or rule.until > first.until):
@@ -95,8 +99,10 @@ def _before(first: Rule, rule: Rule) -> bool:
     return implies(rule.when, first.when)
 
 
-def _timed(rule: Rule) -> bool:
-    return rule.since is not None or rule.until is not None
+def _reaches(first: Rule, rule: Rule) -> int:
+    """How much of what `rule` buckets (ppm) `first` has before it: all or nothing, where they bucket by different things."""
+    least = _least(first)
+    return least if least == _ALL or (first.unit, first.salt) == (rule.unit, rule.salt) else 0
 
 
 def _least(rule: Rule) -> int:

@@ -170,11 +170,12 @@ class ProgflagsProvider(AbstractProvider):
         if answer.error_code is not None:
             return _failed(default, str(answer.error_code))
         snapshot = self._flags.definitions
+        model = None if snapshot is None else snapshot.flags.get(key)
         return FlagResolutionDetails(
             value=answer.value,
             variant=answer.variant,
             reason=_REASONS.get(str(answer.reason), str(answer.reason)),
-            flag_metadata={"revision": answer.revision, "version": "" if snapshot is None else snapshot.digest},
+            flag_metadata={**({} if model is None else model.metadata), "revision": answer.revision, "version": "" if snapshot is None else snapshot.digest},
         )
 
     # Tracking.

@@ -12,7 +12,7 @@ from progflags.flags._asker import Asker
 from progflags.flags._bucket import PPM
 from progflags.flags._evaluation import ErrorCode, Evaluation, Reason
 from progflags.flags._explanation import Explanation, Step
-from progflags.flags._model import Rule
+from progflags.flags._model import During, Rule, Unit
 from progflags.flags._problems import meant
 from progflags.flags.conditions import Node, misdeclared, shown_value
 from progflags.flags.serving import Compiled, KeyMissing, Killed, Ruleset
@@ -85,8 +85,18 @@ class _Walk:
                 if one
             ]
             self.step("pinned" if pinned else "disabled", True, "; ".join(said) or f"serves {forced[0]}")
-        elif self._requires() and not self._held_out() and self._in_slot() and not self._rules():
+        elif self._enabled() and self._requires() and not self._held_out() and self._in_slot() and not self._rules():
             self._rollout(flag.default)
+
+    def _enabled(self) -> bool:
+        flag = self.flag_model
+        if flag.enabled is False:
+            return not self.step("enabled", True, f"it is switched off in its file, so {flag.safe} is served")
+        if isinstance(flag.enabled, During) and not flag.enabled.covers(self.compiled.workshop.now()):
+            begins, ends = (None if at is None else _date(at) for at in (flag.enabled.since, flag.enabled.until))
+            when = " ".join(said for said in (begins and f"from {begins}", ends and f"until {ends}") if said)
+            return not self.step("enabled", True, f"it is on {when}, so {flag.safe} is served")
+        return True
 
     def _requires(self) -> bool:
         for require in self.flag_model.requires:
@@ -102,6 +112,8 @@ class _Walk:
         holdout = self.flag_model.holdout
         if holdout is None or not holdout.share:
             return False
+        if self.who.lacks():
+            return self.step(f"holdout {holdout.name}", False, self._without())
         at = self.who.hashed("h", holdout.name)
         inside = at < holdout.share
         why = f"bucket {_percent(at)} is {'below' if inside else 'not below'} {_percent(holdout.share)}"
@@ -111,6 +123,8 @@ class _Walk:
         slot = self.flag_model.slot
         if slot is None:
             return True
+        if self.who.lacks():
+            return self.step(f"group {slot.group}", False, self._without())
         at = self.who.hashed("g", slot.salt)
         inside = slot.start <= at < slot.end
         why = f"bucket {_percent(at)} is {'in' if inside else 'outside'} {_percent(slot.start)} … {_percent(slot.end)}"
@@ -126,22 +140,31 @@ class _Walk:
             return self.step(what, False, f"begins {_date(rule.since)}")
         if rule.until is not None and now >= rule.until:
             return self.step(what, False, f"ended {_date(rule.until)}")
+        if not rule.enabled:
+            return self.step(what, False, "it is switched off in its file")
+        if rule.windows and not any(hours.open(now) for hours in rule.windows):
+            return self.step(what, False, f"it is not {several(rule.windows, between=' or ')}")
         if rule.share == 0:  # such a rule is not even asked whom it is for
             return self.step(what, False, "its share is 0 %", None, 0)
         matched, why = (True, "everybody") if rule.when is None else self._when(rule.when)
         if not matched:
             return self.step(what, False, why)
         limit = rule.ramp.share(now) if rule.ramp is not None else rule.share
+        if (rule.split or rule.ramp is not None or limit not in (None, PPM)) and self.who.lacks(rule.unit):
+            return self.step(what, False, f"{why}, but {self._without(rule.unit)}")
         if limit is None or limit >= PPM:
             return self.step(what, True, f"{why}, so {self._served(rule)} is served")
         if limit == 0:
             return self.step(what, False, f"{why}, but its share is 0 %", None, 0)
-        at = self.who.hashed("r", self.flag_model.salt)
+        at = self.who.hashed("r", rule.salt or self.flag_model.salt, rule.unit)
         if at < limit:
             return self.step(
                 what, True, f"{why}; bucket {_percent(at)} is below {_percent(limit)}, so {self._served(rule)} is served", at, limit
             )
         return self.step(what, False, f"{why}, but bucket {_percent(at)} is not below {_percent(limit)}; enters at {_entry(at)}", at, limit)
+
+    def _without(self, unit: Unit | None = None) -> str:
+        return f"{unit or self.flag_model.unit} is missing, and who has none is skipped{self.who.instead()}"
 
     def _when(self, when: Node) -> tuple[bool, str]:
         """Whether a condition is so, and why (not); what it could not compare is named even where another part decided."""
@@ -153,7 +176,7 @@ class _Walk:
     def _served(self, rule: Rule) -> str:
         if not rule.split:
             return str(rule.serve)
-        at = self.who.hashed("v", self.flag_model.salt)
+        at = self.who.hashed("v", rule.salt or self.flag_model.salt, rule.unit)
         total, reached = sum(weight for _, weight in rule.split), 0.0
         shares = []
         for name, weight in rule.split:
@@ -173,6 +196,9 @@ class _Walk:
         if ppm in (0, PPM):
             why = f"its share{of} is {_percent(ppm)}, so {variant if ppm else default} is served{waits}"
             self.step("rollout", ppm == PPM, why, None, ppm)
+            return
+        if self.who.lacks():
+            self.step("rollout", False, f"{self._without()}, so {default} is served")
             return
         at = self.who.hashed("r", flag.salt)
         inside = at < ppm

@@ -83,6 +83,10 @@ class Hours:
         yesterday = DAYS[local.weekday() - 1] in self.days  # a night shift belongs to the day it began on
         return (here and at >= self.opens) or (yesterday and at < self.closes)
 
+    def __str__(self) -> str:
+        days = "any day" if len(self.days) == len(DAYS) else ", ".join(self.days)
+        return f"{days} from {self.opens:%H:%M} to {self.closes:%H:%M} ({self.timezone})"
+
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> Hours:
         """From the file's table: `days` (`"mon"`, `"mon-fri"`), `from`, `to`, `timezone`, each optional."""

@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from progflags.errors import Problem
 from progflags.flags._freeze import FrozenDict, alike
+from progflags.flags._hours import Hours
 from progflags.flags._mould import mould
 
 if TYPE_CHECKING:
     from progflags.flags.conditions import Node
 
 __all__ = [
+    "NO_METADATA",
     "ChannelSpec",
+    "During",
     "FlagModel",
     "Holdout",
     "Ramp",
@@ -45,6 +48,17 @@ class Unit:
 
 
 @dataclass(frozen=True, slots=True)
+class During:
+    """From `since` until before `until`, in seconds since the epoch; None is for ever in that direction."""
+
+    since: float | None = None
+    until: float | None = None
+
+    def covers(self, now: float) -> bool:
+        return (self.since is None or self.since <= now) and (self.until is None or now < self.until)
+
+
+@dataclass(frozen=True, slots=True)
 class Ramp:
     """A share that grows with the wall clock, in a straight line: `start` ppm until `begin`, `end` ppm from `finish` on."""
 
@@ -69,7 +83,8 @@ class Rule:
     One row of a flag's table: who (`when`), how many of them (`share` in ppm, or `ramp`), and what they get.
 
     `serve` is a variant's name, or `split` gives (variant, weight) in written order. `when` None matches everybody; `since`
-    and `until` are seconds since the epoch, outside which the rule does not exist.
+    and `until` are seconds since the epoch, outside which the rule does not exist, nor outside its `windows` where it has some.
+    `unit` and `salt` None are the flag's. One that is not `enabled` stands there and does nothing.
     """
 
     name: str
@@ -80,6 +95,15 @@ class Rule:
     ramp: Ramp | None = None
     since: float | None = None
     until: float | None = None
+    windows: tuple[Hours, ...] = ()
+    unit: Unit | None = None
+    salt: str | None = None
+    enabled: bool = True
+
+    @property
+    def timed(self) -> bool:
+        """Whether it is there at some times only."""
+        return self.since is not None or self.until is not None or bool(self.windows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +173,8 @@ class ChannelSpec:
         return Problems(self.file, self.lines or nowhere).at(("notify", self.name, *path), message, hint)
 
 
+NO_METADATA: Final[Mapping[str, Any]] = FrozenDict()
+"""One object for all the flags that say nothing."""
 BOOLEAN: Mapping[str, Any] = FrozenDict(off=False, on=True)
 """The variants of a flag that does not say: one object for all of them."""
 
@@ -159,7 +185,9 @@ class FlagModel:
     One flag, as its file has it. `type` is boolean, string, number or json; `variants` maps name → value (frozen).
 
     `rules` are in order, the file's sugar (`percent`, `split` on the flag itself) being the last of them. `control` and
-    `candidate` are the arms of its rollout, None when it has none.
+    `candidate` are the arms of its rollout, None when it has none. Not `enabled`, or only during another time than now, it answers
+    `safe` whatever stands below. With `skips` no share, split, group or holdout has whoever is without a unit; otherwise the answer
+    is TARGETING_KEY_MISSING. `metadata` is handed on to whoever asks through a standard interface.
     """
 
     key: str
@@ -182,11 +210,18 @@ class FlagModel:
     rollout: RolloutSpec | None = None
     candidate: str | None = None
     tests: tuple[Mapping[str, Any], ...] = ()
+    enabled: bool | During = True
+    skips: bool = False
+    metadata: Mapping[str, Any] = field(default_factory=lambda: NO_METADATA)
 
     @property
     def control(self) -> str | None:
         """The arm that those outside the share get, None for a flag without a rollout."""
         return None if self.rollout is None else self.default
+
+    def active(self, now: float) -> bool:
+        """Whether `enabled` lets the flag answer at this time."""
+        return self.enabled.covers(now) if isinstance(self.enabled, During) else self.enabled
 
     def same(self, other: FlagModel) -> bool:
         """Whether both say the same in everything; unlike `==`, a value of 1 is neither true nor 1.0."""

@@ -52,7 +52,7 @@ class Parts:
         self.outbox = Outbox(store, clock, lambda: _MOMENT if client.bus.apart else LIMIT)
         self.meter = Meter(recorder, self.board, clock)
         self.shadows = Shadows(self.board, client.bus, clock, self.ledger.ages)
-        self.stops = Stops(client, self.shadows)
+        self.stops = Stops(client, self.shadows, self.clock)
         self.found = Summaries(self.board, client, clock)
         self.processes = Processes(self.board, client, clock)
         self.controller = Controller(client, self.ledger, recorder, self.brake, self.stops.closed)

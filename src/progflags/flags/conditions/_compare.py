@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from sys import intern
 from typing import Any, Final
@@ -119,7 +119,7 @@ def typed(value: Literal) -> object:
     return [(type(item), item) for item in value] if isinstance(value, tuple) else (type(value), value)
 
 
-def follow(attributes: Any, path: tuple[str, ...]) -> Any:
+def follow(attributes: Any, path: Sequence[str]) -> Any:
     """The value at a path of nested tables, None where there is none."""
     for name in path:
         if not is_table(attributes) or name not in attributes:

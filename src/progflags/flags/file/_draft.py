@@ -9,7 +9,7 @@ from progflags.flags._model import BOOLEAN, Rule, Unit, make_rule
 from progflags.flags._problems import Path, Problems, suggest
 from progflags.flags.file._parts import Parts
 
-__all__ = ["Draft", "Report", "Shared", "Values", "json_list", "variant_named"]
+__all__ = ["Draft", "Report", "Shared", "Values", "json_list", "unit_named", "variant_named"]
 
 _KEY = Unit()
 _SHARED = 1000  # rules remembered while a document is read
@@ -54,9 +54,7 @@ class Draft:
         self.report = report
         self.variants, self.kind = values
         self.sound = True
-        self.unit = Unit(found["unit"]) if "unit" in found else _KEY
-        if self.unit.groups == (("targeting_key",),):
-            self.unit = _KEY
+        self.unit = unit_named(found.get("unit", ()))
 
     def wrong(self, path: Path, message: str, hint: str = "") -> None:
         self.report(path, message, hint)
@@ -94,6 +92,11 @@ class Draft:
                 return name
         others = [name for name in self.variants if name != default]
         return others[0] if len(others) == 1 else None
+
+
+def unit_named(groups: tuple[tuple[str, ...], ...]) -> Unit:
+    """A unit as written; the targeting key by its name is the targeting key."""
+    return _KEY if groups in ((), (("targeting_key",),)) else Unit(groups)
 
 
 def variant_named(variants: Mapping[str, Any], written: str | bool) -> str | None:

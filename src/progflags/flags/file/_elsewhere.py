@@ -11,7 +11,7 @@ from typing import Final
 
 __all__ = ["CHANNEL_WORDS", "FLAG_WORDS", "GATE_WORDS", "RULE_WORDS", "STAGE_WORDS"]
 
-_OFF = "to switch it off at once: `progflags kill KEY`; in the file: percent = 0, or serve = the variant for everybody"
+_OFF = "write enabled = false; to switch it off at once, everywhere: `progflags kill KEY`"
 _RULES = """write rules = [{ when = 'plan == "pro"', serve = "on" }]"""
 RULE_WORDS: Final = {
     **dict.fromkeys(
@@ -25,7 +25,7 @@ RULE_WORDS: Final = {
 }
 FLAG_WORDS: Final = {
     **{word: hint for word, hint in RULE_WORDS.items() if word not in ("rollout", "variants")},
-    **dict.fromkeys(("state", "status", "enabled", "disabled", "active", "on", "off", "archived", "isenabled", "isactive"), _OFF),
+    **dict.fromkeys(("state", "status", "disabled", "active", "on", "off", "archived", "isenabled", "isactive"), _OFF),
     **dict.fromkeys(("targeting", "conditions", "constraints", "strategies", "filters", "clauses", "when", "condition", "targets"), _RULES),
     **dict.fromkeys(("variations", "values", "options"), 'write variants = { a = "a", b = "b" }'),
     **dict.fromkeys(

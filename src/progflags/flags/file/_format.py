@@ -88,6 +88,9 @@ RAMP: Final = Fields(
     {"from": _must(k.MOMENT), "until": _must(k.MOMENT), "start": k.SHARE, "end": k.SHARE},
 )
 
+SPAN: Final = Fields("span", {"from": k.MOMENT, "until": k.MOMENT})
+HOURS: Final = Fields("window", {"days": listed(k.TEXT), "from": k.TEXT, "to": k.TEXT, "timezone": k.TEXT})
+
 RULE: Final = Fields(
     "rule",
     {
@@ -100,6 +103,10 @@ RULE: Final = Fields(
         "ramp": table(RAMP),
         "from": k.MOMENT,
         "until": k.MOMENT,
+        "windows": Kind(k.windows, {"type": "array", "items": HOURS.schema, "minItems": 1}),
+        "unit": k.UNIT,
+        "salt": k.NAME,
+        "enabled": k.TRUTH,
     },
     RULE_WORDS,
 )
@@ -159,7 +166,6 @@ STAGE: Final = Fields(
 
 BRAKE: Final = Fields("brake", {"calls": k.WHOLE, "failures": k.NUMBER, "control": k.NUMBER})
 APPROVAL: Final = Fields("approval", {"before": listed(k.PERCENT), "two_person": k.TRUTH})
-HOURS: Final = Fields("window", {"days": listed(k.TEXT), "from": k.TEXT, "to": k.TEXT, "timezone": k.TEXT})
 FREEZE: Final = Fields("freeze", {"from": _must(k.MOMENT), "to": _must(k.MOMENT), "reason": k.PROSE})
 
 ROLLOUT: Final = Fields(
@@ -221,6 +227,9 @@ FLAG: Final = Fields(
         "until": k.MOMENT,
         "rollout": table(ROLLOUT, keep=True),
         "tests": listed(table(TEST, keep=True)),
+        "enabled": Kind(k.enabled, {"oneOf": [k.TRUTH.schema, SPAN.schema]}),
+        "on_missing_unit": among("error", "skip"),
+        "metadata": k.METADATA,
     },
     FLAG_WORDS,
 )
@@ -321,18 +330,21 @@ def json_schema() -> dict[str, Any]:
         {"type": "object", "properties": {"segment": {"type": "string"}}, "required": ["segment"], "additionalProperties": False},
         {
             "type": "object",
-            "properties": {"attribute": {"type": "string"}, "op": {"enum": [*OPERATORS, "not_in"]}, "value": {}},
+            "properties": {"attribute": {"type": "string"}, "op": {"enum": [*OPERATORS, "any", "not_in"]}, "value": {}},
             "required": ["attribute"],
             "additionalProperties": False,
         },
     ]
     name: dict[str, Any] = {"type": "string", "minLength": 1}
-    first = {
-        "type": "object",
-        "properties": {"first": {"type": "array", "items": name}},
-        "required": ["first"],
-        "additionalProperties": False,
-    }
+    firsts = [
+        {
+            "type": "object",
+            "properties": {word: {"type": "array", "items": name}},
+            "required": [word],
+            "additionalProperties": False,
+        }
+        for word in ("first_of", "first")
+    ]
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **_explained(DOCUMENT.schema, MEANING),
@@ -340,6 +352,6 @@ def json_schema() -> dict[str, Any]:
         "required": ["flags"],
         "$defs": {
             "condition": {"oneOf": trees},
-            "unit": {"oneOf": [name, first, {"type": "array", "items": {"oneOf": [name, first]}, "minItems": 1}]},
+            "unit": {"oneOf": [name, *firsts, {"type": "array", "items": {"oneOf": [name, *firsts]}, "minItems": 1}]},
         },
     }

@@ -15,6 +15,8 @@ from typing import Any, Final
 
 from progflags._clock import seconds
 from progflags.flags._freeze import freeze
+from progflags.flags._hours import Hours
+from progflags.flags._model import During
 from progflags.flags._problems import Wrong, shown, word
 from progflags.flags.conditions import expression, moment_of, tree
 from progflags.flags.file._fields import DEEPEST, Kind, is_table
@@ -22,6 +24,7 @@ from progflags.flags.file._fields import DEEPEST, Kind, is_table
 __all__ = [
     "DAY",
     "DURATION",
+    "METADATA",
     "MOMENT",
     "NAME",
     "NUMBER",
@@ -42,8 +45,10 @@ __all__ = [
     "WHEN",
     "WHOLE",
     "WORDS",
+    "enabled",
     "ppm",
     "value_of_flag",
+    "windows",
 ]
 
 _LARGEST: Final = 10**308  # a float holds no more
@@ -205,15 +210,18 @@ def _part(value: Any, key: str | int, depth: int) -> None:
 
 
 def _unit(value: Any) -> tuple[tuple[str, ...], ...]:
-    """One attribute, several that make one unit together, or `{ first = [...] }`: the first that is there."""
+    """One attribute, several that make one unit together, or `{ first_of = [...] }`: the first that is there; `first` is its old name."""
     if isinstance(value, str):
         return ((_name(value),),)
-    if isinstance(value, Mapping) and set(value) == {"first"} and isinstance(value["first"], list) and value["first"]:
-        return (tuple(_name(item) for item in value["first"]),)
+    if isinstance(value, Mapping) and len(value) == 1:
+        ((word, names),) = value.items()
+        if word in ("first_of", "first") and isinstance(names, list) and names:
+            return (tuple(_name(item) for item in names),)
     if isinstance(value, list) and value:
         return tuple(group for item in value for group in _unit(item))
     raise Wrong(
-        f"an attribute's name is wanted here, not {shown(value)}", 'write "account_id", ["org", "user"] or { first = ["user", "device"] }'
+        f"an attribute's name is wanted here, not {shown(value)}",
+        'write "account_id", ["org", "user"] or { first_of = ["user", "device"] }',
     )
 
 
@@ -221,10 +229,46 @@ def _when(value: Any) -> Any:
     return expression(value) if type(value) is str else tree(value)
 
 
+def enabled(value: Any) -> bool | During:
+    """Whether a flag answers, or from when until when."""
+    if type(value) is bool:
+        return value
+    if not is_table(value) or not value or not set(value) <= {"from", "until"}:
+        raise Wrong(f"true, false or a time is wanted here, not {shown(value)}", "write { from = 2027-03-01, until = 2027-04-01 }")
+    times = {key: _moment(item) for key, item in value.items()}
+    found = During(times.get("from"), times.get("until"))
+    if found.since is not None and found.until is not None and found.since >= found.until:
+        raise Wrong("'until' is not after 'from'", "", ("until",))
+    return found
+
+
+def windows(value: Any) -> tuple[Hours, ...]:
+    """Hours of the week, one table at least."""
+    if not isinstance(value, list) or not value:
+        raise Wrong(f"a list of hours is wanted here, not {shown(value)}", 'write [{ days = ["mon-fri"], from = "09:00", to = "17:00" }]')
+    found = []
+    for at, item in enumerate(value):
+        if not is_table(item):
+            raise Wrong(f"a table is wanted here, not {shown(item)}", "", (at,))
+        try:
+            found.append(Hours.of(item))
+        except (TypeError, ValueError) as error:
+            raise Wrong(str(error), "", (at,)) from None
+    return tuple(found)
+
+
 def _plain_table(value: Any) -> Any:
     if not is_table(value):
         raise Wrong(f"a table is wanted here, not {shown(value)}")
     return value_of_flag(value)
+
+
+def _metadata(value: Any) -> Any:
+    found = _plain_table(value)
+    for key, item in found.items():
+        if not isinstance(item, (bool, str, int, float)):
+            raise Wrong(f"metadata are texts, numbers, true and false, not {shown(item)}", "", (key,))
+    return found
 
 
 def _table_or_false(value: Any) -> Any:
@@ -277,6 +321,7 @@ WHEN: Final = Kind(_when, {"$ref": "#/$defs/condition"})
 UNIT: Final = Kind(_unit, {"$ref": "#/$defs/unit"})
 VALUE: Final = Kind(value_of_flag, {})
 TABLE: Final = Kind(_plain_table, {"type": "object"})
+METADATA: Final = Kind(_metadata, {"type": "object", "additionalProperties": {"type": ["string", "number", "boolean"]}})
 TABLE_OR_FALSE: Final = Kind(_table_or_false, {"type": ["object", "boolean"]})
 WORDS: Final = Kind(_words, {"oneOf": [TEXT.schema, {"type": "array", "items": TEXT.schema, "minItems": 1}]})
 SECRET: Final = Kind(_secret, {"type": "string", "pattern": r"^(env:[A-Za-z_]\w*|(?!env:)\S+)$"})

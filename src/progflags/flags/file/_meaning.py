@@ -60,7 +60,7 @@ _FLAG: Final = {
     ),
     "safe": _M("The variant for a kill, a panic, a prerequisite that isn't met, a holdout", "small", otherwise="`default`"),
     "unit": _M(
-        'What is put into a bucket: an attribute, several that are one together, or `{ first = ["user", "device"] }`',
+        'What is put into a bucket: an attribute, several that are one together, or `{ first_of = ["user", "device"] }`',
         "account_id",
         otherwise="the targeting key",
     ),
@@ -82,6 +82,11 @@ _FLAG: Final = {
     "from": _M("The flag's own rule holds from here on; a time without a zone is UTC", "2098-12-20T00:00:00Z"),
     "until": _M("The flag's own rule holds until before here", "2099-01-03T00:00:00Z"),
     "rollout": _M("How its share climbs; the share is live state, and 0 until the rollout is started", {"profile": "standard"}),
+    "enabled": _M("`false`, or a span that is not now: everybody gets `safe`, and what stands below is kept", False, True),
+    "on_missing_unit": _M(
+        "Who is without the unit: `error` answers the caller's default and says so, `skip` has them outside every share", "skip", "error"
+    ),
+    "metadata": _M("Texts, numbers, true and false for whoever asks through OpenFeature or OFREP", {"team": "search"}, {}),
     "tests": _M("What the file promises of this flag: `progflags test` checks it", [{"key": "user-42", "expect": "on"}], []),
 }
 _RULE: Final = {
@@ -94,6 +99,18 @@ _RULE: Final = {
     "ramp": _FLAG["ramp"],
     "from": _M("The rule holds from here on; a time without a zone is UTC", "2098-12-20T00:00:00Z"),
     "until": _M("The rule holds until before here", "2099-01-03T00:00:00Z"),
+    "windows": _M(
+        "The hours of the week in which the rule holds; one of them is enough",
+        [{"days": ["mon-fri"], "from": "09:00", "to": "17:00"}],
+        otherwise="always",
+    ),
+    "unit": _M("What this rule's share and split put into a bucket", "account_id", otherwise="the flag's"),
+    "salt": _M("What this rule's buckets are drawn with", "checkout-2027", otherwise="the flag's"),
+    "enabled": _M("`false`: the rule stands there and does nothing", False, True),
+}
+_SPAN: Final = {
+    "from": _M("It is on from here on; a time without a zone is UTC", "2098-12-20T00:00:00Z"),
+    "until": _M("It is on until before here", "2099-01-03T00:00:00Z"),
 }
 _RAMP: Final = {
     "from": _M("When the share begins to grow, in a straight line", "2098-01-04T09:00:00Z"),
@@ -260,9 +277,9 @@ _APPROVAL: Final = {
     "two_person": _M("Whoever started it can't be the one who agrees", True, False),
 }
 _HOURS: Final = {
-    "days": _M("Weekdays", ["mon", "tue", "wed", "thu"], otherwise="every day"),
-    "from": _M("The time of day from which it may climb", "09:00", otherwise="the day's beginning"),
-    "to": _M("The time of day until before which it may climb", "16:00", otherwise="the day's end"),
+    "days": _M("Weekdays, one by one or from one to another", ["mon-thu", "sun"], otherwise="every day"),
+    "from": _M("The time of day from which it is open", "09:00", otherwise="the day's beginning"),
+    "to": _M("The time of day until before which it is open; before `from`: on the next day", "16:00", otherwise="the day's end"),
     "timezone": _M("Where these are the hours", "Europe/Berlin", "UTC"),
 }
 _FREEZE: Final = {
@@ -289,6 +306,7 @@ MEANING: Final[Mapping[str, Mapping[str, Meaning]]] = {
     "gate": _GATE,
     "brake": _BRAKE,
     "approval": _APPROVAL,
+    "span": _SPAN,
     "window": _HOURS,
     "freeze": _FREEZE,
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from progflags.flags._model import BOOLEAN, FlagModel, RolloutSpec, make_flag
+from progflags.flags._model import BOOLEAN, NO_METADATA, FlagModel, RolloutSpec, make_flag
 from progflags.flags._problems import Path, Problems, Wrong, shown, word
 from progflags.flags.file._draft import Draft, Report, Shared, Values
 from progflags.flags.file._fields import is_table, read
@@ -111,5 +111,8 @@ def _model(draft: Draft) -> FlagModel | None:
         rollout=RolloutSpec(draft.key, found["rollout"], problems.file, problems.lines) if "rollout" in found else None,
         candidate=candidate(draft, default) if "rollout" in found else None,
         tests=found.get("tests", ()),
+        enabled=found.get("enabled", True),
+        skips=found.get("on_missing_unit") == "skip",
+        metadata=found.get("metadata", NO_METADATA),
     )
     return flag if draft.sound else None

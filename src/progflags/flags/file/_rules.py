@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from progflags.flags._model import Ramp, Rule
+from progflags.flags._model import Ramp, Rule, Unit
 from progflags.flags._problems import Path, Wrong, suggest
-from progflags.flags.file._draft import Draft, json_list
+from progflags.flags.file._draft import Draft, json_list, unit_named
 from progflags.flags.file._fields import read
 from progflags.flags.file._format import RULE
 
@@ -44,7 +44,13 @@ def _rule(draft: Draft, path: Path, found: Mapping[str, Any], default: str, name
     since, until = found.get("from"), found.get("until")
     if since is not None and until is not None and since >= until:
         draft.wrong((*path, "until"), "'until' is not after 'from'")
-    return draft.shared.rule(name, when, serve, split, found.get("percent"), ramp, since, until)
+    own = (found.get("windows", ()), _unit(found), found.get("salt"), found.get("enabled", True)) if path else ()
+    return draft.shared.rule(name, when, serve, split, found.get("percent"), ramp, since, until, *own)
+
+
+def _unit(found: Mapping[str, Any]) -> Unit | None:
+    """The rule's own unit; the targeting key, said so, is one too."""
+    return unit_named(found["unit"]) if "unit" in found else None
 
 
 def _served(draft: Draft, path: Path, found: Mapping[str, Any], default: str) -> tuple[str | None, tuple[tuple[str, int | float], ...]]:

@@ -1,7 +1,7 @@
 """Definitions made ready to answer: compiled, with live state laid over them, counted."""
 
 from progflags.flags.serving._change import kill, set_share, unkill
-from progflags.flags.serving._closures import Fn, KeyMissing, unit_of
+from progflags.flags.serving._closures import Fn, KeyMissing, attribute, unit_of
 from progflags.flags.serving._compile import Compiled, Workshop
 from progflags.flags.serving._counters import Counters, Outcome, Watch
 from progflags.flags.serving._exposures import Exposures
@@ -27,6 +27,7 @@ __all__ = [
     "Watch",
     "Workshop",
     "assemble",
+    "attribute",
     "forced_by",
     "kill",
     "set_share",

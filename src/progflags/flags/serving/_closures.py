@@ -18,8 +18,9 @@ from typing import Any, Final, NamedTuple
 
 from progflags.context import unit_bytes
 from progflags.flags._bucket import PPM, digest
-from progflags.flags._model import Ramp, Unit
-from progflags.flags.conditions import KEY, Check, Texts
+from progflags.flags._hours import Hours
+from progflags.flags._model import During, Ramp, Unit
+from progflags.flags.conditions import KEY, Check, Texts, follow
 from progflags.flags.serving._exposures import Note
 
 __all__ = [
@@ -27,10 +28,13 @@ __all__ = [
     "Fn",
     "Hashed",
     "KeyMissing",
+    "attribute",
     "chosen",
     "during",
     "fn",
     "guarded",
+    "having",
+    "in_hours",
     "in_order",
     "missed",
     "out",
@@ -151,7 +155,7 @@ def unit_of(unit: Unit) -> UnitOf | None:
 
     def part(group: tuple[str, ...], kb: bytes | None, attributes: Attributes) -> bytes:
         for name in group:
-            found = kb if name == KEY else unit_bytes(attributes.get(name))
+            found = kb if name == KEY else unit_bytes(attribute(attributes, name))
             if found is not None:
                 return found
         raise KeyMissing(" or ".join(group))
@@ -160,6 +164,11 @@ def unit_of(unit: Unit) -> UnitOf | None:
         only = groups[0]
         return lambda kb, attributes: part(only, kb, attributes)
     return lambda kb, attributes: b"\x1e".join([part(group, kb, attributes) for group in groups])
+
+
+def attribute(attributes: Attributes, name: str) -> Any:
+    """An attribute by its name or, where there is none and the name has dots, by its path: `user.key`."""
+    return attributes[name] if name in attributes else follow(attributes, name.split(".")) if "." in name else None
 
 
 def share(by: Hashed, limit: int, inside: Next, outside: Next) -> Fn:
@@ -291,15 +300,40 @@ def ramped(by: Hashed, ramp: Ramp, now: Callable[[], float], *, inside: Next, ou
     return grown
 
 
-def during(since: float | None, until: float | None, now: Callable[[], float], then: Next, other: Next) -> Fn:
-    """`then` from `since` to before `until`."""
+def during(span: During, now: Callable[[], float], then: Next, other: Next) -> Fn:
+    """`then` within the span."""
     yes, no = fn(then), fn(other)
-    start, end = -float("inf") if since is None else since, float("inf") if until is None else until
+    start, end = -float("inf") if span.since is None else span.since, float("inf") if span.until is None else span.until
 
     def timed(kb: bytes | None, attributes: Attributes) -> Any:
         return yes(kb, attributes) if start <= now() < end else no(kb, attributes)
 
     return timed
+
+
+def in_hours(windows: Sequence[Hours], now: Callable[[], float], then: Next, other: Next) -> Fn:
+    """`then` in one of these hours of the week."""
+    yes, no = fn(then), fn(other)
+
+    def timed(kb: bytes | None, attributes: Attributes) -> Any:
+        at = now()
+        return (yes if any(hours.open(at) for hours in windows) else no)(kb, attributes)
+
+    return timed
+
+
+def having(unit: UnitOf | None, then: Next, other: Next) -> Fn:
+    """`then` for whoever has the unit that it buckets by."""
+    yes, no = fn(then), fn(other)
+
+    def has(kb: bytes | None, attributes: Attributes) -> Any:
+        try:
+            there = (kb if unit is None else unit(kb, attributes)) is not None
+        except KeyMissing:
+            there = False
+        return (yes if there else no)(kb, attributes)
+
+    return has
 
 
 def guarded(required: Sequence[tuple[Fn, frozenset[str]]], then: Next, safe: Next) -> Fn:

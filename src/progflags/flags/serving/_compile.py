@@ -16,7 +16,7 @@ from typing import Any, Final
 from progflags.events import Exposure
 from progflags.flags._bucket import PPM, cuts, seed, threshold
 from progflags.flags._evaluation import Evaluation, Reason
-from progflags.flags._model import FlagModel, Rule
+from progflags.flags._model import During, FlagModel, Rule
 from progflags.flags.conditions import Compare, Every, Node, Setting, Texts, Uncompared
 from progflags.flags.serving import _closures as c
 from progflags.flags.serving._closures import End, Fn
@@ -141,7 +141,13 @@ class _Builder:
     def by_variant(self) -> c.Hashed:
         return c.Hashed(self.unit, seed("v", self.flag.salt))
 
-    def end(self, variant: str, reason: Reason, arm: str | None = None, *, arms: bool = True) -> End:
+    def by_rule(self, rule: Rule, purpose: str) -> c.Hashed:
+        """What a rule's share (`r`) or split (`v`) is hashed by."""
+        if rule.unit is None and rule.salt is None:
+            return self.by_share if purpose == "r" else self.by_variant
+        return c.Hashed(self.unit if rule.unit is None else c.unit_of(rule.unit), seed(purpose, rule.salt or self.flag.salt))
+
+    def end(self, variant: str, reason: Reason, arm: str | None = None, *, arms: bool = True, by: c.Hashed | None = None) -> End:
         evaluation = self.compiled.outcome(variant, reason)
         workshop = self.compiled.workshop
         if self.silent:
@@ -151,7 +157,12 @@ class _Builder:
         note = None
         if arm is not None:
             note = workshop.exposures.note(Exposure(self.flag.key, self.live.revision, variant, arm))
-        return End(workshop.counters.of(self.flag.key, variant, str(reason)), self.answer(evaluation), note, self.unit if note else None)
+        return End(
+            workshop.counters.of(self.flag.key, variant, str(reason)),
+            self.answer(evaluation),
+            note,
+            (self.unit if by is None else by.unit) if note else None,
+        )
 
     def flag_fn(self) -> Fn:
         return c.fn(self._flag())
@@ -160,21 +171,29 @@ class _Builder:
         flag = self.flag
         if self.compiled.forced is not None:
             return self.end(*self.compiled.forced)
+        safe = self.end(flag.safe, Reason.DISABLED)
+        if flag.enabled is False:
+            return safe
         step = self._rules()
         if flag.slot is not None:
             low, high = threshold(flag.slot.start), threshold(flag.slot.end)
             out = self.end(flag.default, Reason.SPLIT, arms=False)
-            step = c.slot(c.Hashed(self.unit, seed("g", flag.slot.salt)), low, high, inside=step, outside=out)
+            step = self._had(c.slot(c.Hashed(self.unit, seed("g", flag.slot.salt)), low, high, inside=step, outside=out), out)
         if flag.holdout is not None and flag.holdout.share:
             limit = threshold(flag.holdout.share)
-            step = c.share(c.Hashed(self.unit, seed("h", flag.holdout.name)), limit, self.end(flag.safe, Reason.DISABLED), step)
+            step = self._had(c.share(c.Hashed(self.unit, seed("h", flag.holdout.name)), limit, safe, step), step)
         if flag.requires:
             others = [(self.compiled.others.get(require.flag), frozenset(require.variants)) for require in flag.requires]
             known = [(other.decide, variants) for other, variants in others if other is not None]
-            safe = self.end(flag.safe, Reason.DISABLED)
             # One that was rejected and never was good: nobody can say that the prerequisite holds.
-            return c.guarded(known, step, safe) if len(known) == len(others) else safe
-        return step
+            step = c.guarded(known, step, safe) if len(known) == len(others) else safe
+        return c.during(flag.enabled, self.now, step, safe) if isinstance(flag.enabled, During) else step
+
+    def _had(self, step: c.Next, other: c.Next, by: c.Hashed | None = None) -> c.Next:
+        """A step that buckets; `other` for whoever has no unit, where the flag says that they are skipped."""
+        if not self.flag.skips:
+            return step
+        return c.having(self.unit if by is None else by.unit, step, other)
 
     # ── rules ──────────────────────────────────────────────────────────────
 
@@ -186,7 +205,7 @@ class _Builder:
         and no evaluation goes deeper.
         """
         begun = self.flag.slot is not None or self.flag.holdout is not None
-        rules = [rule for rule in self.flag.rules if rule.share != 0]
+        rules = [rule for rule in self.flag.rules if rule.share != 0 and rule.enabled]
         if not rules:
             return self._last(hashed=begun)
         if len(rules) == 1:
@@ -200,7 +219,7 @@ class _Builder:
 
     def _last(self, *, hashed: bool) -> c.Next:
         flag, live = self.flag, self.live
-        alone = all(rule.share == 0 for rule in flag.rules)
+        alone = all(rule.share == 0 or not rule.enabled for rule in flag.rules)
         otherwise = Reason.SPLIT if hashed else Reason.STATIC if alone else Reason.DEFAULT
         control, candidate = ("control", "candidate") if self._counts() else (None, None)
         variant, ppm = live.given(flag)
@@ -210,7 +229,7 @@ class _Builder:
             return self.end(variant, Reason.STATIC if alone and not hashed else Reason.SPLIT, candidate)
         inside = self.end(variant, Reason.SPLIT, candidate)
         outside = self.end(flag.default, Reason.SPLIT, control)
-        return c.share(self.by_share, threshold(ppm), inside, outside)
+        return self._had(c.share(self.by_share, threshold(ppm), inside, outside), self.end(flag.default, otherwise))
 
     def _counts(self) -> bool:
         """
@@ -223,28 +242,34 @@ class _Builder:
 
     def _rule(self, rule: Rule, other: c.Next, out: c.Next, *, first: bool, hashing: bool = False) -> c.Next:
         """One rule: `other` for those it is not for, `out` for those outside its share. `hashing`: a rule before it hashes."""
-        timed = rule.since is not None or rule.until is not None
-        inside = self._served(rule, first=first and not timed, hashing=hashing)
+        inside = self._served(rule, first=first and not rule.timed, hashing=hashing)
+        by = self.by_rule(rule, "r")
         step: c.Next
         if not _hashes(rule):
             step = inside
         elif rule.ramp is not None:
-            step = c.ramped(self.by_share, rule.ramp, self.now, inside=inside, outside=out)
+            step = c.ramped(by, rule.ramp, self.now, inside=inside, outside=out)
         else:
             limit = threshold(rule.share or 0)
-            plain = self.unit is None and not timed and c.plain(inside, out, other)
+            plain = by.unit is None and not rule.timed and not self.flag.skips and c.plain(inside, out, other)
             texts = _two_texts(rule.when, self.compiled.workshop.setting) if plain else None
             if texts is not None:
-                return c.texts_share(*texts, self.by_share.seed, limit, ends=(inside, out, other))  # type: ignore[arg-type]
-            step = c.share(self.by_share, limit, inside, out)
+                return c.texts_share(*texts, by.seed, limit, ends=(inside, out, other))  # type: ignore[arg-type]
+            step = c.share(by, limit, inside, out)
+        if _hashes(rule) or rule.split:
+            step = self._had(step, other, by)
         if rule.when is not None:
             step = c.chosen(rule.when.compile(self.compiled.workshop.setting), step, other)
-        return c.during(rule.since, rule.until, self.now, step, other) if timed else step
+        if rule.windows:
+            step = c.in_hours(rule.windows, self.now, step, other)
+        bounded = rule.since is not None or rule.until is not None
+        return c.during(During(rule.since, rule.until), self.now, step, other) if bounded else step
 
     def _served(self, rule: Rule, *, first: bool, hashing: bool) -> c.Next:
         if rule.split:
             edges = cuts([weight for _, weight in rule.split])
-            return c.split(self.by_variant, edges, [self.end(name, Reason.SPLIT) for name, _ in rule.split])
+            by = self.by_rule(rule, "v")
+            return c.split(by, edges, [self.end(name, Reason.SPLIT, by=by) for name, _ in rule.split])
         if _hashes(rule):
             reason = Reason.SPLIT
         elif rule.when is not None:
@@ -253,7 +278,7 @@ class _Builder:
             reason = Reason.STATIC
         else:
             reason = Reason.SPLIT if hashing else Reason.TARGETING_MATCH
-        return self.end(rule.serve or self.flag.default, reason)
+        return self.end(rule.serve or self.flag.default, reason, by=self.by_rule(rule, "r"))
 
 
 def _hashes(rule: Rule) -> bool:
