@@ -172,10 +172,14 @@ class ProgflagsProvider(AbstractProvider):
         snapshot = self._flags.definitions
         model = None if snapshot is None else snapshot.flags.get(key)
         return FlagResolutionDetails(
-            value=answer.value,
+            value=default if answer.variant is None else answer.value,
             variant=answer.variant,
             reason=_REASONS.get(str(answer.reason), str(answer.reason)),
-            flag_metadata={**({} if model is None else model.metadata), "revision": answer.revision, "version": "" if snapshot is None else snapshot.digest},
+            flag_metadata={
+                **({} if model is None else model.metadata),
+                "revision": answer.revision,
+                "version": "" if snapshot is None else snapshot.digest,
+            },
         )
 
     # Tracking.

@@ -21,6 +21,7 @@ class Asker:
 
     def __init__(self, flag: FlagModel, who: Context) -> None:
         self._flag = flag
+        self.context = who
         self._key = who._key
         self.kb = who._kb
         self.attributes = who._attributes

@@ -15,7 +15,7 @@ from progflags.flags._explanation import Explanation, Step
 from progflags.flags._model import During, Rule, Unit
 from progflags.flags._problems import meant
 from progflags.flags.conditions import Node, misdeclared, shown_value
-from progflags.flags.serving import Compiled, KeyMissing, Killed, Ruleset
+from progflags.flags.serving import Compiled, Deferred, KeyMissing, Killed, Ruleset
 
 __all__ = ["explain"]
 
@@ -36,7 +36,7 @@ def explain(ruleset: Ruleset, key: str, who: Context, code: ErrorCode | None) ->
     walk = _Walk(compiled, who, ruleset.panic)
     walk.declared({} if ruleset.snapshot is None else ruleset.snapshot.attributes)
     try:
-        answer: Evaluation = compiled.decide(who._kb, who._attributes)
+        answer = _answer(compiled, who)
         walk.flag()
     except (KeyMissing, TypeError) as error:
         if isinstance(error, KeyMissing):
@@ -51,6 +51,14 @@ def explain(ruleset: Ruleset, key: str, who: Context, code: ErrorCode | None) ->
         walk.step("context", False, f"an attribute can't be used: {type(error).__name__}{walk.who.suspects()}")
         answer = Evaluation(key, None, None, Reason.ERROR, ErrorCode.INVALID_CONTEXT)
     return Explanation(answer, tuple(walk.steps), walk.who.named())
+
+
+def _answer(compiled: Compiled, who: Context) -> Evaluation:
+    try:
+        answer: Evaluation = compiled.decide(who._kb, who._attributes)
+    except Deferred as left:
+        return Evaluation(compiled.flag.key, None, None, left.reason, None, compiled.live.revision)
+    return answer
 
 
 class _Walk:
@@ -101,10 +109,11 @@ class _Walk:
     def _requires(self) -> bool:
         for require in self.flag_model.requires:
             other = self.compiled.others.get(require.flag)
-            found = None if other is None else other.decide(self.who.kb, self.who.attributes).variant
+            found = None if other is None else _answer(other, self.who.context).variant
             what = f"requires {require.flag} = {several(require.variants, between=' or ')}"
             if found not in require.variants:
-                return self.step(what, False, f"it is {found or 'rejected'}, so {self.flag_model.safe} is served")
+                is_what = found or ("rejected" if other is None else "left to the caller")
+                return self.step(what, False, f"it is {is_what}, so {self.flag_model.safe} is served")
             self.step(what, True, f"it is {found}")
         return True
 
@@ -175,7 +184,7 @@ class _Walk:
 
     def _served(self, rule: Rule) -> str:
         if not rule.split:
-            return str(rule.serve)
+            return "the caller's default" if rule.defers else str(rule.serve)
         at = self.who.hashed("v", rule.salt or self.flag_model.salt, rule.unit)
         total, reached = sum(weight for _, weight in rule.split), 0.0
         shares = []

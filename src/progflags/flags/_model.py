@@ -84,7 +84,8 @@ class Rule:
 
     `serve` is a variant's name, or `split` gives (variant, weight) in written order. `when` None matches everybody; `since`
     and `until` are seconds since the epoch, outside which the rule does not exist, nor outside its `windows` where it has some.
-    `unit` and `salt` None are the flag's. One that is not `enabled` stands there and does nothing.
+    One that `defers` serves the caller's own default. `unit` and `salt` None are the flag's. One that is not `enabled` stands there
+    and does nothing.
     """
 
     name: str
@@ -99,6 +100,7 @@ class Rule:
     unit: Unit | None = None
     salt: str | None = None
     enabled: bool = True
+    defers: bool = False
 
     @property
     def timed(self) -> bool:

@@ -23,7 +23,7 @@ from progflags.flags._evaluation import ErrorCode, Evaluation, Reason
 from progflags.flags._explain import explain
 from progflags.flags._explanation import Explanation, Step
 from progflags.flags._typed import Flag, Mismatch, as_type_of
-from progflags.flags.serving import Compiled, Counters, KeyMissing, Ruleset
+from progflags.flags.serving import Compiled, Counters, Deferred, KeyMissing, Ruleset
 
 __all__ = ["Reader", "asked_by"]
 
@@ -216,6 +216,8 @@ class Reader:
         key = flag.key if isinstance(flag, Flag) else flag if isinstance(flag, str) else repr(type(flag))
         if default is Absent:
             default = flag.default if isinstance(flag, Flag) else None
+        if isinstance(error, Deferred):
+            return self._deferred(key, default, error.reason)
         code = self._code(key) or self._cause(context, error)
         known = key in self._now().compiled
         next(self._counters.of(key if known else "", None, str(Reason.ERROR), str(code)))
@@ -226,6 +228,12 @@ class Reader:
             cause = str(code) if code is ErrorCode.FLAG_NOT_FOUND else f"{key[:80]} {code}"
             say("evaluation", f"flag {key[:80]!r}: {code}; the caller's default was given", cause=cause)
         return Evaluation(key, default, None, Reason.ERROR, code, 0)
+
+    def _deferred(self, key: str, default: Any, reason: Reason) -> Evaluation:
+        """A rule says that the caller's default is the answer: no trouble, and counted as any other."""
+        next(self._counters.of(key, None, str(reason)))
+        revision = self._now().compiled[key].live.revision
+        return Evaluation(key, default, None, Reason.STALE if self._stale else reason, None, revision)
 
     def _code(self, key: str) -> ErrorCode | None:
         """What is wrong with a flag for everybody, None when nothing is."""

@@ -29,7 +29,8 @@ class Stops:
         """Everybody gets `safe`, so there is nothing to judge."""
         definitions = self._client.definitions
         model = None if definitions is None else definitions.flags.get(flag)
-        return "" if model is None or model.active(self._clock.now()) else "switched off in its file: it climbs again when `enabled` is true there"
+        on = model is None or model.active(self._clock.now())
+        return "" if on else "switched off in its file: it climbs again when `enabled` is true there"
 
     def panic(self) -> str:
         """Who wants all flags to answer `safe`, and why: somebody, or this process by itself."""

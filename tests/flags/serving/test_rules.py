@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from progflags.context import Context
 from progflags.events import Bus
-from progflags.flags import Client, ErrorCode, Reason, bucket, parse
+from progflags.flags import Client, ErrorCode, Flag, Reason, bucket, parse
 from progflags.testing import ManualClock
 
 PEOPLE = [Context(f"u-{n}", {"account_id": f"a-{n % 40}", "user": {"key": f"k-{n}"}}) for n in range(400)]
@@ -206,3 +206,44 @@ def test_explain_agrees_with_evaluate(flag: dict[str, Any], who: Context, at: st
     if answer.error_code is None:
         decided = [step for step in told.steps if step.matched]
         assert f"{answer.variant} is served" in decided[-1].why or (not answer.value and "is served" in told.steps[-1].why)
+
+
+# ── the caller's default ─────────────────────────────────────────────────────
+
+DEFERS: dict[str, Any] = {
+    "variants": {"a": "A", "b": "B"},
+    "default": "a",
+    "rules": [{"when": "legacy", "serve": "default()"}, {"percent": 100, "serve": "b"}],
+}
+
+
+def test_a_rule_may_leave_the_answer_to_the_caller() -> None:
+    """No error, no warning, no variant; counted as an answer, and whichever way it is asked."""
+    flags = client(DEFERS)
+    legacy = Context("u", {"legacy": True})
+    answer = flags.evaluate("f", "mine", legacy)
+    assert (answer.value, answer.variant, answer.reason, answer.error_code) == ("mine", None, Reason.DEFAULT, None)
+    assert flags.get("f", "mine", legacy) == "mine"
+    assert flags.get(Flag("f", default="typed"), context=legacy) == "typed"
+    assert flags.get("f", 5, legacy) == 5
+    assert flags.evaluate_all(legacy)["f"].value is None
+    assert flags.get("f", "mine", "u") == "B"
+    assert flags.counts()["f", None, "DEFAULT"] == 5
+    said = flags.explain("f", legacy)
+    assert "so the caller's default is served" in str(said)
+    assert (said.evaluation.variant, said.evaluation.reason) == (None, Reason.DEFAULT)
+
+
+def test_what_requires_a_flag_that_left_its_answer_is_safe() -> None:
+    """There is no variant that it could be."""
+    made = Client(bus=Bus(), clock=ManualClock())
+    made.install(parse({"flags": {"f": DEFERS, "g": {"percent": 100, "requires": [{"flag": "f", "is": "b"}]}}}))
+    assert made.is_enabled("g", "u")
+    assert not made.is_enabled("g", Context("u", {"legacy": True}))
+    assert "it is left to the caller, so off is served" in str(made.explain("g", Context("u", {"legacy": True})))
+
+
+def test_a_variant_of_that_name_is_the_variant() -> None:
+    """A file that has one goes on meaning it."""
+    flags = client({"variants": {"default()": "x", "b": "y"}, "default": "b", "rules": [{"serve": "default()"}]})
+    assert flags.get("f", "mine", "u") == "x"

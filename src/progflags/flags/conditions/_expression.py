@@ -164,9 +164,9 @@ def _join(left: Operand, op: str, right: Operand) -> Node:
     if isinstance(left, Attribute):
         return _of_attribute(left, op, right)
     if isinstance(left, Term):
-        if isinstance(right, (Attribute, Term)):
-            raise Wrong(f"{left} is compared with a value", 'put quotes around a text, as in weekday(now) == "mon"')
-        return derived(left, op, right)
+        if not isinstance(right, (Attribute, Term)):
+            return derived(left, op, right)
+        raise Wrong(f"{left} is compared with a value", 'put quotes around a text, as in weekday(now) == "mon"')
     if not isinstance(right, (Attribute, Term)):
         raise Wrong("compares two values", "name an attribute on one side")
     if op in ("in", "not in") and isinstance(right, Attribute):

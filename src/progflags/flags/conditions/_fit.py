@@ -40,15 +40,22 @@ def literal(op: str, value: Literal) -> Literal:
 def _of_networks(value: Literal) -> Literal:
     if isinstance(value, Network):
         return value
-    texts = value if isinstance(value, tuple) else (value,)
-    if not texts or not all(isinstance(text, str) for text in texts):
+    texts = _all_texts(value)
+    if not texts:
         raise Wrong("cidr compares with a network or a list of networks", 'write "10.0.0.0/8"')
     return network(*texts)
 
 
+def _all_texts(value: Literal) -> list[str]:
+    """A text, or the texts of a list; nothing where something else is among them."""
+    items = value if isinstance(value, tuple) else (value,)
+    found = [item for item in items if isinstance(item, str)]
+    return found if len(found) == len(items) else []
+
+
 def _texts(op: str, value: Literal) -> None:
-    texts = value if isinstance(value, tuple) else (value,)
-    if not texts or not all(isinstance(text, str) for text in texts):
+    texts = _all_texts(value)
+    if not texts:
         raise Wrong(f"{op!r} wants a text or a list of texts, not {_kind(value)}")
     if op in ("ieq", "iin") and isinstance(value, tuple) is (op == "ieq"):
         raise Wrong(f"{op!r} wants {'a list' if op == 'iin' else 'a single text'}", 'write country ieq "pl", or country iin ["pl", "de"]')

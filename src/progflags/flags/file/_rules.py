@@ -13,6 +13,7 @@ from progflags.flags.file._format import RULE
 
 __all__ = ["rules_of"]
 
+_CALLERS = "default()"
 _SUGAR = frozenset({"percent", "split", "serve", "ramp", "from", "until"})
 
 
@@ -44,8 +45,13 @@ def _rule(draft: Draft, path: Path, found: Mapping[str, Any], default: str, name
     since, until = found.get("from"), found.get("until")
     if since is not None and until is not None and since >= until:
         draft.wrong((*path, "until"), "'until' is not after 'from'")
-    own = (found.get("windows", ()), _unit(found), found.get("salt"), found.get("enabled", True)) if path else ()
-    return draft.shared.rule(name, when, serve, split, found.get("percent"), ramp, since, until, *own)
+    own = (found.get("windows", ()), _unit(found), found.get("salt"), found.get("enabled", True)) if path else ((), None, None, True)
+    return draft.shared.rule(name, when, serve, split, found.get("percent"), ramp, since, until, *own, _defers(draft, found))
+
+
+def _defers(draft: Draft, found: Mapping[str, Any]) -> bool:
+    """Whether it serves the caller's default; a variant that is called so is that variant."""
+    return found.get("serve") == _CALLERS and _CALLERS not in draft.variants
 
 
 def _unit(found: Mapping[str, Any]) -> Unit | None:
@@ -62,7 +68,7 @@ def _served(draft: Draft, path: Path, found: Mapping[str, Any], default: str) ->
                 draft.wrong((*path, "split", name), f"there is no variant {name!r}", suggest(name, draft.variants))
         return None, found["split"]
     if "serve" in found:
-        return draft.name((*path, "serve"), found["serve"]), ()
+        return (None if _defers(draft, found) else draft.name((*path, "serve"), found["serve"])), ()
     name = draft.on(default)
     if name is None:
         draft.wrong(path, "does not say what it serves", f"add serve = {json_list(draft.variants)}, or split = {{ ... }}")

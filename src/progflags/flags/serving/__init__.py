@@ -1,7 +1,7 @@
 """Definitions made ready to answer: compiled, with live state laid over them, counted."""
 
 from progflags.flags.serving._change import kill, set_share, unkill
-from progflags.flags.serving._closures import Fn, KeyMissing, attribute, unit_of
+from progflags.flags.serving._closures import Deferred, Fn, KeyMissing, attribute, unit_of
 from progflags.flags.serving._compile import Compiled, Workshop
 from progflags.flags.serving._counters import Counters, Outcome, Watch
 from progflags.flags.serving._exposures import Exposures
@@ -14,6 +14,7 @@ __all__ = [
     "NO_LIVE",
     "Compiled",
     "Counters",
+    "Deferred",
     "Exposures",
     "Fn",
     "Forced",

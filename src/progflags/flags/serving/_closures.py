@@ -18,18 +18,22 @@ from typing import Any, Final, NamedTuple
 
 from progflags.context import unit_bytes
 from progflags.flags._bucket import PPM, digest
+from progflags.flags._evaluation import Evaluation, Reason
 from progflags.flags._hours import Hours
 from progflags.flags._model import During, Ramp, Unit
 from progflags.flags.conditions import KEY, Check, Texts, follow
 from progflags.flags.serving._exposures import Note
 
 __all__ = [
+    "Deferred",
     "End",
     "Fn",
     "Hashed",
     "KeyMissing",
     "attribute",
     "chosen",
+    "decided",
+    "deferred",
     "during",
     "fn",
     "guarded",
@@ -61,6 +65,14 @@ class Hashed(NamedTuple):
 
 class KeyMissing(LookupError):  # noqa: N818 - a signal inside the room
     """The unit a flag buckets by is not in the context, or can't be bucketed."""
+
+
+class Deferred(Exception):  # noqa: N818 - a signal inside the room
+    """A rule leaves the answer to the caller; `reason` is why that rule."""
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +139,27 @@ def missed(_: bytes | None, __: Attributes) -> Any:
 def out(_: bytes | None, __: Attributes) -> Any:
     """A rule for this context, which is outside its share: the next one, please, but a hash has had its say."""
     return OUT
+
+
+def deferred(reason: Reason) -> Fn:
+    """The caller's default: a way out of the fast path, so that nobody else pays for it."""
+
+    def defer(_: bytes | None, __: Attributes) -> Any:
+        raise Deferred(reason)
+
+    return defer
+
+
+def decided(decide: Fn) -> Fn:
+    """A prerequisite that may leave its answer to the caller: who asks for it here has none, so it is no variant."""
+
+    def variant(kb: bytes | None, attributes: Attributes) -> Any:
+        try:
+            return decide(kb, attributes)
+        except Deferred as left:
+            return Evaluation("", None, None, left.reason)
+
+    return variant
 
 
 def in_order(steps: Sequence[Fn], last: Next, last_hashed: Next) -> Fn:

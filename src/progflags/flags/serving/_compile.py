@@ -94,6 +94,11 @@ class Compiled:
             self._alike = isinstance(step, End) and step.note is None
         return self._alike
 
+    @property
+    def defers(self) -> bool:
+        """Whether a rule may leave the answer to the caller."""
+        return any(rule.defers for rule in self.flag.rules)
+
     def build(self, answer: Answer) -> Fn:
         """The flag as a function whose answers are `answer(evaluation)`, counted and noted."""
         return _Builder(self, answer).flag_fn()
@@ -184,7 +189,9 @@ class _Builder:
             step = self._had(c.share(c.Hashed(self.unit, seed("h", flag.holdout.name)), limit, safe, step), step)
         if flag.requires:
             others = [(self.compiled.others.get(require.flag), frozenset(require.variants)) for require in flag.requires]
-            known = [(other.decide, variants) for other, variants in others if other is not None]
+            known = [
+                (c.decided(other.decide) if other.defers else other.decide, variants) for other, variants in others if other is not None
+            ]
             # One that was rejected and never was good: nobody can say that the prerequisite holds.
             step = c.guarded(known, step, safe) if len(known) == len(others) else safe
         return c.during(flag.enabled, self.now, step, safe) if isinstance(flag.enabled, During) else step
@@ -278,6 +285,8 @@ class _Builder:
             reason = Reason.STATIC
         else:
             reason = Reason.SPLIT if hashing else Reason.TARGETING_MATCH
+        if rule.defers:
+            return c.deferred(Reason.DEFAULT)
         return self.end(rule.serve or self.flag.default, reason, by=self.by_rule(rule, "r"))
 
 
