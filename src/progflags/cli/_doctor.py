@@ -37,6 +37,7 @@ _EXTRAS = {
     "prometheus": "httpx",
     "http": "cryptography",
     "objects": "obstore",
+    "re2": "google-re2",
     "cli": "rich",
     "demo": "uvicorn",
     "console": "Jinja2",

@@ -14,7 +14,7 @@ named with its column. Names are attributes, `a.b` a path into nested ones, `att
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 from progflags.flags._problems import Wrong, suggest
 from progflags.flags.conditions._compare import Compare, asked
@@ -165,7 +165,8 @@ def _join(left: Operand, op: str, right: Operand) -> Node:
         return _of_attribute(left, op, right)
     if isinstance(left, Term):
         if not isinstance(right, (Attribute, Term)):
-            return derived(left, op, right)
+            value: Any = right
+            return derived(left, op, value)
         raise Wrong(f"{left} is compared with a value", 'put quotes around a text, as in weekday(now) == "mon"')
     if not isinstance(right, (Attribute, Term)):
         raise Wrong("compares two values", "name an attribute on one side")
