@@ -188,7 +188,9 @@ def unit_of(unit: Unit) -> UnitOf | None:
 
     def part(group: tuple[str, ...], kb: bytes | None, attributes: Attributes) -> bytes:
         for name in group:
-            found = kb if name == KEY else unit_bytes(attribute(attributes, name))
+            found = kb if name == KEY else unit_bytes(attributes.get(name))
+            if found is None and "." in name:
+                found = unit_bytes(follow(attributes, name.split(".")))
             if found is not None:
                 return found
         raise KeyMissing(" or ".join(group))
@@ -201,7 +203,8 @@ def unit_of(unit: Unit) -> UnitOf | None:
 
 def attribute(attributes: Attributes, name: str) -> Any:
     """An attribute by its name or, where there is none and the name has dots, by its path: `user.key`."""
-    return attributes[name] if name in attributes else follow(attributes, name.split(".")) if "." in name else None
+    found = attributes.get(name)
+    return follow(attributes, name.split(".")) if found is None and "." in name else found
 
 
 def share(by: Hashed, limit: int, inside: Next, outside: Next) -> Fn:
