@@ -1,6 +1,8 @@
 """Event streams of the remote evaluation protocol: over real sockets, what is told to whom, when, and what it costs."""
 
 import asyncio
+import os
+import signal
 import socket
 import sys
 import threading
@@ -104,6 +106,12 @@ def test_a_framework_that_cuts_the_path_where_it_mounts(flags):
         assert ask(f"{address}/api").json()["eventStreams"][0]["endpoint"] == {"requestUri": "/api/ofrep/v1/events"}
 
 
+def test_a_strange_path_never_names_another_host(flags):
+    """Two slashes at its beginning would."""
+    with uvicorn_server(ofrep.asgi(flags)) as address:
+        assert ask(f"{address}//evil.example").json()["eventStreams"][0]["endpoint"] == {"requestUri": "/evil.example/ofrep/v1/events"}
+
+
 def test_a_public_address_is_named_whole(flags):
     with uvicorn_server(ofrep.asgi(flags, public_url="https://flags.example/api/")) as address:
         (offered,) = ask(address).json()["eventStreams"]
@@ -203,10 +211,25 @@ def ask_word(flags):
     return Configurations().word(flags)
 
 
-def test_what_nobody_may_ask_for_is_not_told_of(flags):
+@pytest.fixture
+def looked(monkeypatch):
+    """Of each change, once the streams have looked at it: whether it concerned them."""
+    seen, concerns = [], _streams.Streams.concerns
+
+    def notes(self, client, changed):
+        seen.append(concerns(self, client, changed))
+        return seen[-1]
+
+    monkeypatch.setattr(_streams.Streams, "concerns", notes)
+    return seen
+
+
+def test_what_nobody_may_ask_for_is_not_told_of(flags, looked):
     """A flag that is hidden wakes nobody; unless one that is shown requires it."""
     with uvicorn_server(ofrep.asgi(flags, expose=lambda key: key == "new")) as address, listening(address) as page:
         flags.kill("hidden", reason="test")
+        until(lambda: looked)
+        assert not any(looked)
         flags.kill("new", reason="test")
         page.hears(2)
         assert page.last == ask_word(flags)
@@ -215,6 +238,17 @@ def test_what_nobody_may_ask_for_is_not_told_of(flags):
     with uvicorn_server(ofrep.asgi(flags, expose=lambda key: key == "behind")) as address, listening(address) as page:
         flags.unkill("hidden")
         page.hears(2)
+
+
+def test_what_is_the_same_as_before_is_not_told(flags, looked):
+    """A flag that was moved and answers everybody as it did, as where a rollout is paused."""
+    with uvicorn_server(ofrep.asgi(flags)) as address, listening(address) as page:
+        flags.bus.tell(pf.events.Reloaded("", ("new",)))
+        until(lambda: looked)
+        flags.kill("new")
+        page.hears(2)
+        assert page.last == ask_word(flags)
+        assert len(page.messages) == 2
 
 
 def test_hearing_and_asking_again_expose_nobody(flags):
@@ -352,15 +386,16 @@ def test_who_leaves_is_let_go_and_the_last_one_turns_off_the_light(flags):
 
 def test_streams_end_when_the_server_is_told_to(tmp_path):
     """uvicorn waits for open answers for as long as it takes; these don't make it."""
-    (tmp_path / "served.py").write_text(
-        f"import progflags as pf\nfrom progflags.contrib import ofrep\napp = ofrep.asgi(pf.connect({FLAGS!r}, poll=None))\n"
+    program = (
+        f"import os, pathlib\nimport progflags as pf\nfrom progflags.contrib import ofrep\n"
+        f"app = ofrep.asgi(pf.connect({FLAGS!r}, poll=None))\npathlib.Path('pid').write_text(str(os.getpid()))\n"
     )
+    (tmp_path / "served.py").write_text(program)
     port = free_port()
     with process("-m", "uvicorn", "served:app", "--port", str(port), "--log-level", "error", cwd=tmp_path, port=port) as address:
-        page = Listening(stream_of(address))
-        page.hears(1)
-    assert page.ended.is_set() or page.ended.wait(PATIENCE)
-    page.close()
+        with listening(address) as page:
+            os.kill(int((tmp_path / "pid").read_text()), signal.SIGTERM)
+            assert page.ended.wait(PATIENCE)
 
 
 def test_a_fault_while_telling_costs_one_turn(flags, monkeypatch):

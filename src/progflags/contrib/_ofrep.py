@@ -177,7 +177,8 @@ class Endpoint:
         if self._open() is None:
             return {}
         path = _EVENTS if self.authorize is None else f"{_EVENTS}?ticket={self.tickets.ticket(client.clock.now())}"
-        where = {"url": f"{self.public}{path}"} if self.public else {"endpoint": {"requestUri": f"{quote(before)}{path}"}}
+        asked = f"/{quote(before.strip('/'))}".rstrip("/")  # two slashes at the beginning would name a host
+        where = {"url": f"{self.public}{path}"} if self.public else {"endpoint": {"requestUri": f"{asked}{path}"}}
         return {"eventStreams": [{"type": "sse", **where, "inactivityDelaySec": _INACTIVE}]}
 
     def _events(self, _asked: Asked) -> Answer:
