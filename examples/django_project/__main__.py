@@ -67,7 +67,7 @@ def visit(url: str, flags: pf.Flags) -> dict:
     end = time.monotonic() + 60
     while time.monotonic() < end and (status := flags.rollouts.status("new-search")).state not in ("rolled_back", "cooling_down", "held"):
         who = chance.randrange(len(browsers))
-        answer = browsers[who].get("/search", params={"q": chance.choice(["gard", "comets", "glaciers", "violins 3", "orchids 1"])})
+        answer = browsers[who].get("/search", params={"q": chance.choice(["garden", "comets", "glaciers", "violins 3", "orchids 1"])})
         seen["searches"] += 1
         if answer.is_error:
             seen["failed"] += 1
