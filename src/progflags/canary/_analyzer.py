@@ -31,8 +31,10 @@ class CanaryAnalyzer:
 
     Pure: it keeps nothing between calls, reads no clock, and the same data give the same report.
 
-        analyzer = pf.CanaryAnalyzer(pf.CanaryConfig(gates=[pf.Gate("error_rate", max_increase=0.25)]))
-        report = analyzer.analyze({"error_rate": pf.Rate(12, 10_000)}, {"error_rate": pf.Rate(31, 10_000)})
+        gate = pf.Gate("error_rate", max_increase=0.25)
+        analyzer = pf.CanaryAnalyzer(pf.CanaryConfig(gates=[gate]))
+        before, after = pf.Rate(12, 10_000), pf.Rate(31, 10_000)
+        report = analyzer.analyze({"error_rate": before}, {"error_rate": after})
         report.decision, report.results["error_rate"].reason
     """
 

@@ -130,7 +130,7 @@ def dark_launch(
     for the rest.
 
         @pf.dark_launch("pricing-v2", candidate=price_v2, flags=flags)
-        def price(cart): ...                                    # callers always get this answer
+        def price(cart): ...            # callers always get this answer
 
         print(price.dark_launch.verdict(max_mismatch=0.01))
 

@@ -89,7 +89,8 @@ class Migration:
     """
     Reads and writes through whichever store the stage says; `dark_launch` is the experiment that compares the reads.
 
-        moved = Migration("orders-store", read=(old.get, new.get), write=(old.put, new.put), flags=flags)
+        read, write = (old.get, new.get), (old.put, new.put)
+        moved = Migration("orders-store", read=read, write=write, flags=flags)
         moved.read("user-42", order_id)
         moved.write("user-42", order)
 

@@ -45,7 +45,7 @@ def progressive(
     Without `flags`, the default client at the time of the call; without one, the control runs.
 
         @pf.progressive("new-checkout", candidate=checkout_v2, flags=flags)
-        def checkout(cart): ...                                 # the candidate for those inside the share
+        def checkout(cart): ...         # the candidate for those inside the share
 
         flags.rollouts.start("new-checkout")
 
