@@ -10,6 +10,7 @@ import pytest
 
 from progflags.rollout import Hook, Outbox, Webhook, signature
 from progflags.rollout.run._claim import PATIENCE
+from progflags.store._memory import _MemoryBoard
 from rollout.conftest import FLAG
 
 
@@ -92,6 +93,30 @@ def test_one_process_delivers_and_another_takes_over_when_it_dies(house, told):
     assert second.deliver() == 1
 
     assert len(told) == 3
+
+
+def test_whoever_has_not_the_claim_asks_nobody_while_another_tells(house, told, monkeypatch):
+    """With a connection for a host it would need one of its own for that, at every change."""
+    first, second = outbox(house, told.append), Outbox(house.store, house.clock)
+    second.add(Hook("pager", told.append))
+    house.rollouts.start(FLAG)
+    first.deliver()
+    asked, collect = [], _MemoryBoard.collect
+    monkeypatch.setattr(_MemoryBoard, "collect", lambda board, topic: asked.append(topic) or collect(board, topic))
+    for act in (house.rollouts.pause, house.rollouts.resume, house.rollouts.pause):
+        act(FLAG)
+        asked.clear()
+        assert second.deliver() == 0
+        house.clock.advance(1)
+        assert second.deliver() == 0
+        assert asked == []
+        first.deliver()
+        house.clock.advance(60)
+    first.close()
+    house.rollouts.resume(FLAG)
+    assert second.deliver() == 0
+    house.clock.advance(3)
+    assert second.deliver() == 1
 
 
 def test_a_slow_or_dead_sink_is_never_in_the_way_of_a_tick(house):

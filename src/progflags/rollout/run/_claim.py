@@ -36,9 +36,23 @@ class Claim:
         self.held = False
 
     def look(self, document: Document, worker: str) -> bool:
-        """Whether `worker`, this process, may serve the sink: it has the claim, or whoever has it is gone."""
+        """Whether `worker`, this process, has the claim. Asks nobody."""
         self.held = document.body["worker"] == worker
-        return self.held or self._free(document)
+        if self._seen[0] != document.revision:
+            self._seen = document.revision, self._clock.monotonic()
+        return self.held
+
+    def free(self, document: Document) -> bool:
+        """
+        Whether whoever has it is gone. To be asked after `look`.
+
+        Raises:
+            StoreError: the board is out of reach.
+        """
+        row = next((row for row in self._board.collect(self._topic) if row.worker == document.body["worker"]), None)
+        if row is not None:
+            return row.body == _LEFT or row.age >= GONE
+        return self._clock.monotonic() - self._seen[1] >= PATIENCE
 
     def beat(self, worker: str) -> None:
         """Say that we live, if it is time. Never raises."""
@@ -68,13 +82,3 @@ class Claim:
             self._board.publish(self._topic, worker, next(_NUMBERS), body)
         except StoreError as error:
             swallow("outbox", error)
-
-    def _free(self, document: Document) -> bool:
-        row = next((row for row in self._board.collect(self._topic) if row.worker == document.body["worker"]), None)
-        if row is not None:
-            return row.body == _LEFT or row.age >= GONE
-        revision, since = self._seen
-        if revision != document.revision:
-            self._seen = document.revision, self._clock.monotonic()
-            return False
-        return self._clock.monotonic() - since >= PATIENCE

@@ -30,13 +30,17 @@ from progflags.store import Document, Entry, Store
 
 __all__ = ["LIMIT", "Outbox"]
 
+_BEHIND: Final = 2.0  # seconds that lines wait before others than the one that has the claim ask whether it lives
 _SLOWEST: Final = 60.0  # seconds between two tries of a sink that fails
 LIMIT: Final = 30.0  # seconds after which a round of one sink is said to hang
 
 
 @dataclass(slots=True)
 class _Tries:
-    """How a sink has been doing in this process, and where it runs. `told`: lines it took; `at`: the revision at which it had all."""
+    """
+    How a sink has been doing in this process, and where it runs. `told`: lines it took; `at`: the revision at which it had all.
+    `behind`: the revision of its place at which lines were seen to wait, and since when.
+    """
 
     beside: Beside
     claim: Claim
@@ -45,6 +49,7 @@ class _Tries:
     failures: int = 0
     next: float = 0.0
     at: int = -1
+    behind: tuple[int, float] = (-1, 0.0)
 
 
 @dataclass(slots=True)
@@ -185,11 +190,18 @@ class Outbox:
         mine = tries.claim.look(document, self._me)
         behind = [subject for subject, end in ends.items() if places.get(subject, 0) < end]
         if not behind:
-            tries.at = known.revision
+            tries.at, tries.behind = known.revision, (-1, 0.0)
             return 0
-        if not mine:
+        if not mine and not self._abandoned(tries, document):
             return 0
         return self._hand_over(sink, tries, document, _Round(self._places.waiting(behind, places), places))
+
+    def _abandoned(self, tries: _Tries, document: Document) -> bool:
+        """Whether another has the claim and is gone; asked only where lines have waited for a while, for usually it tells them at once."""
+        now = self._clock.monotonic()
+        if tries.behind[0] != document.revision:
+            tries.behind = document.revision, now
+        return now - tries.behind[1] >= _BEHIND and tries.claim.free(document)
 
     def _new(self, name: str, tries: _Tries, ends: Mapping[str, int]) -> None:
         """A sink that nobody knew begins here, and is ours."""
