@@ -15,7 +15,7 @@ import progflags as pf
 from progflags.errors import StoreError
 from progflags.store import Commit, MemoryStore, open_store
 from support import servers
-from support.patience import PATIENCE, until
+from support.patience import PATIENCE, stalls, until
 
 FLAGS = {"flags": {"plain": {"percent": 100}}}
 NEVER = 3600.0
@@ -121,6 +121,20 @@ def test_what_is_not_told_is_seen_all_the_same(made, how):
     made.append(there := pf.connect(FLAGS, store=f"memory://{name}", poll=None, control=False))
     there.kill("plain")
     until(lambda: not here.is_enabled("plain", "u"))
+
+
+def test_a_kill_of_which_no_hint_comes_is_seen_within_the_poll_and_a_second(made):
+    """By whoever believes that it hears: the store never says that it can't."""
+    name, poll = uuid4().hex, 1.0
+    made.append(here := pf.connect(FLAGS, store=Telling(name, lost=True), store_poll=poll))
+    made.append(there := pf.connect(FLAGS, store=f"memory://{name}", poll=None, control=False))
+    until(lambda: here.status().threads["store"] == "running, looks at the store every 1 s")
+    with stalls() as stood_still:
+        for kill in (there.kill, there.unkill, there.kill):
+            kill("plain")
+            began, on = time.monotonic(), kill == there.unkill
+            until(lambda on=on: here.is_enabled("plain", "u") is on)
+            assert time.monotonic() - began <= poll + 1.0 + 3 * stood_still()
 
 
 def test_where_hints_cannot_be_had_it_is_asked_every_second_and_says_why(made):
