@@ -470,17 +470,30 @@ def test_looks_at_a_server_that_refuses_back_off():
         server.close()
 
 
-def test_a_look_is_never_long_in_coming(monkeypatch):
-    """Whatever was missed before: the next look is due within a second, and one that takes as long as it may still sees a return within two."""
+class Hinted(MemoryStore):
+    """As a server does, it says when it moved."""
+
+    deaf = ""
+
+    def hint(self, timeout: float) -> bool:
+        return False
+
+
+@pytest.mark.parametrize(("store", "away", "within"), [(MemoryStore, 3600.0, 2.0), (Hinted, 10.0, 2.0), (Hinted, 3600.0, 6.0)])
+def test_a_look_is_never_long_in_coming(monkeypatch, store, away, within):
+    """
+    Whatever was missed before: one that takes as long as it may still sees a return within two seconds, and that of a server which was
+    away for long, to which a fleet comes back, within six.
+    """
     now = [1000.0]
     monkeypatch.setattr(_reach, "time", SimpleNamespace(monotonic=lambda: now[0]))
-    reach = _reach.Reach("memory://", MemoryStore)
+    reach = _reach.Reach("memory://", store, store())
     waits = []
-    for _ in range(200):
+    while now[0] < 1000.0 + away:
         reach.miss()
         assert not reach.due
         waits.append(reach._next - now[0])
         now[0] = reach._next
         assert reach.due
-    assert max(waits) + _reach._PROBE < 2
+    assert max(waits) + _reach._PROBE < within
     assert min(waits[5:]) > 0.4
