@@ -1,5 +1,6 @@
 """
 What a fleet asks of its store, and how fast it acts together: 8 and 64 processes on PostgreSQL and Redis, on this machine.
+`python -m benchmarks.fleet_points` does the same with 1 to 64, and keeps what it found for the simulation.
 
 Each process is an ordinary client with the default polls that notes what it asks of the store and when its answers change. Printed per
 process and second: questions to the store while nothing happens, and with a rollout of the default batch (10 s) under way; bytes of
@@ -17,25 +18,25 @@ import multiprocessing
 import os
 import queue
 import signal
-import statistics
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 from uuid import uuid4
 
 import progflags as pf
+from benchmarks.fleet_point import HEAD, Point, Spread, line
 from progflags._connect import _connect
+from progflags._json import canonical
 from progflags.errors import ProgflagsError
 from progflags.events import Judged
 from progflags.store import open_store
 
 SIZES = (8, 64)
-HOSTS = 4  # that share a folder each, in the rows with one connection a host
+HOST = 16  # processes that share a folder, in the rows with one connection a host
 SERVERS = {"PostgreSQL": "postgresql://postgres@127.0.0.1:5432/test", "Redis": "redis://127.0.0.1:6379/0"}
-SETTLE, MEASURED = 12.0, 40.0  # seconds
-ROUNDS, DEATHS = 15, 5
 USERS = [f"u{n}" for n in range(10)]
 
 
@@ -45,6 +46,16 @@ def rollout(batch: str) -> dict[str, Any]:
 
 
 FLAGS = {"flags": {"switch": {"percent": 100}, "slow": rollout("10s"), "fast": rollout("1s")}}
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How long is measured: seconds, before and while it is counted what is asked; how often, verdicts and kills, and deaths."""
+
+    settle: float = 12.0
+    measured: float = 40.0
+    rounds: int = 15
+    deaths: int = 5
 
 
 class Counted:
@@ -82,6 +93,8 @@ class Counted:
             found = real(*arguments, **options)
             if name == "collect":
                 self.asked["read"] += sum(len(row.body) for row in found)
+            if name == "read":
+                self.asked["documents"] += sum(len(canonical(one.body)) for one in found[1].values())
             return found
 
         setattr(thing, name, counted)
@@ -94,7 +107,7 @@ def serve(address: str, folder: str | None, told: Any, wishes: Any) -> None:
         flags.bus.listen(Judged, lambda event: event.decision == "ROLLBACK" and told.put(("judged", time.monotonic())))
         told.put(("ready", (os.getpid(), flags.rollouts._parts.pool.worker)))
         served = {"switch": True, "fast": False}
-        bad, last = False, 0.0
+        bad, last, spent = False, 0.0, time.process_time()
         while True:
             for flag, was in served.items():
                 now = any(flags.is_enabled(flag, user) for user in USERS)
@@ -112,8 +125,9 @@ def serve(address: str, folder: str | None, told: Any, wishes: Any) -> None:
                 time.sleep(0.01)
                 continue
             if wish == "count":
-                told.put(("asked", {**counted.asked, "connections": len(counted.open)}))
+                told.put(("asked", {**counted.asked, "connections": len(counted.open), "processor": time.process_time() - spent}))
                 counted.asked.clear()
+                spent = time.process_time()
             bad = wish == "bad"
 
 
@@ -145,18 +159,19 @@ class Fleet:
         for wishes in self.wishes:
             wishes.put(what)
 
-    def asked(self) -> dict[str, float]:
-        """Per process and second."""
-        time.sleep(SETTLE)
+    def asked(self, pace: Pace) -> dict[str, float]:
+        """By all, in a second; and how many connections there are."""
+        time.sleep(pace.settle)
         self.wish("count")
         self.await_each("asked")
         began = time.monotonic()
-        time.sleep(MEASURED)
+        time.sleep(pace.measured)
         self.wish("count")
         counts = self.await_each("asked")
         seconds = time.monotonic() - began
-        per = {kind: sum(count.get(kind, 0) for count in counts) / seconds / len(counts) for kind in ("asked", "put up", "read")}
-        return {**per, "connections": sum(count["connections"] for count in counts)}
+        kinds = ("asked", "put up", "read", "documents", "processor")
+        each = {kind: sum(count.get(kind, 0) for count in counts) / seconds for kind in kinds}
+        return {**each, "connections": sum(count["connections"] for count in counts)}
 
     def close(self) -> None:
         self.person.close()
@@ -164,10 +179,10 @@ class Fleet:
             worker.kill()
 
 
-def verdicts(fleet: Fleet) -> list[float]:
+def verdicts(fleet: Fleet, rounds: int) -> list[float]:
     """Seconds from the first verdict until the last worker serves nobody the candidate."""
     found = []
-    for number in range(ROUNDS):
+    for number in range(rounds):
         fleet.person.rollouts.retry("fast", force=True) if number else fleet.person.rollouts.start("fast")
         assert all(now for now, _ in fleet.await_each("fast"))
         while not _looked(fleet):  # the first look of all loads the judge, once in a process's life
@@ -178,26 +193,26 @@ def verdicts(fleet: Fleet) -> list[float]:
             pass
         found.append(max(at for _, at in fleet.await_each("fast")) - said)
         fleet.wish("good")
-    return sorted(found)
+    return found
 
 
-def kills(fleet: Fleet) -> list[float]:
+def kills(fleet: Fleet, rounds: int) -> list[float]:
     """Seconds from the call until the last worker serves nobody."""
     found = []
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         began = time.monotonic()
         fleet.person.kill("switch")
         found.append(max(at for _, at in fleet.await_each("switch")) - began)
         fleet.person.unkill("switch")
         fleet.await_each("switch")
-    return sorted(found)
+    return found
 
 
-def deaths(fleet: Fleet) -> list[float]:
+def deaths(fleet: Fleet, rounds: int) -> list[float]:
     """Batches from the death of the process that looks at a rollout until the next decision on it is in the store."""
     fleet.person.rollouts.retry("fast", force=True)
     found = []
-    for _ in range(DEATHS):
+    for _ in range(min(rounds, len(fleet.workers) - 1)):  # of the last one nobody takes over
         time.sleep(2.5)
         looker = _looked(fleet)
         os.kill(fleet.pids[looker], signal.SIGKILL)
@@ -205,7 +220,7 @@ def deaths(fleet: Fleet) -> list[float]:
         while _looked(fleet) == looker:
             time.sleep(0.01)
         found.append(time.monotonic() - began)
-    return sorted(found)
+    return found
 
 
 def _looked(fleet: Fleet) -> str:
@@ -214,41 +229,43 @@ def _looked(fleet: Fleet) -> str:
     return "" if record is None else record.looker
 
 
-def _row(name: str, size: int, folders: Sequence[str | None] = (None,)) -> None:
+def measured(name: str, size: int, hosts: int = 0, pace: Pace = Pace()) -> Point:
+    """One row."""
     address = f"{SERVERS[name]}?namespace=bench-{uuid4().hex[:8]}"
-    fleet = Fleet(address, size, folders)
-    try:
-        idle = fleet.asked()
-        fleet.person.rollouts.start("slow")
-        busy = fleet.asked()
-        fleet.person.rollouts.abort("slow")
-        fell, killed, died = verdicts(fleet), kills(fleet), deaths(fleet)
-    finally:
-        fleet.close()
-    asked = f"{busy['connections']:5} {idle['asked']:9.2f} {busy['asked']:9.2f}"
-    windows = f"{busy['put up'] * size / 1024:10.2f} {busy['read'] * size / 1024:9.2f}"
-    died_after = f"{statistics.median(died):9.1f} {died[-1]:6.1f}"
-    print(f"{name:11} {size:4} {asked} {windows} {_ms(fell)} {_ms(killed)} {died_after}", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        fleet = Fleet(address, size, [f"{folder}/{host}" for host in range(hosts)] or (None,))
+        try:
+            idle = fleet.asked(pace)
+            fleet.person.rollouts.start("slow")
+            busy = fleet.asked(pace)
+            fleet.person.rollouts.abort("slow")
+            fell, killed, died = verdicts(fleet, pace.rounds), kills(fleet, pace.rounds), deaths(fleet, pace.deaths)
+        finally:
+            fleet.close()
+    per = [idle["asked"] / size, busy["asked"] / size, idle["processor"] / size]
+    moved = [busy["put up"], busy["read"], busy["documents"]]
+    spreads = Spread.of(fell), Spread.of(killed), Spread.of(died) if died else None
+    return Point(name, size, hosts, int(busy["connections"]), *per, *moved, *spreads)
 
 
-def _ms(seconds: list[float]) -> str:
-    return f"{statistics.median(seconds) * 1e3:8.0f} {seconds[-1] * 1e3:6.0f}"
-
-
-def main() -> None:
-    print("            size conns  asked per process and s   windows, KiB/s  verdict→last, ms    kill→last, ms   kill -9→next, batches")
-    print("                            idle   rollout     put up      read   median    max   median    max    median    max")
+def running() -> list[str]:
+    """The servers that are there, said of those that are not."""
+    found = []
     for name, server in SERVERS.items():
         try:
             open_store(server).close()
         except (ProgflagsError, ImportError):
             print(f"{name:11} is not running here")
             continue
-        for size in SIZES:
-            _row(name, size)
-        with tempfile.TemporaryDirectory() as folder:
-            print(f"as {HOSTS} hosts")
-            _row(name, SIZES[-1], [f"{folder}/{host}" for host in range(HOSTS)])
+        found.append(name)
+    return found
+
+
+def main() -> None:
+    print(HEAD)
+    for name in running():
+        for size, hosts in (*((size, 0) for size in SIZES), (SIZES[-1], SIZES[-1] // HOST)):
+            print(line(measured(name, size, hosts)), flush=True)
 
 
 if __name__ == "__main__":

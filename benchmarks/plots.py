@@ -1,0 +1,131 @@
+"""
+Plots of what was measured or computed, for the documentation: SVG with text as text, the same bytes for the same numbers.
+
+They keep white paper at night, as the diagrams do. matplotlib is in the dependency group `bench`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from html import escape
+from io import StringIO
+from pathlib import Path
+from typing import Any, Literal
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter
+
+#: dark enough on white, and apart from each other also for who sees no red or green (Okabe and Ito's, without the yellow)
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#5c4b8a", "#56b4e9")
+INK, FAINT = "#333a44", "#c9ced6"
+
+STYLE = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "progflags",
+    "font.family": "sans-serif",
+    "font.sans-serif": ["Helvetica", "Arial", "Liberation Sans", "DejaVu Sans"],
+    "font.size": 10,
+    "axes.edgecolor": FAINT,
+    "axes.labelcolor": INK,
+    "axes.titlesize": 11,
+    "axes.titlecolor": INK,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e8ebef",
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "text.color": INK,
+    "lines.linewidth": 1.8,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line: `points` are (x, y). `measured`: as filled dots, and nothing between them; `dashed`: another may lie below it."""
+
+    name: str
+    points: Sequence[tuple[float, float]]
+    measured: bool = False
+    dashed: bool = False
+    colour: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """`levels`: horizontal lines, by what is written on them, at their left or right end."""
+
+    title: str
+    x: str
+    lines: Sequence[Line]
+    levels: Mapping[str, float] = field(default_factory=dict)
+    written: Literal["left", "right"] = "left"
+
+
+def lines(file: Path, title: str, panels: Sequence[Panel]) -> None:
+    """Line charts side by side, both axes logarithmic. `title` is what is read to who does not see it. Lines of one name share a legend."""
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(4.6 * len(panels), 4.4), layout="constrained")
+        for at, panel in enumerate(panels, 1):
+            axes = figure.add_subplot(1, len(panels), at, xscale="log", yscale="log", title=panel.title, xlabel=panel.x)
+            for line in panel.lines:
+                axes.plot(*zip(*line.points, strict=True), marker="o", color=COLOURS[line.colour], label=line.name, **_kind(line))
+            at_end = {"left": (0.02, "left"), "right": (0.98, "right")}[panel.written]
+            for name, level in panel.levels.items():
+                axes.axhline(level, color=INK, linewidth=0.8, linestyle=(0, (4, 3)))
+                where: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "xytext": (0, 3), "textcoords": "offset points"}
+                axes.annotate(name, (at_end[0], level), ha=at_end[1], fontsize=8.5, **where)
+            for axis in (axes.xaxis, axes.yaxis):
+                axis.set_major_formatter(FuncFormatter(_number))
+        named = {text: handle for axes in figure.axes for handle, text in zip(*axes.get_legend_handles_labels(), strict=True)}
+        for line in (line for panel in panels for line in panel.lines if line.measured):
+            named[line.name] = Line2D([], [], color=INK, marker="o", linestyle="none", markersize=5)  # of whichever colour
+        figure.legend(named.values(), named, loc="outside lower center", ncols=2, frameon=False, fontsize=9)
+        _write(file, title, figure)
+
+
+def _kind(line: Line) -> dict[str, Any]:
+    if line.measured:
+        return {"linestyle": "none", "markersize": 5}
+    return {"linestyle": (0, (3, 2)) if line.dashed else "-", "markersize": 3, "markerfacecolor": "white"}
+
+
+def rows(file: Path, title: str, unit: str, found: Mapping[str, tuple[float, float, float]], *, bars: bool = False) -> None:
+    """A row for each name, the first on top: a point, or a bar, and a thin line between its least and its most; (least, value, most)."""
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(7.6, 0.6 + 0.34 * len(found)), layout="constrained")
+        axes = figure.add_subplot(xlabel=unit)
+        places = range(len(found), 0, -1)
+        values = [value for _, value, _ in found.values()]
+        spans = [[value - least for least, value, _ in found.values()], [most - value for _, value, most in found.values()]]
+        if bars:
+            axes.barh(places, values, height=0.55, color=COLOURS[0])
+        axes.errorbar(
+            values, places, xerr=spans, fmt="none" if bars else "o", color=INK if bars else COLOURS[0], elinewidth=1, markersize=5
+        )
+        axes.set_yticks(list(places), list(found))
+        axes.set_xlim(left=0)
+        axes.set_ylim(0.4, len(found) + 0.6)
+        axes.grid(visible=False, axis="y")
+        axes.xaxis.set_major_formatter(FuncFormatter(_number))
+        _write(file, title, figure)
+
+
+def _number(value: float, _: int | None = None) -> str:
+    return f"{value:,.0f}" if value >= 1 or value == 0 else f"{value:g}"
+
+
+def _write(file: Path, title: str, figure: Figure) -> None:
+    text = StringIO()
+    figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    svg = text.getvalue()
+    svg = re.sub(r"<svg ", '<svg role="img" ', svg, count=1)
+    svg = re.sub(r"(<svg [^>]*>)", rf"\1\n <title>{escape(title)}</title>", svg, count=1)
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("\n".join(line.rstrip() for line in svg.splitlines()) + "\n", encoding="utf-8")
