@@ -57,12 +57,12 @@ def computed(rows: Sequence[Row], followed: Mapping[int, Followed]) -> str:
         "processes",
         "",
         "connections",
-        "statements a second, idle",
-        "with a rollout",
-        "KiB a second",
-        "the server's processors",
-        "rollback: half, all",
-        "counts, at most",
+        "idle",
+        "rollout",
+        "KiB",
+        "busy",
+        "rollback",
+        "counts",
     ]
     body = []
     for size, follows in followed.items():
@@ -70,29 +70,26 @@ def computed(rows: Sequence[Row], followed: Mapping[int, Followed]) -> str:
             ended = "too late" if math.isinf(row.ended[1]) else f"{_seconds(row.ended[0])}, {_seconds(row.ended[1])}"
             asks = [f"{row.connections:,}", f"{row.idle:,.0f}", f"{row.rollout:,.0f}", f"{row.bytes / 1024:,.0f}"]
             old = "too late" if math.isinf(row.old) else f"{row.old:.0f} s"
-            body.append([f"{size:,}", row.way, *asks, _share(row), ended, old])
+            body.append([f"{size:,}", _short(row), *asks, _share(row), ended, old])
         served = follows.served
-        cdn = [f"{follows.requests:,.0f} at the CDN", "the same", f"{follows.requests * TAG / 1024:,.0f}", "0 %"]
+        cdn = [f"{follows.requests:,.0f}", f"{follows.requests:,.0f}", f"{follows.requests * TAG / 1024:,.0f}", "-"]
         when = f"{_seconds(served[len(served) // 2])}, {_seconds(served[-1])}"
-        body.append([f"{size:,}", "A snapshot behind a CDN", "0", *cdn, when, "not counted"])
+        body.append([f"{size:,}", "CDN", "0", *cdn, when, "-"])
     return _table(head, body)
 
 
 def storms(rows: Sequence[Row]) -> str:
-    head = [
-        "processes",
-        "",
-        "all start within 10 s: the last is supplied after",
-        "statements in the busiest second",
-        "after an outage: all are answered within",
-        "statements in the busiest second",
-    ]
+    head = ["processes", "", "all start: supplied after", "busiest second", "the server is back: answered after", "busiest second"]
     body = [
-        [f"{row.processes:,}", row.way, _seconds(row.supplied), f"{row.storm:,}", _seconds(row.back), f"{row.rush:,}"]
+        [f"{row.processes:,}", _short(row), _seconds(row.supplied), f"{row.storm:,}", _seconds(row.back), f"{row.rush:,}"]
         for row in rows
         if row.processes >= 1000
     ]
     return _table(head, body)
+
+
+def _short(row: Row) -> str:
+    return next(way.short for way in WAYS if way.name == row.way)
 
 
 def _way(point: Point) -> str:

@@ -31,19 +31,20 @@ LONGEST = 300.0  # that a start is waited for
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """One way to share: its name for people, and what a fleet that goes it is, see `Fleet`."""
+    """One way to share: its name for people, and in a table, and what a fleet that goes it is, see `Fleet`."""
 
     name: str
+    short: str
     server: str = "PostgreSQL"
     per_host: int = 0
     hints: bool = True
     most: int = 10_000  # processes beyond which there is nothing to compute
 
 
-DIRECT = Way("PostgreSQL, a connection each")
-REDIS = Way("Redis, two connections each", server="Redis")
-POOLED = Way("PostgreSQL through PgBouncer", hints=False)
-HOSTS = Way(f"PostgreSQL, `host_cache`, {HOST} to a host", per_host=HOST, most=100_000)
+DIRECT = Way("PostgreSQL, a connection each", "PostgreSQL")
+REDIS = Way("Redis, two connections each", "Redis", server="Redis")
+POOLED = Way("PostgreSQL through PgBouncer", "PgBouncer", hints=False)
+HOSTS = Way(f"PostgreSQL, `host_cache`, {HOST} to a host", "`host_cache`", per_host=HOST, most=100_000)
 WAYS = (DIRECT, REDIS, POOLED, HOSTS)
 POLLED = 0.01  # seconds between two looks of the benchmark at its own answers
 PREPARED = 5  # statements, about, before a new connection is of use
