@@ -2,7 +2,7 @@
 Measure a fleet of 1 to 64 processes on PostgreSQL and Redis, with and without a connection for each host, and what its questions cost,
 and keep all of it in `fleet_points.json`, which the simulation and its tests go by.
 
-`python -m benchmarks.fleet_points` takes about fifty minutes. It wants a machine that does nothing else; `--loaded` notes that it did.
+`python -m benchmarks.fleet_points` takes about an hour. It wants a machine that does nothing else; `--loaded` notes that it did.
 `python -m benchmarks.fleet_simulation --write` then draws and writes what the documentation says of it.
 """
 
