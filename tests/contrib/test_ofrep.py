@@ -325,3 +325,15 @@ def test_every_json_body_has_an_answer_of_the_contracts_shape(context, key):
         assert {"key", "value", "variant", "reason"} <= set(answer)
     else:
         assert {"errorCode", "errorDetails"} <= set(answer)
+
+
+def test_an_answer_that_is_left_to_the_caller_has_no_value():
+    """As the protocol says it; with the metadata that its flag has."""
+    flow = DOCUMENT["flags"]["flow"] | {"rules": [{"when": "legacy", "serve": "default()"}], "metadata": {"team": "search"}}
+    with pf.connect({"flags": {"flow": flow}}, poll=None) as flags, asgi_server(flags=flags) as address:
+        asked = httpx.post(f"{address}/ofrep/v1/evaluate/flags/flow", json={"context": {"targetingKey": "u", "legacy": True}})
+        usual = httpx.post(f"{address}/ofrep/v1/evaluate/flags/flow", json={"context": {"targetingKey": "u"}}).json()
+    assert asked.status_code == 200
+    assert not {"value", "variant", "errorCode"} & asked.json().keys()
+    assert asked.json()["metadata"]["team"] == usual["metadata"]["team"] == "search"
+    assert usual["value"] == "classic"

@@ -471,3 +471,12 @@ def test_a_context_that_cannot_be_read_is_an_invalid_one():
     assert provider.resolve_float_details("n", 10**400).value == 1.5
     assert provider.resolve_float_details("none", 10**400).value == 10**400
     flags.close()
+
+
+def test_an_answer_that_is_left_to_the_caller_is_the_default():
+    """No error; with the metadata that the flag's file has."""
+    document = {"flags": {"f": {"rules": [{"serve": "default()"}], "metadata": {"team": "search"}}}}
+    with pf.connect(document, poll=None) as flags:
+        details = ProgflagsProvider(flags).resolve_boolean_details("f", True, EvaluationContext("u"))
+    assert (details.value, details.variant, details.reason, details.error_code) == (True, None, "DEFAULT", None)
+    assert details.flag_metadata["team"] == "search"

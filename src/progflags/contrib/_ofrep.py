@@ -222,14 +222,14 @@ class Endpoint:
             )
         if evaluation.error_code is ErrorCode.FLAG_NOT_FOUND:
             return Answer(404, _told(evaluation))
-        told = _told(evaluation)
+        told = _told(evaluation, _metadata(client, key))
         return Answer(400 if "errorCode" in told else 200, told)
 
     def _all(self, client: Client, context: Context, asked: Asked) -> Answer:
         # Silent: a client that fetches everything has not yet met any of it.
         with bind(context, fresh=True, silent=True):
             evaluations = client.evaluate_all(context)
-        body = {"flags": [_told(evaluation) for key, evaluation in sorted(evaluations.items()) if self._exposed(key)]}
+        body = {"flags": [_told(found, _metadata(client, key)) for key, found in sorted(evaluations.items()) if self._exposed(key)]}
         tag = f'"{digest(body)[:32]}"'  # of the flags: a ticket that is another is no other answer
         kept = (("etag", tag), ("cache-control", "private, no-cache"))
         if _matches(asked.headers.get("if-none-match", ""), tag) and not self._elsewhere(client, asked):
@@ -294,8 +294,14 @@ def _why(error: Any) -> str:
     return f"{place}: {'an object is needed' if first['type'] == 'model_type' else first['msg']}"
 
 
-def _told(evaluation: Evaluation) -> dict[str, Any]:
-    """One evaluation in the protocol's words."""
+def _metadata(client: Client, key: str) -> Mapping[str, Any]:
+    """The flag's own, as its file has them."""
+    flag = None if client.definitions is None else client.definitions.flags.get(key)
+    return {} if flag is None else flag.metadata
+
+
+def _told(evaluation: Evaluation, metadata: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """One evaluation in the protocol's words; one that is left to the caller has no value."""
     code = evaluation.error_code
     if code is not None:
         return {
@@ -303,17 +309,15 @@ def _told(evaluation: Evaluation) -> dict[str, Any]:
             "errorCode": str(code if code in _CODES else ErrorCode.GENERAL),
             "errorDetails": _DETAILS.get(code, "the evaluation failed"),
         }
+    told: dict[str, Any] = {"key": evaluation.key, "reason": _REASONS.get(evaluation.reason, "UNKNOWN")}
+    told["metadata"] = {**(metadata or {}), "flagSetId": "progflags", "version": str(evaluation.revision)}
+    if evaluation.variant is None:
+        return told
     plain = evaluation.to_dict()
     if not isinstance(plain["value"], (bool, str, int, float, dict)):
         details = "the protocol knows booleans, strings, numbers and objects: put this value into an object"
         return {"key": evaluation.key, "errorCode": str(ErrorCode.GENERAL), "errorDetails": details}
-    return {
-        "key": evaluation.key,
-        "value": plain["value"],
-        "variant": evaluation.variant or "",
-        "reason": _REASONS.get(evaluation.reason, "UNKNOWN"),
-        "metadata": {"flagSetId": "progflags", "version": str(evaluation.revision)},
-    }
+    return {**told, "value": plain["value"], "variant": evaluation.variant}
 
 
 def _matches(header: str, tag: str) -> bool:
