@@ -15,7 +15,7 @@ def describe(app, page, template, context, doctree):
         return
     said = plain(opening(Path(app.env.doc2path(page)).read_text(encoding="utf-8")))
     context["metatags"] = context.get("metatags", "") + f'<meta content="{escape(said)}" name="description">\n'
-    context["body"] = re.sub(r'<img(?![^>]*\bwidth=)[^>]*\bsrc="([^"]+\.png)"', lambda found: sized(app, page, found), context["body"])
+    context["body"] = re.sub(r'<img(?![^>]*\bwidth=)[^>]*\bsrc="([^"]+\.(?:png|svg))"', lambda found: sized(app, page, found), context["body"])
 
 
 def plain(text):
@@ -27,8 +27,16 @@ def plain(text):
 def sized(app, page, found):
     name = Path(found[1]).name
     source = next(Path(app.srcdir, path) for path, (_, kept) in app.env.images.items() if kept == name)
-    width, height = struct.unpack(">II", source.read_bytes()[16:24])
+    width, height = size_of(source)
     return f'{found[0]} width="{width}" height="{height}"'
+
+
+def size_of(picture):
+    """Of a PNG by its header, of a drawing by the box it is drawn in."""
+    if picture.suffix == ".svg":
+        box = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', picture.read_text(encoding="utf-8"))
+        return round(float(box[1])), round(float(box[2]))
+    return struct.unpack(">II", picture.read_bytes()[16:24])
 
 
 def setup(app):

@@ -526,6 +526,19 @@ def test_every_class_that_prints_itself_is_fuzzed():
     known = {type(sample).__name__ for sample, _ in SAMPLES} | {"Explanation", "ProgflagsError", "DefinitionError"}
     #: parts of these, a class and a line of code, or made of nothing but numbers and words of the file's format, which are bounded when it is read
     inner = {"Failure", "SemVer", "Moment", "Network", "Compare", "Every", "Some", "Never", "Named", "Unit", "Rule", "Version"}
+    inner |= {
+        "Alphabetical",
+        "Among",
+        "Derived",
+        "FromNow",
+        "Hour",
+        "Hours",
+        "Length",
+        "Pair",
+        "Remainder",
+        "Table",
+        "Weekday",
+    }  # in an Explanation, and there printed
     found = {
         node.name
         for _, tree in trees()

@@ -29,6 +29,7 @@ class Hints:
         self._channel = Identifier(channel_of(namespace))
         self._listening = False
         self._bell = Bell()
+        self._roused = False
         self._heard = False  # set by whichever thread's statement brings a hint along
         self.deaf = ""
 
@@ -44,22 +45,22 @@ class Hints:
             self._server.run(lambda cursor: self._opened(cursor.connection))
             self._listening = True
         until = time.monotonic() + timeout
-        while not self._heard and (left := until - time.monotonic()) > 0:
+        while not self._heard and not self._roused and (left := until - time.monotonic()) > 0:
             socket = self._server.socket
-            if socket is not None and not self._bell.wait(socket, left):
-                break
-            if self._server.run(_take_in):
+            # Rung, it may be for a hint that the wait before this one has told of already: then there is none, and it goes on.
+            if (socket is None or self._bell.wait(socket, left)) and self._server.run(_take_in):
                 self._heard = True
-        heard, self._heard = self._heard, False
+        heard, self._heard, self._roused = self._heard, False, False
         return heard
 
     def rouse(self) -> None:
         """End the wait now, whoever is in it."""
+        self._roused = True
         self._bell.ring()
 
     def close(self) -> None:
         """Let go of what waiting needs."""
-        self._bell.ring()
+        self.rouse()
         self._bell.close()
 
     def _opened(self, connection: Any) -> None:

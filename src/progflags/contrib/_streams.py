@@ -8,7 +8,6 @@ asks again. So one message at most waits for a reader, the newest, and nothing t
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from itertools import takewhile
 from typing import Final
 
 from progflags._beside import RUNNING
+from progflags._chance import chance
 from progflags._streaming import Tell, ending
 from progflags._trouble import swallow
 from progflags.contrib._configuration import Configurations
@@ -158,10 +158,10 @@ class _Room:
 
     def enter(self, last: str) -> _One:
         now = self._client.clock.monotonic()
-        one = _One(now + _LONGEST * random.uniform(0.75, 1.0), now)
+        one = _One(now + _LONGEST * chance.uniform(0.75, 1.0), now)
         word = self._all.configurations.word(self._client)
         hello = _SILENCE if last == word else _message(word)
-        one.put(b"retry: %d\n%s" % (random.randint(*_RETRY), hello))
+        one.put(b"retry: %d\n%s" % (chance.randint(*_RETRY), hello))
         self.streams[one] = None
         return one
 

@@ -113,11 +113,11 @@ CORPUS = [
     (S + "safe = 'xx'", "f.toml:4: flags.a.safe: there is no variant 'xx' (did you mean 'x'?)"),
     (
         S + "unit = 1",
-        'f.toml:4: flags.a.unit: an attribute\'s name is wanted here, not 1 (write "account_id", ["org", "user"] or { first = ["user", "device"] })',
+        'f.toml:4: flags.a.unit: an attribute\'s name is wanted here, not 1 (write "account_id", ["org", "user"] or { first_of = ["user", "device"] })',
     ),
     (
         S + "unit = []",
-        'f.toml:4: flags.a.unit: an attribute\'s name is wanted here, not an empty list (write "account_id", ["org", "user"] or { first = ["user", "device"] })',
+        'f.toml:4: flags.a.unit: an attribute\'s name is wanted here, not an empty list (write "account_id", ["org", "user"] or { first_of = ["user", "device"] })',
     ),  # noqa: E501
     (S + "salt = ''", "f.toml:4: flags.a.salt: a text is wanted here, not an empty text"),
     # shares and splits

@@ -52,7 +52,8 @@ def _best(y: float, other: float, kappa: float) -> float:
     k = y + other
     if not k or kappa <= 0 or y <= kappa * other:
         return 0.0
-    return y * log(y / k * (1 + kappa) / kappa) + (other * log(other / k * (1 + kappa)) if other else 0.0)
+    part = other / k  # 0 as well where `other` is too small to be a part of anything
+    return y * log(y / k * (1 + kappa) / kappa) + (other * log(part * (1 + kappa)) if part else 0.0)
 
 
 _ROUNDING: Final = 1e-6

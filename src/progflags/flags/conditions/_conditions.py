@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from progflags._printed import quoted, several
+from progflags._printed import printable, quoted, several
 from progflags.flags.conditions._checks import Check, all_of, any_of
 from progflags.flags.conditions._compare import MOST, Compare, asked, dotted_name, given, instead
 from progflags.flags.conditions._derived import Derived, Pair
@@ -144,7 +144,7 @@ class Among:
         yield asked(self.path)
 
     def __str__(self) -> str:
-        return f"any({dotted_name(self.path)}, {self.part})"
+        return f"any({printable(dotted_name(self.path), 120)}, {self.part})"
 
 
 def _item(item: Any) -> Mapping[str, Any]:

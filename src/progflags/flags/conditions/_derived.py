@@ -101,7 +101,8 @@ class Pair:
 
     def __str__(self) -> str:
         first, *rest = self.other
-        return f"{printable(dotted_name(self.path), 120)} {self.op} {'.'.join((f'attr({shown_literal(first)})', *rest))}"
+        other = printable(".".join((f"attr({shown_literal(first)})", *rest)), 240)
+        return f"{printable(dotted_name(self.path), 120)} {self.op} {other}"
 
 
 def _comparable(value: Any) -> bool:

@@ -116,8 +116,8 @@ def regex(pattern: str) -> Callable[[str], object | None]:
     """
     try:
         import re2
-    except ImportError:
-        raise Wrong("a regular expression needs google-re2", "pip install 'progflags[re2]', or use `matches`") from None
+    except ImportError as error:
+        raise Wrong(f"a regular expression needs google-re2 ({error})", "pip install 'progflags[re2]', or use `matches`") from None
     options = re2.Options()
     options.log_errors = False
     try:
