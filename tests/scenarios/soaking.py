@@ -174,7 +174,12 @@ def main(seconds: float, every: float, store: str, folder: Path) -> None:
         threading.Thread(target=application.serve, daemon=True).start()
     for flag in ROLLING:  # whatever begins when it is first needed, and what is imported then, belongs to no growth
         application.flags.rollouts.start(flag, by="soak", timeout=60)
-    time.sleep(2.5)
+    judged: set[str] = set()
+    unlisten = application.flags.bus.listen(Judged, lambda event: judged.add(event.flag))
+    begun = time.monotonic()
+    while time.monotonic() - begun < 2.5 or (judged < set(ROLLING) and time.monotonic() - begun < 60):
+        time.sleep(0.1)
+    unlisten()
     application.live()
     print("begun", flush=True)
     samples = [application.size()]
