@@ -40,7 +40,7 @@ class ByHand:
         that a rollout compares.
         """
         known = self._counts.by_flag.get(flag) if type(flag) is str else None
-        if known is not None and known.revision and arm.__class__ is str and arm in known.arms:  # as nearly always
+        if known is not None and known.revision and type(arm) is str and arm in known.arms:  # as nearly always
             return known, arm
         return self._looked_at(flag, arm)
 
