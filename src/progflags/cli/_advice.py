@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from progflags.cli._reach import Advice, Path, reach
 from progflags.flags import FlagModel, Snapshot, meant
-from progflags.flags.conditions import Compare, FromNow, Moment, Network, Node, SemVer, Table
+from progflags.flags.conditions import ITEMWISE, Compare, FromNow, Moment, Network, Node, SemVer, Table
 from progflags.flags.file import named
 
 __all__ = ["Advice", "advice"]
@@ -126,7 +126,7 @@ def _fits(leaf: Compare, declared: str) -> bool:
     if leaf.op in ("==", "!=") and isinstance(leaf.value, (tuple, Table)):
         return declared == "list" and isinstance(leaf.value, tuple)
     if declared == "list":
-        return leaf.op in ("startswith", "endswith", "istartswith", "iendswith", "matches", "regex")
+        return leaf.op in ITEMWISE
     values: tuple[Any, ...] = leaf.value if isinstance(leaf.value, tuple) else (leaf.value,)
     wanted = _ACCEPTS[declared]
     return all(isinstance(value, wanted) and (bool in wanted or not isinstance(value, bool)) for value in values)

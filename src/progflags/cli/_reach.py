@@ -13,6 +13,7 @@ __all__ = ["Advice", "reach"]
 
 Path = tuple[str | int, ...]
 _ALL: Final = 1_000_000
+_ROLLOUT: Final = Rule("the rollout")  # which buckets by the flag's own unit and salt
 _LOOKED_AT: Final = 200  # earlier rules that a rule is held against
 
 
@@ -67,7 +68,7 @@ _REMEDY: Final = "shares of one flag are taken from the same units: write one ru
 
 
 def _of_rollout(flag: FlagModel, place: Path) -> Iterator[Advice]:
-    earlier = [rule for rule in flag.rules if rule.when is None and not rule.timed and rule.enabled and _reaches(rule, Rule("")) > 0]
+    earlier = [rule for rule in flag.rules if rule.when is None and not rule.timed and rule.enabled and _reaches(rule, _ROLLOUT) > 0]
     if not earlier:
         return
     first = max(earlier, key=_least)

@@ -10,10 +10,11 @@ from progflags.flags.conditions._operators import OPERATORS
 from progflags.flags.conditions._setting import Setting
 from progflags.flags.conditions._texts import Texts
 from progflags.flags.conditions._tree import tree
-from progflags.flags.conditions._unfit import Uncompared, misdeclared
+from progflags.flags.conditions._unfit import ITEMWISE, Uncompared, misdeclared
 from progflags.flags.conditions._values import foreign, named, shown_value
 
 __all__ = [
+    "ITEMWISE",
     "KEY",
     "OPERATORS",
     "Among",

@@ -18,7 +18,7 @@ from progflags.flags.conditions._texts import Texts
 from progflags.flags.conditions._unfit import Heard, unfit, unheard
 from progflags.flags.conditions._values import foreign, is_table, named, shown_value
 
-__all__ = ["KEY", "MOST", "Compare", "asked", "dotted_name", "follow", "given", "instead", "shown_literal", "typed"]
+__all__ = ["KEY", "MOST", "Compare", "absent", "asked", "dotted_name", "follow", "given", "shown_literal", "typed"]
 
 KEY: Final = "targeting_key"
 """The name by which conditions and units speak of the context's own key."""
@@ -95,7 +95,7 @@ class Compare:
             return True, str(self)
         found = given(self.path, kb, attributes)
         if found is None:
-            return False, f"{self} is not so: {self.name} is missing{instead(self.path, attributes)}"
+            return False, f"{self} is not so: {absent(self.path, attributes)}"
         cause = unfit(self.op, self.value, found)
         if cause and foreign(found):
             return False, f"{self} is not so: {self.name} is not compared: {cause}"
@@ -133,7 +133,12 @@ def given(path: tuple[str, ...], kb: bytes | None, attributes: Mapping[str, Any]
     return (None if kb is None else kb.decode()) if path[0] == KEY else follow(attributes, path)
 
 
-def instead(path: tuple[str, ...], attributes: Mapping[str, Any]) -> str:
+def absent(path: tuple[str, ...], attributes: Mapping[str, Any]) -> str:
+    """That an attribute is missing, and what may be meant."""
+    return f"{dotted_name(path)} is missing{_instead(path, attributes)}"
+
+
+def _instead(path: tuple[str, ...], attributes: Mapping[str, Any]) -> str:
     """What stands where an attribute is missing: a part of its path that is no table, or a name much like it."""
     if path[0] == KEY:
         return ""

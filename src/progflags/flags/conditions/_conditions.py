@@ -16,7 +16,7 @@ from typing import Any
 
 from progflags._printed import printable, quoted, several
 from progflags.flags.conditions._checks import Check, all_of, any_of
-from progflags.flags.conditions._compare import MOST, Compare, asked, dotted_name, given, instead
+from progflags.flags.conditions._compare import MOST, Compare, absent, asked, dotted_name, given
 from progflags.flags.conditions._derived import Derived, Pair
 from progflags.flags.conditions._setting import ALONE, Setting
 from progflags.flags.conditions._values import is_table, items_of, shown_value
@@ -134,7 +134,7 @@ class Among:
         found = given(self.path, kb, attributes)
         name, items = dotted_name(self.path), items_of(found)
         if found is None:
-            return False, f"{self} is not so: {name} is missing{instead(self.path, attributes)}"
+            return False, f"{self} is not so: {absent(self.path, attributes)}"
         return (
             False,
             f"{self} is not so: {f'{name} is {shown_value(found)} and no list' if items is None else f'none of its {len(items)} is'}",

@@ -9,7 +9,7 @@ from typing import Any
 
 from progflags._printed import printable
 from progflags.flags.conditions._checks import Check
-from progflags.flags.conditions._compare import Compare, asked, dotted_name, given, instead, shown_literal, typed
+from progflags.flags.conditions._compare import Compare, absent, asked, dotted_name, given, shown_literal, typed
 from progflags.flags.conditions._literals import ORDER, Literal
 from progflags.flags.conditions._operators import predicate
 from progflags.flags.conditions._setting import ALONE, Setting
@@ -51,7 +51,7 @@ class Derived:
         value = None if path is None else given(path, kb, attributes)
         if path is None or value is not None:
             return False, f"{self} is not so: there is no {self.term}{'' if path is None else f' of {shown_value(value)}'}"
-        return False, f"{self} is not so: {dotted_name(path)} is missing{instead(path, attributes)}"
+        return False, f"{self} is not so: {absent(path, attributes)}"
 
     def leaves(self) -> Iterator[Compare]:
         if self.term.path is not None:
@@ -92,7 +92,7 @@ class Pair:
         said = []
         for path in (self.path, self.other):
             value = given(path, kb, attributes)
-            said.append(f"{dotted_name(path)} is " + (f"missing{instead(path, attributes)}" if value is None else shown_value(value)))
+            said.append(absent(path, attributes) if value is None else f"{dotted_name(path)} is {shown_value(value)}")
         return False, f"{self} is not so: {' and '.join(said)}"
 
     def leaves(self) -> Iterator[Compare]:

@@ -11,7 +11,7 @@ from progflags.flags._problems import dotted
 from progflags.flags.conditions._literals import FromNow, Moment, Network, SemVer, Table, moment_of
 from progflags.flags.conditions._values import foreign, instant, is_number, is_table, items_of, named, plain
 
-__all__ = ["Heard", "Uncompared", "misdeclared", "unfit", "unheard"]
+__all__ = ["ITEMWISE", "Heard", "Uncompared", "misdeclared", "unfit", "unheard"]
 
 Heard = Callable[[Any], object]
 """Told a value that a comparison had no use for."""
@@ -33,7 +33,7 @@ def unfit(op: str, wanted: Any, value: Any) -> str:
         return _of_list(op, wanted, value)
     if op in ("==", "!=") and isinstance(wanted, (tuple, Table)):
         return _of_whole(wanted, value)
-    if op in _ITEMWISE and items_of(value) is not None:
+    if op in ITEMWISE and items_of(value) is not None:
         return ""
     return _of_one(wanted if isinstance(wanted, tuple) else (wanted,), value)
 
@@ -60,7 +60,7 @@ def _of_one(wanted: tuple[Any, ...], value: Any) -> str:
     return f"{_sort(counted)}, where {' or '.join(kinds)} is wanted" if kinds else ""
 
 
-_ITEMWISE: Final = frozenset({"startswith", "endswith", "istartswith", "iendswith", "matches", "regex"})
+ITEMWISE: Final = frozenset({"startswith", "endswith", "istartswith", "iendswith", "matches", "regex"})
 """Operators that look into a list for a text."""
 
 

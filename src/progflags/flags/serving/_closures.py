@@ -189,7 +189,7 @@ def unit_of(unit: Unit) -> UnitOf | None:
     def part(group: tuple[str, ...], kb: bytes | None, attributes: Attributes) -> bytes:
         for name in group:
             found = kb if name == KEY else unit_bytes(attributes.get(name))
-            if found is None and "." in name:
+            if found is None and "." in name:  # `attribute`, written out: a call would cost every flag that has a unit
                 found = unit_bytes(follow(attributes, name.split(".")))
             if found is not None:
                 return found

@@ -176,9 +176,8 @@ class _Builder:
         flag = self.flag
         if self.compiled.forced is not None:
             return self.end(*self.compiled.forced)
-        safe = self.end(flag.safe, Reason.DISABLED)
         if flag.enabled is False:
-            return safe
+            return self._safe()
         step = self._rules()
         if flag.slot is not None:
             low, high = threshold(flag.slot.start), threshold(flag.slot.end)
@@ -186,15 +185,18 @@ class _Builder:
             step = self._had(c.slot(c.Hashed(self.unit, seed("g", flag.slot.salt)), low, high, inside=step, outside=out), out)
         if flag.holdout is not None and flag.holdout.share:
             limit = threshold(flag.holdout.share)
-            step = self._had(c.share(c.Hashed(self.unit, seed("h", flag.holdout.name)), limit, safe, step), step)
+            step = self._had(c.share(c.Hashed(self.unit, seed("h", flag.holdout.name)), limit, self._safe(), step), step)
         if flag.requires:
             others = [(self.compiled.others.get(require.flag), frozenset(require.variants)) for require in flag.requires]
             known = [
                 (c.decided(other.decide) if other.defers else other.decide, variants) for other, variants in others if other is not None
             ]
             # One that was rejected and never was good: nobody can say that the prerequisite holds.
-            step = c.guarded(known, step, safe) if len(known) == len(others) else safe
-        return c.during(flag.enabled, self.now, step, safe) if isinstance(flag.enabled, During) else step
+            step = c.guarded(known, step, self._safe()) if len(known) == len(others) else self._safe()
+        return c.during(flag.enabled, self.now, step, self._safe()) if isinstance(flag.enabled, During) else step
+
+    def _safe(self) -> End:
+        return self.end(self.flag.safe, Reason.DISABLED)
 
     def _had(self, step: c.Next, other: c.Next, by: c.Hashed | None = None) -> c.Next:
         """A step that buckets; `other` for whoever has no unit, where the flag says that they are skipped."""
