@@ -20,7 +20,7 @@ def run(module: ModuleType, *words: str, as_json: bool = False) -> int:
     parser = argparse.ArgumentParser()
     commands = parser.add_subparsers()
     module.add_parser(commands)
-    arguments = parser.parse_args(words, argparse.Namespace(json=as_json, flags=None, store=None))
+    arguments = parser.parse_args(words, argparse.Namespace(json=as_json, flags=None, store=None, environment=None))
     return int(arguments.run(arguments))
 
 

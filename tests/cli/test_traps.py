@@ -27,7 +27,7 @@ def run(module: ModuleType, file: Path, *words: str, store: str | None = None) -
     parser = argparse.ArgumentParser()
     module.add_parser(parser.add_subparsers())
     name = module.__name__.rpartition("_")[2]
-    arguments = parser.parse_args([name, str(file), *words], argparse.Namespace(json=True, flags=None, store=store))
+    arguments = parser.parse_args([name, str(file), *words], argparse.Namespace(json=True, flags=None, store=store, environment=None))
     return int(arguments.run(arguments))
 
 

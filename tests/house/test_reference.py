@@ -52,7 +52,8 @@ def test_every_key_of_the_file_format_is_explained():
         values = [*inner.get("examples", ()), *([inner["default"]] if "default" in inner else ())]
         if not inner.get("examples"):
             wrong.append(f"{where} has no example")
-        validator = jsonschema.Draft202012Validator({**inner, "$defs": schema["$defs"]})
+        beside = {"$defs": schema["$defs"], "properties": {**schema["properties"], **inner.get("properties", {})}}  # what it refers to
+        validator = jsonschema.Draft202012Validator({**inner, **beside})
         wrong += [f"{where}: {error.message}" for value in values for error in validator.iter_errors(value)]
 
     assert len({(name, key) for name, key, _ in found}) > 110

@@ -10,6 +10,7 @@ import pytest
 from opentelemetry.sdk._logs import LoggerProvider, export
 from opentelemetry.sdk._logs.export import BatchLogRecordProcessor, SimpleLogRecordProcessor
 
+import progflags as pf
 from progflags._trouble import counts
 from progflags.events import Compared
 from progflags.telemetry import _names as names
@@ -303,3 +304,13 @@ def test_a_forked_child_sends_its_own_events(flags, telling):
     handle.close()
     os.close(reader)
     os.close(writer)
+
+
+def test_an_environment_is_the_set_of_flags(telling):
+    """`feature_flag.set.id`, as the conventions have it; without an environment there is none."""
+    document = {"flags": {"a": {}}, "environments": {"staging": {}}}
+    with pf.connect(document, environment="staging", poll=None) as flags, instrument(flags, logger_provider=telling.loggers, events="all"):
+        flags.evaluate("a", False, "u")
+
+    ((_, attributes),) = telling.events(EVALUATED)
+    assert attributes[names.SET] == "staging"

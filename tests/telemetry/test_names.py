@@ -22,6 +22,7 @@ def test_every_shared_name_is_theirs_to_the_letter():
     assert ours.REASON == theirs.FEATURE_FLAG_RESULT_REASON
     assert ours.PROVIDER == theirs.FEATURE_FLAG_PROVIDER_NAME
     assert ours.VERSION == theirs.FEATURE_FLAG_VERSION
+    assert ours.SET == theirs.FEATURE_FLAG_SET_ID
     assert ours.ERROR_TYPE == error_attributes.ERROR_TYPE
     assert ours.SYNTHETIC == user_agent_attributes.USER_AGENT_SYNTHETIC_TYPE
     assert http_metrics.HTTP_SERVER_REQUEST_DURATION == HTTP_DURATION

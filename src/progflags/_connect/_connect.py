@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,6 +39,7 @@ def connect(
     clock: Clock | None = None,
     require_store: bool = False,
     notify: Sequence[Channel] = (),
+    environment: str | None = None,
 ) -> Flags:
     """
     A running client of `source`: a path (TOML, JSON, YAML with the extra, or a directory of them), an address (`https://`, or an object's:
@@ -64,11 +66,14 @@ def connect(
 
     `notify`: channels that are told what happens (`pf.notify.Slack(url=…)`), beside those that the flag file names.
 
+    `environment`: where this process is, as "staging": what the file has under `[environments.staging]` is laid over the rest. None: what
+    `PROGFLAGS_ENVIRONMENT` says; empty: nothing is laid over it, whatever that says.
+
         flags = pf.connect("flags.toml", store="sqlite:///progflags.db")
         assert flags.status().state == "READY"
 
     Raises:
-        DefinitionError: nothing can be served; its problems name file, line and key.
+        DefinitionError: nothing can be served, or no file knows the environment; its problems name file, line and key.
         StoreError: `require_store`, and the store can't be used; or it ought to have the definitions, and nothing else has.
         ValueError: neither source nor store, `poll` or `store_poll` is not a positive number, `store` no store's address, or with
             `host_cache` no server's.
@@ -77,6 +82,7 @@ def connect(
         raise ValueError(f"poll is the number of seconds between two looks, or None for never: not {quoted(poll)}")
     if store_poll is not None and not 0 < store_poll < math.inf:
         raise ValueError(f"store_poll is the number of seconds between two questions to the store: not {quoted(store_poll)}")
+    here = os.environ.get("PROGFLAGS_ENVIRONMENT", "") if environment is None else environment
     time = clock or SYSTEM
     if source is None and store is None:
         raise ValueError("connect to what? name a flag file, or a store that definitions were pushed to")
@@ -94,7 +100,7 @@ def connect(
         kept = _reached(store, time, required=require_store) if brings is None else _brought(brings, time, keep)
     try:
         found = StoreSource(kept) if named is None else named
-        flags = Flags(Loader(found, keep=keep, clock=time), kept, clock=time, control=control, notify=notify)
+        flags = Flags(Loader(found, keep=keep, clock=time, environment=here), kept, clock=time, control=control, notify=notify)
         flags._begin(
             Terms(
                 poll=poll if looks else None,

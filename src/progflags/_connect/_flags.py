@@ -122,7 +122,8 @@ class Flags(Client):
         loader = self._definitions.loader
         own = isinstance(self._store, MemoryStore) and self._owns_store and self._store.url == _OWN
         pushed = loader.name == self._store.url
-        return Defined(self, self._store if keeps and not own else None, loader.name, actor=signature(), told=pushed)
+        name = f"{loader.name} ({loader.environment})" if loader.environment else loader.name  # each environment has changes of its own
+        return Defined(self, self._store if keeps and not own else None, name, actor=signature(), told=pushed)
 
     # -- what serves, and how well --------------------------------------------------------------------------------------
 

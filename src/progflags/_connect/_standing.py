@@ -36,6 +36,7 @@ class Standing:
             problems=self._definitions.refused,
             warnings=(*self._definitions.warnings, *self._refusals()),
             source=self._definitions.loader.name,
+            environment=self._definitions.loader.environment,
             store=supply.name,
             store_problem=supply.problem,
             writable=not (supply.problem or supply.write_problem or supply.read_only),

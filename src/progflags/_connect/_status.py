@@ -43,6 +43,8 @@ class Status:
 
     `threads`: what runs in the background, by name: `running` (perhaps with how), or why not; then the state is DEGRADED. Empty
     where nothing does (`poll=None`, a ManualClock, a closed client).
+
+    `environment`: the one whose tables are laid over the definitions; empty, none is.
     """
 
     state: State
@@ -61,6 +63,11 @@ class Status:
     panic: Killed | None = None
     panicking: bool = False
     threads: dict[str, str] = field(default_factory=dict)
+    environment: str = ""
+
+    @property
+    def _source(self) -> str:
+        return f"{self.source or 'no source'}{f' in {self.environment}' if self.environment else ''}"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -71,7 +78,7 @@ class Status:
 
     def __str__(self) -> str:
         """What serves in a line, and a line for each thing that is wrong; `to_dict` has the same values, whole."""
-        head = f"{self.state}: {self.revision[:12] or 'nothing'} of {self.source or 'no source'}, {self.age:.1f} s old; store {self.store}"
+        head = f"{self.state}: {self.revision[:12] or 'nothing'} of {self._source}, {self.age:.1f} s old; store {self.store}"
         switch = f"panic by {self.panic.by or 'somebody'}: {self.panic.reason}" if self.panic else "panic" if self.panicking else ""
         wrong = [f"{name}: {problem}" for name in ("problems", "rejected", "warnings") for problem in getattr(self, name)]
         wrong += [f"store: {self.store_problem}"] if self.store_problem else []

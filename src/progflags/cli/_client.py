@@ -17,7 +17,20 @@ from progflags.errors import DefinitionError, Problem, ProgflagsError, StoreErro
 if TYPE_CHECKING:
     from progflags._connect import Flags
 
-__all__ = ["anything", "attributes", "connect", "context", "deadline", "defaults", "inspect", "positive", "require", "share", "timed"]
+__all__ = [
+    "anything",
+    "attributes",
+    "connect",
+    "context",
+    "deadline",
+    "defaults",
+    "everywhere",
+    "inspect",
+    "positive",
+    "require",
+    "share",
+    "timed",
+]
 
 _STORE: Final = "live state is kept in a store that the application shares: say --store URL, or set PROGFLAGS_STORE"
 _WHICH: Final = "which flag file? say --flags FILE, or set PROGFLAGS_FILE"
@@ -25,7 +38,7 @@ _WHICH: Final = "which flag file? say --flags FILE, or set PROGFLAGS_FILE"
 
 def defaults() -> argparse.Namespace:
     """What the environment says where the command line does not."""
-    return argparse.Namespace(json=False, flags=os.environ.get("PROGFLAGS_FILE"), store=os.environ.get("PROGFLAGS_STORE"))
+    return argparse.Namespace(json=False, flags=os.environ.get("PROGFLAGS_FILE"), store=os.environ.get("PROGFLAGS_STORE"), environment=None)
 
 
 def connect(arguments: argparse.Namespace, *, needs_store: bool = False) -> Flags:
@@ -42,7 +55,8 @@ def connect(arguments: argparse.Namespace, *, needs_store: bool = False) -> Flag
     if needs_store and not arguments.store:
         raise ProgflagsError(_STORE)
     try:
-        return connect_(arguments.flags or None, store=arguments.store, poll=None, control=False, require_store=True)
+        where = {"store": arguments.store, "environment": arguments.environment}
+        return connect_(arguments.flags or None, poll=None, control=False, require_store=True, **where)
     except DefinitionError as error:
         if arguments.flags:
             raise
@@ -66,7 +80,7 @@ def anything(arguments: argparse.Namespace) -> Flags:
 
     if not arguments.store:
         raise ProgflagsError(_STORE)
-    return connect_({"flags": {"any": {}}}, store=arguments.store, poll=None, control=False, require_store=True)
+    return connect_({"flags": {"any": {}}}, store=arguments.store, environment="", poll=None, control=False, require_store=True)
 
 
 def _or_a_file(problem: Problem) -> Problem:
@@ -75,9 +89,11 @@ def _or_a_file(problem: Problem) -> Problem:
 
 
 @contextmanager
-def inspect(source: str | None) -> Iterator[Flags]:
+def inspect(source: str | None, environment: str | None = None) -> Iterator[Flags]:
     """
     A client of the file alone, for a command that prints the file's problems itself: the log doesn't say them again.
+
+    `environment`: None, the one that `PROGFLAGS_ENVIRONMENT` names; empty, none.
 
     Raises:
         ProgflagsError: no file was named.
@@ -91,10 +107,23 @@ def inspect(source: str | None) -> Iterator[Flags]:
     level = log.level
     log.setLevel(logging.CRITICAL)
     try:
-        with connect_(source, poll=None, control=False) as flags:
+        with connect_(source, poll=None, control=False, environment=environment) as flags:
             yield flags
     finally:
         log.setLevel(level)
+
+
+def everywhere(source: str | None, environment: str | None = None) -> tuple[str, ...]:
+    """The environments that what a command checks must be right in: none (empty), those that are declared, and the one that was named."""
+    from progflags.sources import Loader, environments, source_of
+
+    if not source:
+        raise ProgflagsError(_WHICH)
+    loader = Loader(source_of(source))
+    loader.load()
+    found = environments(loader.pieces)
+    loader.close()
+    return tuple(dict.fromkeys(("", *found, *([environment] if environment else []))))
 
 
 def timed(parser: argparse.ArgumentParser, seconds: float = 2.0, *, of: str = "the whole operation") -> None:

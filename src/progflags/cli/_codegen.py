@@ -30,7 +30,7 @@ def add_parser(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print or write the module. With --check: exit 0 when the file is what would be written, 1 when it is not."""
     arguments.flags = arguments.file or arguments.flags
-    with inspect(arguments.flags) as flags:
+    with inspect(arguments.flags, arguments.environment) as flags:
         if rejected := flags.status().rejected:
             raise DefinitionError(rejected)  # a module without one of them would be a type error far from its cause
         source = module(flags.definitions) if flags.definitions else ""

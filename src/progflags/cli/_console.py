@@ -43,7 +43,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     require(arguments)
     tokens, shown = _tokens(arguments)
-    with connect(arguments.flags or None, store=arguments.store, control=False) as flags, _listening(arguments) as listener:
+    where = {"store": arguments.store, "environment": arguments.environment}
+    with connect(arguments.flags or None, control=False, **where) as flags, _listening(arguments) as listener:
         app = console(flags, token=tokens, insecure=arguments.insecure, hosts=(*arguments.allow, arguments.host))
         port = listener.getsockname()[1]
         _say(arguments, f"http://{_written(arguments.host)}:{port}/", shown)

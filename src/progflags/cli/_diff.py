@@ -59,7 +59,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise ProgflagsError(f"{arguments.keys}: there is no key in it, so nobody could be seen to move")
     made = attributes_of(arguments.attr)
     contexts = [Context(key, made) for key in keys]
-    changes = compare(_load(arguments.old), _load(arguments.new), contexts)
+    where = arguments.environment
+    changes = compare(_load(arguments.old, where), _load(arguments.new, where), contexts)
     if arguments.json:
         tell_json({"ok": True, "units": len(contexts), "changes": [change.to_dict() for change in changes]})
         return 0
@@ -74,10 +75,10 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _load(source: str) -> Snapshot:
+def _load(source: str, environment: str | None) -> Snapshot:
     from progflags.errors import DefinitionError
 
-    with inspect(source) as flags:
+    with inspect(source, environment) as flags:
         rejected, snapshot = flags.status().rejected, flags.definitions
     if rejected or snapshot is None:
         raise DefinitionError(rejected)

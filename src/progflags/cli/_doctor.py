@@ -74,17 +74,18 @@ def _checks(arguments: argparse.Namespace) -> Iterator[tuple[str, str, str]]:
         yield ("ok", f"extra {extra}", f"{package} {found}") if found else ("absent", f"extra {extra}", f"pip install 'progflags[{extra}]'")
     yield "ok", "SQLite", sqlite3.sqlite_version
     if arguments.flags:
-        yield from _file(arguments.flags)
+        yield from _file(arguments.flags, arguments.environment)
     if arguments.store:
         yield from _store(arguments)
 
 
-def _file(path: str) -> Iterator[tuple[str, str, str]]:
+def _file(path: str, environment: str | None) -> Iterator[tuple[str, str, str]]:
     try:
-        with inspect(path) as flags:
+        with inspect(path, environment) as flags:
             status = flags.status()
             count = len(flags.definitions.flags) if flags.definitions else 0
-            yield "ok", "flag file", f"{path}: {counted(count)}"
+            within = f" in {status.environment}" if status.environment else ""
+            yield "ok", "flag file", f"{path}{within}: {counted(count)}"
             yield from (("wrong", "flag file", str(problem)) for problem in status.rejected)
             yield from (("doubt", "flag file", str(problem)) for problem in status.warnings)
     except DefinitionError as error:

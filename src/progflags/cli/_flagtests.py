@@ -45,7 +45,8 @@ class Outcome:
 def run(arguments: argparse.Namespace) -> int:
     """Exit 0 when every test passes, 1 when one fails, 2 for a file that can't be loaded, 3 when there is no test at all."""
     arguments.flags = arguments.file or arguments.flags
-    with inspect(arguments.flags) as flags:  # the file alone: no kill or share of a live store changes what it promises
+    # The file alone: no kill or share of a live store changes what it promises.
+    with inspect(arguments.flags, arguments.environment) as flags:
         rejected = flags.status().rejected
         if rejected:
             raise DefinitionError(rejected)

@@ -17,7 +17,7 @@ from progflags.cli._client import inspect
 from progflags.cli._say import tell, tell_json
 from progflags.cli._scan import scan
 from progflags.errors import Problem, ProgflagsError
-from progflags.flags import Snapshot, decode, dotted, meant
+from progflags.flags import Snapshot, decode, meant
 
 __all__ = ["add_parser", "run"]
 
@@ -37,7 +37,7 @@ def add_parser(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print every finding as file:line: key: message [rule]. Exit 0 without any, 1 with some, 2 for a file that can't be loaded."""
     arguments.flags = arguments.file or arguments.flags
-    with inspect(arguments.flags) as flags:
+    with inspect(arguments.flags, arguments.environment) as flags:
         snapshot, rejected = flags.definitions, flags.status().rejected
     if snapshot is None:
         return 2
@@ -54,17 +54,14 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _found(snapshot: Snapshot, arguments: argparse.Namespace) -> Iterator[tuple[str, Problem]]:
+    from progflags.rollout import lint_snapshot
+    from progflags.sources import place_of, source_of
+
     lines = _lines(arguments.flags)
     today = datetime.now(UTC).date()
-
-    def problem(path: _KeyPath, message: str) -> Problem:
-        line = next((found for length in range(len(path), 0, -1) if (found := lines(path[:length]))), None)
-        return Problem(snapshot.source, line, dotted(path), message)
-
+    problem = place_of(snapshot.source, source_of(arguments.flags).read(), snapshot.environment)
     for each in advice(snapshot, today, _age(arguments.flags, lines), arguments.days):
         yield each.rule, problem(each.path, each.message)
-    from progflags.rollout import lint_snapshot
-
     wrong, reconsider = lint_snapshot(snapshot)
     yield from (("invalid", each) for each in wrong)
     yield from ((each.hint or "rollout", replace(each, hint="")) for each in reconsider)

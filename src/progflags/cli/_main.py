@@ -46,7 +46,7 @@ _NOUNS = (
 
 _EPILOG = """\
 exit codes: 0 good · 1 a gate failed · 2 usage or a bad file · 3 undecided
---flags and --store may also come from PROGFLAGS_FILE and PROGFLAGS_STORE."""
+--flags, --store and --environment may also come from PROGFLAGS_FILE, PROGFLAGS_STORE and PROGFLAGS_ENVIRONMENT."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -100,6 +100,7 @@ def _parser() -> argparse.ArgumentParser:
 _COMMON: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
     (("--flags",), {"metavar": "FILE", "help": "the flag file (TOML or JSON), or a directory of them"}),
     (("--store",), {"metavar": "URL", "help": "where live state is kept, as in sqlite:///progflags.db"}),
+    (("--environment",), {"metavar": "NAME", "help": "the environment of the flag file, as in staging; default: none"}),
     (("--json",), {"action": "store_true", "help": "answer in JSON"}),
 )
 

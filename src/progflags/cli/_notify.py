@@ -28,7 +28,7 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Send it to each, whatever becomes of the others. Exit codes: 0 all took it, 1 one did not, 2 there is none."""
-    with inspect(arguments.flags) as flags:
+    with inspect(arguments.flags, arguments.environment) as flags:
         snapshot, rejected = flags.definitions, flags.status().rejected
     for problem in rejected:
         if problem.key.startswith("notify"):

@@ -7,9 +7,9 @@ from contextlib import closing
 from typing import Any, Final
 
 from progflags._printed import counted
-from progflags.cli._client import deadline, inspect, timed
+from progflags.cli._client import deadline, everywhere, inspect, timed
 from progflags.cli._say import tell, tell_json
-from progflags.errors import DefinitionError, ProgflagsError
+from progflags.errors import DefinitionError, Problem, ProgflagsError
 
 __all__ = ["add_parser", "run"]
 
@@ -35,8 +35,10 @@ def run(arguments: argparse.Namespace) -> int:
     file = arguments.file or arguments.flags
     if not file or not arguments.store:
         raise ProgflagsError("say which file and which store: progflags push FILE --store URL")
-    with inspect(file) as flags:
-        wrong = unstartable(flags.definitions)
+    wrong: dict[Problem, None] = {}
+    for environment in everywhere(file):
+        with inspect(file, environment) as flags:
+            wrong |= dict.fromkeys(unstartable(flags.definitions))
     if wrong:
         raise DefinitionError(wrong)
     with deadline(arguments), closing(open_store(arguments.store)) as store:

@@ -9,9 +9,9 @@ from typing import Any
 __all__ = ["arguments", "run"]
 
 
-def arguments(source: Any, store: Any) -> list[str]:
+def arguments(source: Any, store: Any, environment: Any = None) -> list[str]:
     """
-    `--flags` and `--store` for what an application is configured with.
+    `--flags`, `--store` and `--environment` for what an application is configured with.
 
     Raises:
         ValueError: the source is no file (a dict in the settings), so there is nothing the program could open.
@@ -20,7 +20,8 @@ def arguments(source: Any, store: Any) -> list[str]:
         raise ValueError(  # noqa: TRY004 - a setting, not a type, is at fault
             "the command line works on flag files, and the source configured here is none"
         )
-    return ["--flags", os.fspath(source), *(["--store", store] if isinstance(store, str) else [])]
+    where = {"--store": store, "--environment": environment}
+    return ["--flags", os.fspath(source), *(word for name, said in where.items() if isinstance(said, str) for word in (name, said))]
 
 
 def run(words: list[str]) -> int:

@@ -96,7 +96,7 @@ def _command(setting: dict[str, Any]) -> click.Command:
     def command(words: tuple[str, ...]) -> None:
         """The progflags command line, on this application's flag file and store."""
         try:
-            code = run([*arguments(setting.get("source"), setting.get("store")), *words])
+            code = run([*arguments(setting.get("source"), setting.get("store"), setting.get("environment")), *words])
         except ValueError as error:
             raise click.ClickException(str(error)) from error
         raise SystemExit(code)

@@ -177,6 +177,7 @@ class ProgflagsProvider(AbstractProvider):
             reason=_REASONS.get(str(answer.reason), str(answer.reason)),
             flag_metadata={
                 **({} if model is None else model.metadata),
+                **({"flagSetId": snapshot.environment} if snapshot is not None and snapshot.environment else {}),
                 "revision": answer.revision,
                 "version": "" if snapshot is None else snapshot.digest,
             },

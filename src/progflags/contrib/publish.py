@@ -23,7 +23,7 @@ from progflags.contrib._snapshot import Snapshot, is_snapshot
 from progflags.errors import DefinitionError, PublishError, WentBackError
 from progflags.flags import FlagModel
 from progflags.rollout import served
-from progflags.sources import Loader, Piece, StoreSource, source_of
+from progflags.sources import Loader, Piece, StoreSource, astray, source_of
 from progflags.store import Store, open_store
 
 __all__ = ["Publisher"]
@@ -166,7 +166,9 @@ class Publisher:
             DefinitionError: there were none yet.
         """
         loaded = self._loader.load()
-        problems = loaded.problems if loaded.snapshot is None else loaded.snapshot.rejected
+        problems = loaded.problems
+        if loaded.snapshot is not None:
+            problems = (*loaded.snapshot.rejected, *astray(self._loader.name, self._loader.pieces, loaded.snapshot))
         if loaded.snapshot is not None and not problems:
             self._good, self._flags = self._loader.pieces, loaded.snapshot.flags
         if not self._good:

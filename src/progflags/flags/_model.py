@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import TYPE_CHECKING, Any, Final
 
@@ -139,20 +139,23 @@ class RolloutSpec:
     """
     The flag's `rollout` table as written: names and types are checked, durations still text, gates still tables.
 
-    `problem` makes a Problem that names file, line and key: `path` is relative to the table, as in `("stages", 0, "bake")`.
+    `problem` makes a Problem that names file, line and key: `path` is relative to the table, as in `("stages", 0, "bake")`. `place`
+    says which file has a part of it, and where in that, if it is not `file`'s alone: an environment's says some of it.
     """
 
     flag: str
     data: Mapping[str, Any]
     file: str = field(default="", compare=False)
     lines: Callable[[tuple[str | int, ...]], int | None] | None = field(default=None, compare=False, repr=False)
+    place: Callable[[tuple[str | int, ...]], tuple[str, tuple[str | int, ...]]] | None = field(default=None, compare=False, repr=False)
 
     def problem(self, path: tuple[str | int, ...] | str, message: str, hint: str = "") -> Problem:
         """One thing wrong at `path` (a tuple, or a single key) of this table."""
-        full = ("flags", self.flag, "rollout", *((path,) if isinstance(path, str) else path))
+        full: tuple[str | int, ...] = ("flags", self.flag, "rollout", *((path,) if isinstance(path, str) else path))
         from progflags.flags._problems import dotted
 
-        return Problem(self.file, None if self.lines is None else self.lines(full), dotted(full), message, hint)
+        file, where = (self.file, full) if self.place is None else self.place(full)
+        return Problem(file, None if self.lines is None else self.lines(full), dotted(where), message, hint)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,19 +163,26 @@ class ChannelSpec:
     """
     One table of `[notify]`: names and types are checked, what stands for a secret (`env:NAME`) is not looked up yet.
 
-    `problem` makes a Problem that names file, line and key: `path` is a key of this table, or nothing for the table.
+    `problem` makes a Problem that names file, line and key: `path` is a key of this table, or nothing for the table. `place`: as that
+    of a RolloutSpec.
     """
 
     name: str
     data: Mapping[str, Any] = field(repr=False)
     file: str = field(default="", compare=False)
     lines: Callable[[tuple[str | int, ...]], int | None] | None = field(default=None, compare=False, repr=False)
+    place: Callable[[tuple[str | int, ...]], tuple[str, tuple[str | int, ...]]] | None = field(default=None, compare=False, repr=False)
 
     def problem(self, path: tuple[str | int, ...], message: str, hint: str = "") -> Problem:
         """One thing wrong at `path` of this table."""
-        from progflags.flags._problems import Problems, nowhere
+        from progflags.flags._problems import Problems, dotted, nowhere
 
-        return Problems(self.file, self.lines or nowhere).at(("notify", self.name, *path), message, hint)
+        full = ("notify", self.name, *path)
+        found = Problems(self.file, self.lines or nowhere).at(full, message, hint)
+        if self.place is None:
+            return found
+        file, where = self.place(full)
+        return replace(found, file=file, key=dotted(where))
 
 
 NO_METADATA: Final[Mapping[str, Any]] = FrozenDict()
@@ -247,7 +257,7 @@ class Snapshot:
     `rejected` are the problems of single flags: a flag that was good before keeps its previous definition in `flags`, one
     that never was stands in `broken` and answers the caller's default with PARSE_ERROR. `digest` tells two documents apart.
     `attributes` are those of `[context]`, `segments` the names that are declared, `types` what retired keys were,
-    `notify` the channels of `[notify]`.
+    `notify` the channels of `[notify]`. `environment`: the one whose tables are laid over it; empty, none is.
     """
 
     flags: Mapping[str, FlagModel]
@@ -262,3 +272,4 @@ class Snapshot:
     types: Mapping[str, str] = field(default_factory=FrozenDict)
     segments: frozenset[str] = frozenset()
     notify: Mapping[str, ChannelSpec] = field(default_factory=FrozenDict)
+    environment: str = ""

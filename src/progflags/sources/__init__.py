@@ -8,6 +8,7 @@ from progflags.sources._file import FORMS, DirectorySource, FileSource
 from progflags.sources._generations import Generations
 from progflags.sources._layered import Layered, lively, source_of
 from progflags.sources._loader import Loader
+from progflags.sources._merge import astray, environments, place_of
 from progflags.sources._read import LARGEST
 from progflags.sources._refresher import Refresher
 from progflags.sources._static import DictSource
@@ -34,7 +35,10 @@ __all__ = [
     "Seen",
     "Source",
     "StoreSource",
+    "astray",
+    "environments",
     "lively",
+    "place_of",
     "push",
     "source_of",
 ]

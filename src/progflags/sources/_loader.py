@@ -44,10 +44,15 @@ class _Good:
 
 
 class Loader:
-    """Looks at `source` when told to. With `keep`, the last known good outlives the process. Safe to call from any thread."""
+    """
+    Looks at `source` when told to, as one `environment` has it (empty: none). With `keep`, the last known good outlives the process.
 
-    def __init__(self, source: Source, *, keep: Generations | None = None, clock: Clock = SYSTEM) -> None:
+    Safe to call from any thread.
+    """
+
+    def __init__(self, source: Source, *, keep: Generations | None = None, clock: Clock = SYSTEM, environment: str = "") -> None:
         self.source = source
+        self.environment = environment
         self._keep = keep
         self._clock = clock
         self._good: _Good | None = None
@@ -120,7 +125,7 @@ class Loader:
             return Loaded()  # what was there before came back
         try:
             with quiet(sum(len(piece.text) for piece in pieces) // 100):  # from the text to the snapshot, with nothing collected in between
-                snapshot = assemble(self.name, pieces, None if good is None else good.snapshot)
+                snapshot = assemble(self.name, pieces, None if good is None else good.snapshot, self.environment)
         except DefinitionError as error:
             return self._refused(error)
         except Exception as error:  # a mistake of ours must not take a running program's flags away
@@ -177,7 +182,7 @@ class Loader:
         pieces: tuple[Piece, ...] = ()
         for generation in self._keep.read() if self._keep is not None else ():
             try:  # oldest first: a flag that was broken in one generation has its definition from the one before
-                snapshot = assemble(self.name, generation.pieces, remembering(generation.types, snapshot))
+                snapshot = assemble(self.name, generation.pieces, remembering(generation.types, snapshot), self.environment)
             except DefinitionError as error:  # written by another version of progflags
                 swallow("last known good", error)
             else:

@@ -11,7 +11,7 @@ from progflags.flags import Snapshot
 from progflags.sources._contract import Piece
 from progflags.sources._defined import noted
 from progflags.sources._guard import held_back
-from progflags.sources._merge import assemble, remembering
+from progflags.sources._merge import assemble, astray, environments, remembering
 from progflags.store import Commit, Document, Store
 
 __all__ = ["DOCUMENT", "StoreSource", "push"]
@@ -49,7 +49,8 @@ def push(store: Store, pieces: Sequence[Piece], *, by: str = "", force: bool = F
     """
     Put definitions into the store, for every `StoreSource` on it, if they are good: its revision then, and what they mean.
 
-    Stricter than a reload: not even a single flag may be wrong. `force` pushes a set that lost more than half of the flags, too.
+    Stricter than a reload: not even a single flag may be wrong, in any environment. `force` pushes a set that lost more than half of
+    the flags, too.
 
     Raises:
         DefinitionError: something is wrong, or too much is missing; nothing was pushed.
@@ -61,17 +62,29 @@ def push(store: Store, pieces: Sequence[Piece], *, by: str = "", force: bool = F
     before = _pieces(store.url, there.body) if there else ()
     serving = _serving(store.url, before, there.body.get("types", {}) if there else {})
     snapshot = assemble(name, pieces, serving)
-    if snapshot.rejected:
-        raise DefinitionError(snapshot.rejected)
+    if wrong := (*snapshot.rejected, *astray(name, pieces, snapshot)):
+        raise DefinitionError(wrong)
     held = held_back(pieces, snapshot, before, serving) if serving is not None and not force else ()
     if held:
         raise DefinitionError(held)
     texts = [{"file": one.file, "form": one.form, "text": one.text.decode("utf-8-sig")} for one in pieces]
     body = {"v": 1, "by": by, "pieces": texts, "types": dict(snapshot.types), "number": _lines(store, there) + 1}
-    entry = {"by": by, "digest": snapshot.digest, "files": [one.file for one in pieces], "flags": len(snapshot.flags)}
+    entry: dict[str, Any] = {"by": by, "digest": snapshot.digest, "files": [one.file for one in pieces], "flags": len(snapshot.flags)}
     entry |= noted(serving, snapshot, time.time())
+    if serving is not None:
+        entry["changed"] = {**_elsewhere(name, before, pieces), **entry["changed"]}
     at = there.revision if there else 0
     return store.commit(Commit({DOCUMENT: body}, {DOCUMENT: at}, [(DOCUMENT, entry)])), snapshot
+
+
+def _elsewhere(name: str, before: Sequence[Piece], pieces: Sequence[Piece]) -> dict[str, str]:
+    """What became of flags in environments that were there before and are there now."""
+    found: dict[str, str] = {}
+    there = environments(before)
+    for one in (one for one in environments(pieces) if one in there):
+        lines = noted(assemble(name, before, None, one), assemble(name, pieces, None, one), 0.0)
+        found |= {key: f"{what} (in {one})" for key, what in lines["changed"].items()}
+    return found
 
 
 def _lines(store: Store, there: Document | None) -> int:

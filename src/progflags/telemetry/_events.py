@@ -65,6 +65,8 @@ class Events:
         if code is not None:
             attributes[names.ERROR_TYPE] = error_type(code)
         attributes[names.VERSION] = str(self._client.live(flag).revision)
+        if (snapshot := self._client.definitions) is not None and snapshot.environment:
+            attributes[names.SET] = snapshot.environment
         self._outbox.put(names.EVALUATED, attributes)
 
     def _sampled(self, flag: str, variant: str | None, why: str, code: str | None) -> None:

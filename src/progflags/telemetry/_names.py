@@ -22,6 +22,7 @@ VARIANT: Final = "feature_flag.result.variant"
 REASON: Final = "feature_flag.result.reason"
 PROVIDER: Final = "feature_flag.provider.name"
 VERSION: Final = "feature_flag.version"
+SET: Final = "feature_flag.set.id"
 ERROR_TYPE: Final = "error.type"
 SYNTHETIC: Final = "user_agent.synthetic.type"
 

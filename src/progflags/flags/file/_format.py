@@ -272,22 +272,44 @@ CHANNEL: Final = Fields(
     CHANNEL_WORDS,
 )
 
+_SECTIONS: Final[Mapping[str, Kind]] = {
+    "segments": _map_of(SEGMENT.schema),
+    "groups": _map_of(GROUP.schema),
+    "holdouts": _map_of(HOLDOUT.schema),
+    "context": _map_of(CONTEXT.schema),
+    "profiles": Kind(_profiles, {"type": "object", "additionalProperties": {"type": "string", "minLength": 1}}),
+    "notify": Kind(
+        _raw_table,
+        {"type": "object", "title": "notify", "properties": {"console_url": k.TEXT.schema}, "additionalProperties": CHANNEL.schema},
+    ),
+    "flags": _map_of(FLAG.schema),
+}
+"""The tables of a document that hold entries by name, which is what an environment may say otherwise."""
+
+
+def _overlay_schema() -> dict[str, Any]:
+    """
+    A document's tables once more, by reference, and nothing in them is required: it is there already.
+
+    An environment is laid over the document before that is checked, so there is nothing else to check it by.
+    """
+    properties: dict[str, Any] = {name: {"$ref": f"#/properties/{name}"} for name in _SECTIONS}
+    for name, fields in (("segments", SEGMENT), ("groups", GROUP), ("holdouts", HOLDOUT)):
+        parts = {key: {"$ref": f"#/properties/{name}/additionalProperties/properties/{key}"} for key in fields.kinds}
+        entry = {"type": "object", "properties": parts, "patternProperties": {"^x-": {}}, "additionalProperties": False}
+        properties[name] = {"type": "object", "additionalProperties": entry}
+    properties["retired"] = {"$ref": "#/properties/retired"}
+    return {"type": "object", "properties": properties, "patternProperties": {"^x-": {}}, "additionalProperties": False}
+
+
 DOCUMENT: Final = Fields(
     "document",
     {
         "$schema": k.PROSE,
         "schema": Kind(_version, {"const": 1}),
         "retired": listed(k.NAME),
-        "segments": _map_of(SEGMENT.schema),
-        "groups": _map_of(GROUP.schema),
-        "holdouts": _map_of(HOLDOUT.schema),
-        "context": _map_of(CONTEXT.schema),
-        "profiles": Kind(_profiles, {"type": "object", "additionalProperties": {"type": "string", "minLength": 1}}),
-        "notify": Kind(
-            _raw_table,
-            {"type": "object", "title": "notify", "properties": {"console_url": k.TEXT.schema}, "additionalProperties": CHANNEL.schema},
-        ),
-        "flags": _map_of(FLAG.schema),
+        **_SECTIONS,
+        "environments": _map_of(_overlay_schema()),
     },
 )
 

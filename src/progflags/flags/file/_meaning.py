@@ -43,6 +43,10 @@ _DOCUMENT: Final = {
     ),
     "notify": _M("Who is told of what happens, by name of the channel", {"payments": {"slack": "env:SLACK_WEBHOOK"}}),
     "flags": _M("The flags, by key", {"new-search": {"percent": 25}}),
+    "environments": _M(
+        "What is otherwise in an environment, by its name: tables as the file has them, laid over those",
+        {"staging": {"flags": {"new-search": {"percent": 100}}}},
+    ),
 }
 _FLAG: Final = {
     "description": _M("What it is for", "Vector search"),

@@ -16,7 +16,7 @@ __all__ = ["Command"]
 
 
 class Command(BaseCommand):  # type: ignore[misc] # Django brings no types
-    """Hands every argument on, behind `--flags` and `--store` from PROGFLAGS."""
+    """Hands every argument on, behind `--flags`, `--store` and `--environment` from PROGFLAGS."""
 
     help = "The progflags command line, on this project's flag file and store."
     requires_system_checks: list[str] = []  # noqa: RUF012 - Django's own type; `validate` must run where the checks would fail
@@ -40,7 +40,7 @@ class Command(BaseCommand):  # type: ignore[misc] # Django brings no types
     def _run(self, words: list[str]) -> int:
         try:
             setting = configured()
-            told = arguments(setting["source"], setting.get("store"))
+            told = arguments(setting["source"], setting.get("store"), setting.get("environment"))
         except (ImproperlyConfigured, ValueError) as error:
             raise CommandError(str(error), returncode=2) from error
         return run([*told, *words])
