@@ -7,7 +7,7 @@ from progflags.flags._evaluation import ErrorCode, Evaluation, Reason
 from progflags.flags._explanation import Explanation, Step
 from progflags.flags._freeze import thaw
 from progflags.flags._hours import Hours, known_keys
-from progflags.flags._model import ChannelSpec, FlagModel, RolloutSpec, Rule, Snapshot
+from progflags.flags._model import ChannelSpec, FlagModel, ProfileSpec, RolloutSpec, Rule, Snapshot
 from progflags.flags._moment import at_moment, needed
 from progflags.flags._problems import Lines, Path, dotted, meant, suggest
 from progflags.flags._quiet import let_go, quiet
@@ -36,6 +36,7 @@ __all__ = [
     "NoDefaultError",
     "Path",
     "Pin",
+    "ProfileSpec",
     "Reason",
     "RolloutSpec",
     "Rule",

@@ -151,11 +151,8 @@ class RolloutSpec:
 
     def problem(self, path: tuple[str | int, ...] | str, message: str, hint: str = "") -> Problem:
         """One thing wrong at `path` (a tuple, or a single key) of this table."""
-        full: tuple[str | int, ...] = ("flags", self.flag, "rollout", *((path,) if isinstance(path, str) else path))
-        from progflags.flags._problems import dotted
-
-        file, where = (self.file, full) if self.place is None else self.place(full)
-        return Problem(file, None if self.lines is None else self.lines(full), dotted(where), message, hint)
+        full = ("flags", self.flag, "rollout", *((path,) if isinstance(path, str) else path))
+        return _problem(self, full, message, hint)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,14 +172,38 @@ class ChannelSpec:
 
     def problem(self, path: tuple[str | int, ...], message: str, hint: str = "") -> Problem:
         """One thing wrong at `path` of this table."""
-        from progflags.flags._problems import Problems, dotted, nowhere
+        return _problem(self, ("notify", self.name, *path), message, hint)
 
-        full = ("notify", self.name, *path)
-        found = Problems(self.file, self.lines or nowhere).at(full, message, hint)
-        if self.place is None:
-            return found
-        file, where = self.place(full)
-        return replace(found, file=file, key=dotted(where))
+
+@dataclass(frozen=True, slots=True)
+class ProfileSpec:
+    """
+    A table of `[profiles]`: names and types are checked, durations still text, gates still tables; see RolloutSpec for the rest.
+
+    `problem`'s path is relative to the table. `broken`: something in it was refused, and said; whose profile it is stands all the same,
+    so that no rollout comes from another one meanwhile.
+    """
+
+    name: str
+    data: Mapping[str, Any]
+    file: str = field(default="", compare=False)
+    lines: Callable[[tuple[str | int, ...]], int | None] | None = field(default=None, compare=False, repr=False)
+    place: Callable[[tuple[str | int, ...]], tuple[str, tuple[str | int, ...]]] | None = field(default=None, compare=False, repr=False)
+    broken: bool = False
+
+    def problem(self, path: tuple[str | int, ...], message: str, hint: str = "") -> Problem:
+        """One thing wrong at `path` of this table."""
+        return _problem(self, ("profiles", self.name, *path), message, hint)
+
+
+def _problem(spec: RolloutSpec | ChannelSpec | ProfileSpec, full: tuple[str | int, ...], message: str, hint: str) -> Problem:
+    from progflags.flags._problems import Problems, dotted, nowhere
+
+    found = Problems(spec.file, spec.lines or nowhere).at(full, message, hint)
+    if spec.place is None:
+        return found
+    file, where = spec.place(full)
+    return replace(found, file=file, key=dotted(where))
 
 
 NO_METADATA: Final[Mapping[str, Any]] = FrozenDict()
@@ -257,7 +278,8 @@ class Snapshot:
     `rejected` are the problems of single flags: a flag that was good before keeps its previous definition in `flags`, one
     that never was stands in `broken` and answers the caller's default with PARSE_ERROR. `digest` tells two documents apart.
     `attributes` are those of `[context]`, `segments` the names that are declared, `types` what retired keys were,
-    `notify` the channels of `[notify]`. `environment`: the one whose tables are laid over it; empty, none is.
+    `notify` the channels of `[notify]`, `profiles` the entries of `[profiles]`. `environment`: the one whose tables are laid over it;
+    empty, none is.
     """
 
     flags: Mapping[str, FlagModel]
@@ -268,7 +290,7 @@ class Snapshot:
     source: str = ""
     broken: frozenset[str] = frozenset()
     attributes: Mapping[str, str] = field(default_factory=FrozenDict)
-    profiles: Mapping[str, str] = field(default_factory=FrozenDict)
+    profiles: Mapping[str, str | ProfileSpec] = field(default_factory=FrozenDict)
     types: Mapping[str, str] = field(default_factory=FrozenDict)
     segments: frozenset[str] = frozenset()
     notify: Mapping[str, ChannelSpec] = field(default_factory=FrozenDict)

@@ -8,17 +8,17 @@ from difflib import get_close_matches
 
 from progflags._printed import quoted
 from progflags.errors import DefinitionError, TransitionRefused
-from progflags.flags import Client, FlagModel
-from progflags.rollout.plan import Plan, PlanError
+from progflags.flags import Client, FlagModel, ProfileSpec
+from progflags.rollout.plan import BROKEN, Entries, Plan, PlanError
 from progflags.rollout.run import Page
 from progflags.rollout.state import Record, State
 
-__all__ = ["Plans", "plan_of"]
+__all__ = ["Plans", "entries", "plan_of"]
 
 
-def plan_of(model: FlagModel, profiles: Mapping[str, str] | None = None) -> Plan:
+def plan_of(model: FlagModel, profiles: Mapping[str, str | ProfileSpec] | None = None) -> Plan:
     """
-    The plan of a flag that has a rollout. `profiles` is the file's table of that name: pattern → profile.
+    The plan of a flag that has a rollout. `profiles` are the entries of the file's table of that name.
 
     Raises:
         DefinitionError: the table cannot be carried out; the problem names file, line and key.
@@ -26,11 +26,17 @@ def plan_of(model: FlagModel, profiles: Mapping[str, str] | None = None) -> Plan
     spec = model.rollout
     assert spec is not None
     try:
-        plan = Plan.of(spec.data, tags=model.tags, key=model.key, file=spec.file, rules=profiles or {})
+        rules = entries(profiles or {})
+        plan = Plan.of(spec.data, tags=model.tags, key=model.key, file=spec.file, rules=rules, owner=model.owner or "")
         return replace(plan, variant=model.candidate or "")
     except PlanError as error:
         path = tuple(int(part) if part.isdecimal() else part for part in error.key.split(".") if part)
         raise DefinitionError([spec.problem(path, error.message)]) from None
+
+
+def entries(profiles: Mapping[str, str | ProfileSpec]) -> Entries:
+    """The file's `[profiles]` as a plan takes them."""
+    return {name: entry if isinstance(entry, str) else {**entry.data, BROKEN: entry.broken} for name, entry in profiles.items()}
 
 
 class Plans:

@@ -11,9 +11,9 @@ from progflags._printed import printable
 from progflags.canary import Gate, Kind
 from progflags.errors import DefinitionError, Problem
 from progflags.flags import Snapshot, circles, circular, suggest
-from progflags.rollout._chosen import plan_of
+from progflags.rollout._chosen import entries, plan_of
 from progflags.rollout._forecast import span
-from progflags.rollout.plan import Plan
+from progflags.rollout.plan import PROFILES, Plan, PlanError, risk
 from progflags.rollout.state import Record, watched_by
 
 __all__ = ["Advice", "lint", "lint_snapshot", "unstartable"]
@@ -43,10 +43,10 @@ def lint(plan: Plan) -> tuple[Advice, ...]:
 
 
 def _advice(plan: Plan) -> Iterator[Advice]:
-    risk = plan.profile.partition("@")[0]
+    stakes = risk(plan.profile)
     for number, stage in enumerate(plan.stages):
         place = ("stages", number)
-        if stage.bake < _SHORTEST and risk != "emergency":
+        if stage.bake < _SHORTEST and stakes != "emergency":
             yield Advice("short-bake", (*place, "bake"), f"{span(stage.bake)} is less than 15m, in which slow failures do not show")
         if not stage.gates:
             yield Advice("no-gate", place, "nothing is judged here: the stage passes by time alone")
@@ -62,7 +62,7 @@ def _advice(plan: Plan) -> Iterator[Advice]:
         if earlier is not None and stage.share > 25 * earlier:
             yield Advice("steep", (*place, "percent"), f"{stage.share / earlier:.0f} times the share of the stage before: add one between")
     yield from _metrics(plan.watch_gates, ())
-    if risk == "high" and plan.dark_launch is None:
+    if stakes == "high" and plan.dark_launch is None:
         yield Advice("no-dark-launch", ("dark_launch",), "a high risk is shadowed first: nobody is served what was never run")
     for metric, by in unwatched(plan).items():
         yield Advice("unwatched", ("watch",), f"{metric} is watched by {by} after 100 %: keep a holdback, or bound it with max or min")
@@ -120,7 +120,25 @@ def _plans(snapshot: Snapshot) -> tuple[Mapping[str, Plan], tuple[Problem, ...]]
                 plans[model.key] = plan_of(model, snapshot.profiles)
             except DefinitionError as error:
                 wrong += error.problems
-    return plans, (*wrong, *_circles(plans, snapshot))
+    return plans, (*_profiles(snapshot), *wrong, *_circles(plans, snapshot))
+
+
+def _profiles(snapshot: Snapshot) -> Iterator[Problem]:
+    """What is wrong with the file's own profiles, whether a rollout comes from one or not."""
+    rules = entries(snapshot.profiles)
+    for name, spec in snapshot.profiles.items():
+        if isinstance(spec, str) or spec.broken:
+            continue
+        if name.partition("@")[0] in PROFILES:
+            bare = name.partition("@")[0]
+            yield spec.problem((), f"{bare!r} is built in", f'give yours another name, and write extends = "{bare}"')
+            continue
+        try:
+            Plan.of({"profile": name}, rules=rules)
+        except PlanError as error:
+            path = tuple(int(part) if part.isdecimal() else part for part in error.key.split(".") if part)
+            place = ("extends",) if path[:1] == ("profile",) else path if path and path[0] in spec.data else ()
+            yield spec.problem(place, error.message)
 
 
 def _others(plan: Plan, snapshot: Snapshot) -> Iterator[Advice]:

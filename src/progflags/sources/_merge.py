@@ -60,9 +60,10 @@ def assemble(name: str, pieces: Sequence[Piece], previous: Snapshot | None, envi
         raise DefinitionError(merged.placed(error.problems)) from None
     tables = [*document["flags"].values(), *merged.document["flags"].values()]
     flags = {key: merged.reworked(key, flag) for key, flag in snapshot.flags.items()}
-    notify = {name: merged.placed_channel(name, spec) for name, spec in snapshot.notify.items()}
+    notify = {name: merged.rehomed(("notify", name), spec) for name, spec in snapshot.notify.items()}
+    own = {name: spec if isinstance(spec, str) else merged.rehomed(("profiles", name), spec) for name, spec in snapshot.profiles.items()}
     rejected, warnings = (*merged.placed(snapshot.rejected), *wrong), merged.placed(snapshot.warnings)
-    snapshot = replace(snapshot, flags=flags, notify=notify, rejected=rejected, warnings=warnings, environment=environment)
+    snapshot = replace(snapshot, flags=flags, notify=notify, profiles=own, rejected=rejected, warnings=warnings, environment=environment)
     del document, merged
     let_go(tables)
     return snapshot
@@ -226,9 +227,9 @@ class _Merged:
             return flag
         return replace(flag, rollout=replace(flag.rollout, file=origin.piece.file, place=self.place))
 
-    def placed_channel(self, name: str, spec: Any) -> Any:
-        """Likewise a channel."""
-        origin = self.origins.get(("notify", name)) or self.laid.get(("notify", name))
+    def rehomed(self, path: tuple[str, ...], spec: Any) -> Any:
+        """Likewise a channel, or a profile."""
+        origin = self.origins.get(path) or self.laid.get(path)
         return replace(spec, file=origin.piece.file, place=self.place) if origin is not None and spec.file == self.name else spec
 
 

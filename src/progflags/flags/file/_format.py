@@ -30,6 +30,7 @@ __all__ = [
     "GROUP",
     "HOLDOUT",
     "KINDS",
+    "PROFILE",
     "RAMP",
     "REQUIRE",
     "RULE",
@@ -75,12 +76,14 @@ def _version(value: Any) -> int:
     return 1
 
 
-def _profiles(value: Any) -> Mapping[str, str]:
+def _profiles(value: Any) -> Mapping[str, Any]:
+    """Patterns, and tables that are checked one by one later."""
     for pattern, name in _raw_table(value).items():
-        if not isinstance(name, str) or not name:
-            raise Wrong(f"the profile of {pattern!r} is a name, not {shown(name)}", 'write "payments/*" = "high"')
-    rules: Mapping[str, str] = value
-    return rules
+        if not is_table(name) and (not isinstance(name, str) or not name):
+            hint = 'write "payments/*" = "high", or [profiles.payments] for one of your own'
+            raise Wrong(f"the profile of {pattern!r} is a name, not {shown(name)}", hint)
+    entries: Mapping[str, Any] = value
+    return entries
 
 
 RAMP: Final = Fields(
@@ -200,6 +203,18 @@ ROLLOUT: Final = Fields(
     },
 )
 
+PROFILE: Final = Fields(
+    "profile",
+    {
+        "description": k.PROSE,
+        "extends": k.TEXT,
+        "flags": k.WORDS,
+        "owners": k.WORDS,
+        "tags": k.WORDS,
+        **{key: kind for key, kind in ROLLOUT.kinds.items() if key not in ("profile", "variant", "needs", "conflicts")},
+    },
+)
+
 FLAG: Final = Fields(
     "flag",
     {
@@ -277,7 +292,7 @@ _SECTIONS: Final[Mapping[str, Kind]] = {
     "groups": _map_of(GROUP.schema),
     "holdouts": _map_of(HOLDOUT.schema),
     "context": _map_of(CONTEXT.schema),
-    "profiles": Kind(_profiles, {"type": "object", "additionalProperties": {"type": "string", "minLength": 1}}),
+    "profiles": Kind(_profiles, {"type": "object", "additionalProperties": {"anyOf": [k.TEXT.schema, PROFILE.schema]}}),
     "notify": Kind(
         _raw_table,
         {"type": "object", "title": "notify", "properties": {"console_url": k.TEXT.schema}, "additionalProperties": CHANNEL.schema},

@@ -38,8 +38,9 @@ _DOCUMENT: Final = {
     "holdouts": _M("Units that get `safe` of every flag that names the holdout, by name", {"q3": {"percent": 2}}),
     "context": _M("The type of each attribute that conditions ask for, so that one on the wrong type is found", {"plan": "str"}),
     "profiles": _M(
-        "The profile of rollouts that name none: the first pattern that matches the flag's key, or the end of its file's path",
-        {"payments/*": "high"},
+        "The profile of rollouts that name none: the first pattern that matches the flag's key, or the end of its file's path; and "
+        "profiles of your own, by name",
+        {"payments/*": "high", "ours": {"extends": "standard", "watch": "48h"}},
     ),
     "notify": _M("Who is told of what happens, by name of the channel", {"payments": {"slack": "env:SLACK_WEBHOOK"}}),
     "flags": _M("The flags, by key", {"new-search": {"percent": 25}}),
@@ -180,7 +181,8 @@ _CHANNEL: Final = {
 }
 _ROLLOUT: Final = {
     "profile": _M(
-        "Where everything comes from that isn't written: low, standard, high, emergency; `low@1` asks for one version for ever",
+        "Where everything comes from that isn't written: low, standard, high, emergency, or one of `[profiles]`; `low@1` asks for one "
+        "version for ever",
         "high",
         otherwise="by tag, path rule or key, else `standard`",
     ),
@@ -235,6 +237,14 @@ _ROLLOUT: Final = {
         "24h",
         otherwise="not asked for; `high`: 24h",
     ),
+}
+_OWN: Final = {
+    **{key: meaning for key, meaning in _ROLLOUT.items() if key not in ("profile", "variant", "needs", "conflicts")},
+    "description": _M("What it is for", "Whatever moves money"),
+    "extends": _M("The profile that has everything that isn't written here; another of your own may stand there", "high", "standard"),
+    "flags": _M("Whose profile it is where a rollout names none: patterns of keys, or of the ends of files' paths", ["pay-*"]),
+    "owners": _M("The same by the flags' owners; with several of these, all must be met", ["payments"]),
+    "tags": _M("The same by the flags' tags, of which one is enough", ["money"]),
 }
 _STAGE: Final = {
     "name": _M("For people", "half of the users"),
@@ -306,6 +316,7 @@ MEANING: Final[Mapping[str, Mapping[str, Meaning]]] = {
     "notify": _NOTIFY,
     "channel": _CHANNEL,
     "rollout": _ROLLOUT,
+    "profile": _OWN,
     "stage": _STAGE,
     "gate": _GATE,
     "brake": _BRAKE,

@@ -25,6 +25,7 @@ from progflags.flags.file._fields import Fields, is_table, read
 from progflags.flags.file._format import CONTEXT, DOCUMENT, GROUP, HOLDOUT, SEGMENT
 from progflags.flags.file._parse_flag import FlagParser
 from progflags.flags.file._parts import Group, Parts
+from progflags.flags.file._profiles import profiles
 from progflags.flags.file._requires import circles, circular, weigh
 from progflags.flags.file._segments import Segments
 
@@ -63,8 +64,9 @@ def parse(document: Mapping[str, Any], *, file: str = "<dict>", lines: Lines = n
         parts = _parts(top, problems)
         snapshot = _Assembly(tables, parts, problems, previous).snapshot(document, frozenset(top.get("retired", ())), attributes)
         notify = channels(top.get("notify", {}), problems, {} if previous is None else previous.notify)
+        own = profiles(top.get("profiles", {}), problems, {} if previous is None else previous.profiles)
         rejected = tuple(problems.found)
-        return replace(snapshot, segments=frozenset(top.get("segments", ())), notify=notify, rejected=rejected)
+        return replace(snapshot, segments=frozenset(top.get("segments", ())), notify=notify, profiles=own, rejected=rejected)
 
 
 def _attributes(table: Mapping[str, Any], problems: Problems) -> Mapping[str, str]:
@@ -177,7 +179,6 @@ class _Assembly:
             source=self.problems.file,
             broken=frozenset(self.bad - kept.keys()),
             attributes=attributes,
-            profiles=FrozenDict(document.get("profiles", {})),
             types=FrozenDict({key: kind for key, kind in self.types.items() if key in retired} | gone),
         )
 

@@ -3,12 +3,14 @@
 from progflags.rollout.plan._fit import Prospect, climb, expected, fitting, prospect
 from progflags.rollout.plan._memory import Memory, remembers
 from progflags.rollout.plan._plan import BrakeRule, Plan, PlanError, Stage
-from progflags.rollout.plan._profiles import PROFILES
+from progflags.rollout.plan._profiles import BROKEN, PROFILES, Entries, risk
 from progflags.rollout.plan._traffic import Traffic
 
 __all__ = [
+    "BROKEN",
     "PROFILES",
     "BrakeRule",
+    "Entries",
     "Memory",
     "Plan",
     "PlanError",
@@ -20,4 +22,5 @@ __all__ = [
     "fitting",
     "prospect",
     "remembers",
+    "risk",
 ]

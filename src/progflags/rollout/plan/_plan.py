@@ -19,7 +19,7 @@ from progflags.canary import Gate
 from progflags.flags import Hours
 from progflags.rollout.plan._calendar import Calendar, Freeze
 from progflags.rollout.plan._memory import remembers
-from progflags.rollout.plan._profiles import choose, profile
+from progflags.rollout.plan._profiles import Entries, choose, over, profile, risk
 from progflags.rollout.plan._stage import FULL, BrakeRule, Stage, brake_of, gate_dict, gates_of, stages_of
 from progflags.rollout.plan._table import PlanError, duration, mapping, only, percents, placed, ppm, reading, spelled, truth, whole
 
@@ -195,29 +195,28 @@ class Plan:
         tags: Sequence[str] = (),
         key: str = "",
         file: str = "",
-        rules: Mapping[str, str] = MappingProxyType({}),
+        rules: Entries = MappingProxyType({}),
+        owner: str = "",
     ) -> Plan:
         """
-        A plan from a flag's `rollout` table; what the table leaves out comes from its profile (see `choose`).
+        A plan from a flag's `rollout` table; what the table leaves out comes from its profile (see `choose`). `rules` is the file's
+        `[profiles]`: pattern → profile, or the name of one of its own → its table.
 
         Raises:
             PlanError: it cannot be carried out; `.key` is the place in the table.
         """
         only(data, _KEYS)
         with placed("profile"):
-            name, base = profile(choose(data.get("profile"), tags, key, file, rules))
+            name, base = profile(choose(data.get("profile"), tags, key, file, rules, owner=owner), rules)
         for word in ("needs", "conflicts"):
             if key and key in data.get(word, ()):
                 raise PlanError(word, f"{key} can't wait for itself: it would never begin, or never go on")
-        own = dict(base)
-        if "stages" in data:
-            own |= own.pop("own_stages", {})
-        own.pop("own_stages", None)
-        table = {"keep_holdback": False, "remember": True, **own, **{k: v for k, v in data.items() if v is not None}, "profile": name}
+        table = {"keep_holdback": False, "remember": True, **over(base, data), "profile": name}
+        table.pop("own_stages", None)
         plan = cls.thaw(table)
         if plan.remember and plan.watch > 0 and not plan.watch_gates and not plan.holdback and not any(map(_watches, plan.all_gates)):
             # Nothing of what the stages judge can be watched without a control; what watches everybody is the profile's then.
-            plan = replace(plan, watch_gates=_usual(base))
+            plan = replace(plan, watch_gates=_usual(base) or _usual(profile(risk(name))[1]))
         return plan
 
     @classmethod
@@ -292,7 +291,7 @@ def _watches(gate: Gate) -> bool:
 
 def _usual(base: Mapping[str, Any]) -> tuple[Gate, ...]:
     """What a profile compares, for a watch that would have nothing else to look at."""
-    gates = gates_of(base["stages"][-1]["gates"], "gates")
+    gates = gates_of(base["stages"][-1].get("gates", ()), "gates") if base["stages"] else ()
     return tuple(replace(gate, policy="no_alarm") for gate in gates if gate.anomaly is None)
 
 

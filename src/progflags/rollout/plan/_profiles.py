@@ -21,7 +21,10 @@ from typing import Any, Final
 
 from progflags._printed import quoted
 
-__all__ = ["CURRENT", "PROFILES", "choose", "profile"]
+__all__ = ["BROKEN", "CURRENT", "PROFILES", "Entries", "choose", "over", "profile", "risk"]
+
+Entries = Mapping[str, str | Mapping[str, Any]]
+"""What a file has in `[profiles]`: pattern → profile, or the name of one of its own → its table."""
 
 _ERRORS: Final = {"metric": "error_rate", "max_increase": 0.25}
 _P99: Final = {"metric": "p99_latency", "max_increase": 0.10}
@@ -180,17 +183,54 @@ CURRENT: Final = "standard"
 """The profile of a rollout that names none."""
 
 
-def profile(name: str) -> tuple[str, Mapping[str, Any]]:
+_NONE: Final[Entries] = MappingProxyType({})
+BROKEN: Final = "broken"
+"""The key, which no file has, of a profile in which something was refused."""
+_WHOSE: Final = frozenset({"description", "extends", "flags", "owners", "tags", BROKEN})
+
+
+def profile(name: str, entries: Entries = _NONE) -> tuple[str, Mapping[str, Any]]:
     """
-    A profile by `name` or `name@version`, with the full name of what was found.
+    A profile by `name` or `name@version`, or one of the file's own, with the full name of what was found: `high@2`,
+    `payments (high@2)`.
 
     Raises:
-        ValueError: there is no such profile; the message lists those there are.
+        ValueError: there is no such profile, or those that it extends come back to it; the message names them.
     """
+    chain: list[str] = []
+    while isinstance(entries.get(name), Mapping) and name not in PROFILES:
+        if name in chain:
+            raise ValueError(f"profiles extend each other in a circle: {' → '.join([*chain[chain.index(name) :], name])}")
+        if _table(entries, name).get(BROKEN):
+            raise ValueError(f"profile {quoted(name)} is itself wrong: see its own message")
+        chain.append(name)
+        name = str(_table(entries, name).get("extends", CURRENT))
+    full, table = _built_in(name, entries)
+    for own in reversed(chain):
+        table = over(table, {key: value for key, value in _table(entries, own).items() if key not in _WHOSE})
+    return (f"{chain[0]} ({', '.join([*chain[1:], full])})" if chain else full), table
+
+
+def over(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """A profile's table with what somebody writes over it, key by key; stages replace the stages, and what belongs to those."""
+    table = dict(base)
+    if "stages" in own:
+        table |= table.pop("own_stages", {})
+    return table | {key: value for key, value in own.items() if value is not None}
+
+
+def _table(entries: Entries, name: str) -> Mapping[str, Any]:
+    table = entries[name]
+    assert isinstance(table, Mapping)
+    return table
+
+
+def _built_in(name: str, entries: Entries) -> tuple[str, Mapping[str, Any]]:
     bare, _, asked = name.partition("@")
     versions = PROFILES.get(bare)
     if versions is None:
-        raise ValueError(f"there is no profile {quoted(name)}: it is one of {', '.join(PROFILES)}")
+        known = dict.fromkeys((*PROFILES, *(own for own, entry in entries.items() if isinstance(entry, Mapping))))
+        raise ValueError(f"there is no profile {quoted(name)}: it is one of {', '.join(known)}")
     number = max(versions) if not asked else int(asked) if asked.isdecimal() else 0
     if number not in versions:
         raise ValueError(
@@ -199,25 +239,54 @@ def profile(name: str) -> tuple[str, Mapping[str, Any]]:
     return f"{bare}@{number}", versions[number]
 
 
-def choose(
-    named: str | None, tags: Sequence[str] = (), key: str = "", file: str = "", rules: Mapping[str, str] = MappingProxyType({})
-) -> str:
+def risk(full: str) -> str:
+    """The built-in profile that one comes from, by the full name it is known by: `high` of `payments (high@2)`."""
+    return full.rstrip(")").rpartition("(")[2].rpartition(", ")[2].partition("@")[0]
+
+
+def choose(named: str | None, tags: Sequence[str] = (), key: str = "", file: str = "", rules: Entries = _NONE, *, owner: str = "") -> str:
     """
-    The profile of a flag: the one it names, else its tag `risk:<profile>`, else the first of the path `rules` that matches, else
+    The profile of a flag: the one it names, else its tag `risk:<profile>`, else the first of the file's `rules` that is for it, else
     the profile its key begins with (`high/payments`, `high.payments`), else `standard`.
 
     A rule's pattern is a glob: `*` is anything, `?` one character. It matches the flag's key, or the end of its file's path, as
-    in `payments/*` and `payments.toml`.
+    in `payments/*` and `payments.toml`. A profile of the file's own says itself whom it is for: `flags` (such patterns), `owners`, `tags`.
     """
     if named:
         return named
     for tag in tags:
         kind, _, name = tag.partition(":")
-        if kind == "risk" and name.partition("@")[0] in PROFILES:
+        if kind == "risk" and _known(name, rules):
             return name
     path = PurePath(file).as_posix() if file else ""
-    for pattern, name in rules.items():
-        if fnmatchcase(key, pattern) or fnmatchcase(path, pattern) or fnmatchcase(path, f"*/{pattern}"):
-            return name
+    for pattern, entry in rules.items():
+        if isinstance(entry, str):
+            if _matches(pattern, key, path):
+                return entry
+        elif _is_for(entry, tags, key, path, owner):
+            return pattern
     first = key.replace("/", ".").partition(".")
-    return first[0] if first[1] and first[0] in PROFILES else CURRENT
+    return first[0] if first[1] and _known(first[0], rules) else CURRENT
+
+
+def _known(name: str, rules: Entries) -> bool:
+    return name.partition("@")[0] in PROFILES or isinstance(rules.get(name), Mapping)
+
+
+def _matches(pattern: str, key: str, path: str) -> bool:
+    return fnmatchcase(key, pattern) or fnmatchcase(path, pattern) or fnmatchcase(path, f"*/{pattern}")
+
+
+def _is_for(table: Mapping[str, Any], tags: Sequence[str], key: str, path: str, owner: str) -> bool:
+    """Whether a profile of the file's own is for a flag; one that says nothing of it is for whoever names it."""
+    wanted = {word: _words(table[word]) for word in ("flags", "owners", "tags") if word in table}
+    met = {
+        "flags": any(_matches(pattern, key, path) for pattern in wanted.get("flags", ())),
+        "owners": owner in wanted.get("owners", ()),
+        "tags": not set(tags).isdisjoint(wanted.get("tags", ())),
+    }
+    return bool(wanted) and all(met[word] for word in wanted)
+
+
+def _words(value: Any) -> Sequence[str]:
+    return (value,) if isinstance(value, str) else value
