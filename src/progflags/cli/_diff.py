@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final
@@ -17,7 +18,7 @@ from progflags.errors import ProgflagsError
 from progflags.events import Bus
 from progflags.flags import Client, Evaluation, FlagModel, Snapshot
 
-__all__ = ["Change", "add_parser", "compare", "run"]
+__all__ = ["Change", "add_parser", "compare", "people", "run", "sentences", "units", "who"]
 
 _SAMPLE: Final = 20_000  # made-up units; the standard error of a share is at most 0.35 %
 _MOVING: Final = frozenset({"variants", "default", "safe", "unit", "salt", "rules", "requires", "slot", "holdout", "candidate"})
@@ -27,9 +28,14 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser("diff", help="what another flag file would change, and who would move")
     parser.add_argument("old", metavar="OLD")
     parser.add_argument("new", metavar="NEW")
+    people(parser)
+    parser.set_defaults(run=run)
+
+
+def people(parser: argparse.ArgumentParser) -> None:
+    """The options that say of whom it is found out who moves."""
     parser.add_argument("--attr", action="append", default=[], metavar="NAME=VALUE", help="an attribute of the units; repeat for more")
     parser.add_argument("--keys", metavar="PATH", help="a file of real targeting keys, one a line, instead of made-up ones")
-    parser.set_defaults(run=run)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,25 +60,44 @@ class Change:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print every change and whom it moves. Exit 0; 2 when a file can't be loaded whole."""
-    keys = Path(arguments.keys).read_text(encoding="utf-8").split() if arguments.keys else [f"unit-{i}" for i in range(_SAMPLE)]
-    if not keys:
-        raise ProgflagsError(f"{arguments.keys}: there is no key in it, so nobody could be seen to move")
-    made = attributes_of(arguments.attr)
-    contexts = [Context(key, made) for key in keys]
-    where = arguments.environment
+    contexts, where = who(arguments), arguments.environment
     changes = compare(_load(arguments.old, where), _load(arguments.new, where), contexts)
     if arguments.json:
         tell_json({"ok": True, "units": len(contexts), "changes": [change.to_dict() for change in changes]})
         return 0
-    for change in changes:
-        tell(f"{change.flag}: {change.kind}" + (f" ({', '.join(change.parts)})" if change.parts else ""))
-        for old, new, ppm in change.moved:
-            tell(f"  {old} → {new}: {ppm / 10_000:g} % of the units")
-        if change.kind == "changed" and not change.moved:
-            tell("  nobody moves")
-    units = counted(len(contexts), "key" if arguments.keys else "made-up unit")
-    tell(f"{counted(len(changes))} {'differs' if len(changes) == 1 else 'differ'}, by {units}")
+    for line in sentences(changes):
+        tell(line)
+    tell(f"{counted(len(changes))} {'differs' if len(changes) == 1 else 'differ'}, by {units(arguments, contexts)}")
     return 0
+
+
+def who(arguments: argparse.Namespace) -> list[Context]:
+    """
+    The units that `people`'s options name.
+
+    Raises:
+        ProgflagsError: there is none.
+    """
+    keys = Path(arguments.keys).read_text(encoding="utf-8").split() if arguments.keys else [f"unit-{i}" for i in range(_SAMPLE)]
+    if not keys:
+        raise ProgflagsError(f"{arguments.keys}: there is no key in it, so nobody could be seen to move")
+    made = attributes_of(arguments.attr)
+    return [Context(key, made) for key in keys]
+
+
+def units(arguments: argparse.Namespace, contexts: list[Context]) -> str:
+    """How many they are, in words."""
+    return counted(len(contexts), "key" if arguments.keys else "made-up unit")
+
+
+def sentences(changes: Iterable[Change]) -> Iterator[str]:
+    """What a person reads of them."""
+    for change in changes:
+        yield f"{change.flag}: {change.kind}" + (f" ({', '.join(change.parts)})" if change.parts else "")
+        for old, new, ppm in change.moved:
+            yield f"  {old} → {new}: {ppm / 10_000:g} % of the units"
+        if change.kind == "changed" and not change.moved:
+            yield "  nobody moves"
 
 
 def _load(source: str, environment: str | None) -> Snapshot:

@@ -3,37 +3,85 @@
 from __future__ import annotations
 
 import os
+import tempfile
+import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 __all__ = ["write"]
 
+_LEFT: Final = ".progflags-new"
+_ABANDONED: Final = 60.0  # seconds: writing one aside takes milliseconds
 
-def write(path: Path, text: str) -> None:
+
+def write(path: Path, text: str | bytes) -> None:
     """
-    Make `path` say `text`: written aside and renamed into place, so that a full disk or a kill leaves what was there.
+    Make `path` say `text`: written aside, synced and renamed into place, so that a full disk or a kill leaves what was there.
 
-    An old file's mode is kept, and a link goes on pointing where it did. What is no file (`/dev/stdout`) is written to.
+    An old file's mode and owner are kept where that is allowed, and a link goes on pointing where it did. What is no file
+    (`/dev/stdout`) is written to.
 
     Raises:
         OSError: it could not be written; what was there is there still.
     """
+    raw = text.encode() if isinstance(text, str) else text
     path = path.resolve()
     if path.exists() and not path.is_file():
-        path.write_text(text, encoding="utf-8")
+        path.write_bytes(raw)
         return
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with aside.open("x", encoding="utf-8") as file:
-            if path.exists():
-                aside.chmod(path.stat().st_mode)
-            file.write(text)
+        _replace(path, raw)
+    except OSError as error:  # of the file that was named, not of the one beside it
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def _replace(path: Path, raw: bytes) -> None:
+    _sweep(path)
+    descriptor, aside = tempfile.mkstemp(prefix=f".{path.name}.", suffix=_LEFT, dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            _like(path, aside)
+            file.write(raw)
             file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
-    except BaseException as error:
-        with suppress(OSError):
-            aside.unlink()
-        if isinstance(error, OSError):  # of the file that was named, not of the one beside it
-            raise OSError(error.errno, error.strerror, str(path)) from error
+            os.fsync(descriptor)
+        os.replace(aside, path)  # noqa: PTH105 - beside fsync
+    except BaseException:
+        with suppress(FileNotFoundError):
+            os.unlink(aside)  # noqa: PTH108 - beside fsync
         raise
+    _sync(path.parent)
+
+
+def _like(path: Path, aside: str) -> None:
+    """Owner and mode of the file that was there; a new one has those that any new file has."""
+    try:
+        old = path.stat()
+    except FileNotFoundError:
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(aside, 0o666 & ~mask)  # noqa: PTH101 - beside fsync
+        return
+    own = os.stat(aside)  # noqa: PTH116 - as above
+    if (old.st_uid, old.st_gid) != (own.st_uid, own.st_gid):
+        with suppress(PermissionError):  # only root may give a file away; else it belongs to who wrote it, as with an editor
+            os.chown(aside, old.st_uid, old.st_gid)
+    os.chmod(aside, old.st_mode & 0o7777)  # noqa: PTH101 - as above
+
+
+def _sweep(path: Path) -> None:
+    """Remove what was being written aside when its process was killed."""
+    for left in path.parent.glob(f".{path.name}.*{_LEFT}"):
+        with suppress(FileNotFoundError):  # somebody else's, who was quicker
+            if time.time() - left.lstat().st_mtime > _ABANDONED:
+                left.unlink()
+
+
+def _sync(folder: Path) -> None:
+    """The renaming itself on disk, where a folder can be synced at all."""
+    if hasattr(os, "O_DIRECTORY"):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -2,17 +2,18 @@
 
 from progflags.sources._annals import Annals, Seen
 from progflags.sources._contract import Lively, Loaded, Piece, Source
+from progflags.sources._decode import decode_piece
 from progflags.sources._defined import DEFINED, Changed, Defined
 from progflags.sources._env import EnvSource
 from progflags.sources._file import FORMS, DirectorySource, FileSource
 from progflags.sources._generations import Generations
 from progflags.sources._layered import Layered, lively, source_of
 from progflags.sources._loader import Loader
-from progflags.sources._merge import astray, environments, place_of
+from progflags.sources._merge import assemble, astray, environments, place_of
 from progflags.sources._read import LARGEST
 from progflags.sources._refresher import Refresher
 from progflags.sources._static import DictSource
-from progflags.sources._store import StoreSource, push
+from progflags.sources._store import StoreSource, push, pushed
 
 __all__ = [
     "DEFINED",
@@ -35,10 +36,13 @@ __all__ = [
     "Seen",
     "Source",
     "StoreSource",
+    "assemble",
     "astray",
+    "decode_piece",
     "environments",
     "lively",
     "place_of",
     "push",
+    "pushed",
     "source_of",
 ]

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from progflags.errors import DefinitionError, Problem
+from progflags.errors import ConflictError, DefinitionError, Problem
 from progflags.flags import Snapshot
 from progflags.sources._contract import Piece
 from progflags.sources._defined import noted
@@ -14,7 +14,7 @@ from progflags.sources._guard import held_back
 from progflags.sources._merge import assemble, astray, environments, remembering
 from progflags.store import Commit, Document, Store
 
-__all__ = ["DOCUMENT", "StoreSource", "push"]
+__all__ = ["DOCUMENT", "StoreSource", "push", "pushed"]
 
 DOCUMENT = "definitions"
 """
@@ -40,17 +40,35 @@ class StoreSource:
         if self._known is None or self._known[0] != revision:
             revision, found = self._store.read(DOCUMENT)
             if DOCUMENT not in found:
-                raise DefinitionError([Problem(self.name, None, "", "no definitions in this store", "progflags push FILE puts them there")])
+                raise DefinitionError([_nothing(self.name)])
             self._known = revision, _pieces(self.name, found[DOCUMENT].body)
         return self._known[1]
 
 
-def push(store: Store, pieces: Sequence[Piece], *, by: str = "", force: bool = False) -> tuple[int, Snapshot]:
+def pushed(store: Store) -> tuple[int, tuple[Piece, ...]]:
+    """
+    What was last pushed to `store`, and the revision at which that was.
+
+    Raises:
+        DefinitionError: nothing was, or by a version that writes something else.
+        StoreError: the store can't be used.
+    """
+    there = store.read(DOCUMENT)[1].get(DOCUMENT)
+    if there is None:
+        raise DefinitionError([_nothing(store.url)])
+    return there.revision, _pieces(store.url, there.body)
+
+
+def _nothing(name: str) -> Problem:
+    return Problem(name, None, "", "no definitions in this store", "progflags push FILE puts them there")
+
+
+def push(store: Store, pieces: Sequence[Piece], *, by: str = "", force: bool = False, seen: int | None = None) -> tuple[int, Snapshot]:
     """
     Put definitions into the store, for every `StoreSource` on it, if they are good: its revision then, and what they mean.
 
     Stricter than a reload: not even a single flag may be wrong, in any environment. `force` pushes a set that lost more than half of
-    the flags, too.
+    the flags, too. `seen`: the revision of what was there when the pieces were made from it.
 
     Raises:
         DefinitionError: something is wrong, or too much is missing; nothing was pushed.
@@ -59,6 +77,8 @@ def push(store: Store, pieces: Sequence[Piece], *, by: str = "", force: bool = F
     """
     name = pieces[0].file if len(pieces) == 1 else store.url
     there = store.read(DOCUMENT)[1].get(DOCUMENT)
+    if seen is not None and (there is None or there.revision != seen):
+        raise ConflictError(f"{store.url}: somebody else pushed in between", revisions={DOCUMENT: there.revision if there else 0})
     before = _pieces(store.url, there.body) if there else ()
     serving = _serving(store.url, before, there.body.get("types", {}) if there else {})
     snapshot = assemble(name, pieces, serving)

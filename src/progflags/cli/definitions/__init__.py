@@ -1,0 +1,1 @@
+"""The commands that change flag files, one file each."""

@@ -1,0 +1,75 @@
+"""What every command that changes definitions takes and shows."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from progflags.cli._client import timed
+from progflags.cli._diff import people, sentences, units, who
+from progflags.cli._say import tell, tell_json
+from progflags.cli.editing import Done, Plan, Refused, carry_out, place
+
+__all__ = ["change", "options"]
+
+_TIMEOUT = 30.0  # seconds, as `push` has: the definitions are compared as a whole
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    """What all of them take."""
+    parser.add_argument("--dry-run", action="store_true", help="show what it would do, and write nothing")
+    parser.add_argument("--by", default=None, help="who, for the store's history; default: the login name")
+    people(parser)
+    timed(parser, _TIMEOUT)
+
+
+def change(arguments: argparse.Namespace, plan: Plan, *, new: bool = False, notes: Sequence[str] = ()) -> int:
+    """
+    Carry out what `plan` says, and show it. `new`: the file need not be there yet.
+
+    Exit 0 when it was written, or would be; 2 when it is refused, and then nothing was.
+    """
+    contexts = who(arguments)
+    try:
+        with place(arguments, new=new) as where:
+            done = carry_out(where, plan, contexts, dry=arguments.dry_run)
+            name = where.name
+    except Refused as refused:
+        if not arguments.json:
+            _lines(refused.diff)
+            tell("refused, nothing was written:", to=sys.stderr)
+        raise
+    if arguments.json:
+        tell_json(_facts(done, name, notes, len(contexts)))
+        return 0
+    for note in notes:
+        tell(f"note: {note}")
+    _lines(done.diff)
+    _lines(sentences(done.changes))
+    for warning in done.warnings:
+        tell(f"warning: {warning}", to=sys.stderr)
+    if any(one.kind == "changed" for one in done.changes):
+        tell(f"by {units(arguments, contexts)}")
+    tell(_end(done, name, dry=arguments.dry_run))
+    return 0
+
+
+def _facts(done: Done, name: str, notes: Sequence[str], count: int) -> dict[str, object]:
+    changes = [one.to_dict() for one in done.changes]
+    stored = {} if done.revision is None else {"revision": done.revision}
+    said = {"ok": True, "source": name, "file": done.file, "written": done.written, **stored, "diff": list(done.diff)}
+    return {**said, "units": count, "changes": changes, "warnings": [one.to_dict() for one in done.warnings], "notes": list(notes)}
+
+
+def _end(done: Done, name: str, *, dry: bool) -> str:
+    if not done.diff:
+        return f"{done.file}: it says so already, nothing was written"
+    if dry:
+        return f"{done.file}: nothing was written (--dry-run)"
+    return f"{done.file}: written" if done.revision is None else f"{name}: {done.file} written, store revision {done.revision}"
+
+
+def _lines(lines: object) -> None:
+    for line in lines:  # type: ignore[attr-defined]
+        tell(line)
