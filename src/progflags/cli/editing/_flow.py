@@ -19,7 +19,8 @@ class Writing:
     How one form says a value and a key.
 
     `value(value, indent)`: `indent` is that of the line it begins on, None where it has to stay within it. `split(row)`: the parts of a
-    row's key, and where its value begins. `between`: what stands between a key and its value. `tall`: empty tables may grow over lines.
+    row's key, and where its value begins. `between`: what stands between a key and its value. `tall`: empty tables may grow over lines,
+    each row `step` further to the right.
     """
 
     value: Callable[[Any, str | None], str]
@@ -27,6 +28,7 @@ class Writing:
     split: Callable[[str], tuple[tuple[str, ...], int]]
     between: str
     tall: bool = False
+    step: str = "    "
 
 
 def edited(text: str, edit: Edit, writing: Writing, *, indent: str = "") -> str:
@@ -82,9 +84,9 @@ def _absent(rows: Rows, edit: Edit, path: Path, writing: Writing, indent: str) -
     for part in reversed(path[1:]):
         value = {part: value}
     tall = writing.tall and (rows.tall or not rows.rows)
-    below = _below(rows, indent) if tall else None
+    below = _below(rows, indent + writing.step) if tall else None
     said = f"{writing.key(str(path[0]))}{writing.between}{writing.value(value, below)}"
-    rows.insert(len(rows.rows), said, indent=indent if tall else None)
+    rows.insert(len(rows.rows), said, indent=indent if tall else None, step=writing.step)
     return str(rows)
 
 
@@ -96,14 +98,15 @@ def _list(text: str, edit: Edit, writing: Writing, indent: str) -> str:
         rows.move(edit.source, edit.target)
     elif isinstance(edit, Insert):
         wide = not any("\n" in row.body for row in rows.rows) and bool(rows.rows)
-        below = None if wide or not writing.tall else _below(rows, indent)
-        rows.insert(edit.place, writing.value(edit.value, below), edit.notes, indent=indent if edit.notes or below is not None else None)
+        below = None if wide or not writing.tall else _below(rows, indent + writing.step)
+        tall = edit.notes or below is not None
+        rows.insert(edit.place, writing.value(edit.value, below), edit.notes, indent=indent if tall else None, step=writing.step)
     return str(rows)
 
 
-def _below(rows: Rows, indent: str) -> str:
+def _below(rows: Rows, otherwise: str) -> str:
     """The indentation of the rows of a tall table."""
-    return next((row.above.rpartition("\n")[2] for row in rows.rows if "\n" in row.above), f"{indent}    ")
+    return next((row.above.rpartition("\n")[2] for row in rows.rows if "\n" in row.above), otherwise)
 
 
 def _lost(path: Path) -> NoReturn:

@@ -23,7 +23,7 @@ def edited(text: str, edit: Edit) -> str:
     inner = text.strip()
     start = text.index(inner)
     step = _STEP.match(inner)
-    unit = step[1] if step else None
+    unit = step[1] if step else "    " if "\n" in inner else None
     ascii_only = text.isascii() and "\\u" in text
     between = ": " if '": ' in text or '":' not in text else ":"
     comma = ", " if ', "' in text or ',"' not in text else ","
@@ -34,7 +34,7 @@ def edited(text: str, edit: Edit) -> str:
         tall = json.dumps(said(found), ensure_ascii=ascii_only, indent=unit, separators=(",", between))
         return tall.replace("\n", f"\n{indent}")
 
-    writing = Writing(value, lambda key: json.dumps(key, ensure_ascii=ascii_only), _split, between, tall=unit is not None)
+    writing = Writing(value, lambda key: json.dumps(key, ensure_ascii=ascii_only), _split, between, tall=unit is not None, step=unit or "")
     return text[:start] + flow_edited(inner, edit, writing) + text[start + len(inner) :]
 
 

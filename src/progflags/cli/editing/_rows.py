@@ -64,15 +64,15 @@ class Rows:
         """Whether it stands over several lines."""
         return "\n" in self.end or any("\n" in row.above for row in self.rows)
 
-    def insert(self, place: int, body: str, notes: tuple[str, ...] = (), *, indent: str | None = None) -> None:
+    def insert(self, place: int, body: str, notes: tuple[str, ...] = (), *, indent: str | None = None, step: str = "    ") -> None:
         """
         A row more. `notes` are comments above it, for which the list has to stand over several lines: `indent` is that of its own line.
 
         With an `indent` an empty table becomes a tall one.
         """
         if (notes or (indent is not None and not self.rows)) and not self.tall:
-            self._stretch(indent or "")
-        above = self._above(place)
+            self._stretch(indent or "", step)
+        above = self._above(place, step)
         if notes:
             self.comma = True
             above = "".join(f"{above}{note}" for note in notes) + above
@@ -92,16 +92,15 @@ class Rows:
             if _SPACE.match(row.above):
                 row.above = others if at else first
 
-    def _above(self, place: int) -> str:
+    def _above(self, place: int, step: str) -> str:
         """What separates a row of its own line from the one above it."""
         likes = [self.rows[min(place, len(self.rows) - 1)], *self.rows] if self.rows else []
         tall = next((row.above for row in likes if "\n" in row.above), None)
-        return "\n" + (self.end.rpartition("\n")[2] + "    " if tall is None else tall.rpartition("\n")[2])
+        return "\n" + (self.end.rpartition("\n")[2] + step if tall is None else tall.rpartition("\n")[2])
 
-    def _stretch(self, indent: str) -> None:
-        unit = "    "
+    def _stretch(self, indent: str, step: str) -> None:
         for row in self.rows:
-            row.above = f"\n{indent}{unit}"
+            row.above = f"\n{indent}{step}"
         self.end = f"\n{indent}"
 
     def take(self, place: int) -> None:

@@ -230,13 +230,14 @@ def _in_body(lines: list[str], home: Section, edit: Edit) -> list[str]:
         table, path = table[path[0]], path[1:]
     _change(table, path, edit)
     said = _tomlkit().dumps(document).split("\n")
-    return [*lines[:start], *_spaced(said[:-1] if said and not said[-1] else said, lines[start:end], lines[end:]), *lines[end:]]
+    said = _aligned(said[:-1] if said and not said[-1] else said, lines[start:end])
+    if home.line < 0 and start == end and lines[end:] and lines[end].strip():
+        said = [*said, ""]  # the first keys of a file, before its first table
+    return [*lines[:start], *said, *lines[end:]]
 
 
-def _spaced(said: list[str], before: list[str], behind: list[str]) -> list[str]:
-    """With a blank line between the first keys of a file and what follows; and new keys as far to the right as those before them."""
-    if not any(line.strip() for line in before) and said and behind and behind[0].strip():
-        said = [*said, ""]
+def _aligned(said: list[str], before: list[str]) -> list[str]:
+    """With new keys as far to the right as those before them."""
     indents = {line[: len(line) - len(line.lstrip())] for line in before if KEY.match(line) and "=" in line}
     if len(indents) == 1 and (indent := indents.pop()):
         known = set(before)
