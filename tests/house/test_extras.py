@@ -1,5 +1,6 @@
 """Extras and floors: each names something, `all` brings them all, and each lowest version is one that can be run."""
 
+import re
 import subprocess
 import sys
 import tomllib
@@ -29,7 +30,7 @@ def test_every_requirement_has_a_floor():
     assert len(floors) == len(said)
     for requirement in (*PROJECT["dependencies"], *(one for name, many in EXTRAS.items() if name != "all" for one in many)):
         name, _, rest = requirement.partition(">=")
-        assert floors[name.partition("[")[0].lower()] == rest.split(",")[0]
+        assert floors[re.sub(r"[-_.]+", "-", name.partition("[")[0]).lower()] == rest.split(",")[0]
 
 
 def test_only_a_package_that_is_not_there_is_said_to_be_missing():

@@ -24,6 +24,7 @@ __all__ = ["add_parser", "run"]
 _PACKAGES = ("pydantic", "xxhash", "opentelemetry-api", "wrapt", "cachetools", "scipy")
 _EXTRAS = {
     "yaml": "PyYAML",
+    "edit": "tomlkit",
     "fastapi": "fastapi",
     "django": "Django",
     "flask": "Flask",

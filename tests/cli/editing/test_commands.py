@@ -339,6 +339,62 @@ def test_days_are_text_where_a_form_has_none(folder):
     assert "expires: 2027-03-01\n" in (folder / "b.yaml").read_text()
 
 
+# ── environments ───────────────────────────────────────────────────────────
+
+PLACES = FILE + """
+[environments.production]
+
+[environments.staging.flags.new-search]
+percent = 100    # everybody here
+"""
+
+
+def test_in_an_environment_its_own_lines_are_changed(file, capsys):
+    file.write_text(PLACES)
+    assert run("set", "new-search", "percent=50", "--environment", "staging") == 0
+    assert file.read_text() == PLACES.replace("percent = 100 ", "percent = 50 ")
+    said = capsys.readouterr().out
+    assert "in staging:\n  new-search: changed (rules)\n    on → off: " in said
+    assert "in production" not in said
+
+    assert run("set", "checkout-flow", "serve=fast", "rules=[]", "--environment", "production", "--json") == 0
+    assert file.read_text().count('[environments.production.flags.checkout-flow]\nserve = "fast"\nrules = []\n') == 1
+    told = json.loads(capsys.readouterr().out)
+    assert told["changes"] == []
+    assert [one["flag"] for one in told["environments"]["production"]] == ["checkout-flow"]
+    assert told["environments"]["staging"] == []
+
+
+def test_for_everybody_it_is_said_where_an_environment_moves_otherwise(file, capsys):
+    file.write_text(PLACES)
+    assert run("set", "new-search", "percent=20") == 0
+    said = capsys.readouterr().out
+    assert "in staging: nothing changes\n" in said
+    assert "in production" not in said
+
+
+def test_what_is_wrong_in_one_environment_is_refused_with_its_place(file, capsys):
+    file.write_text(PLACES)
+    assert run("set", "new-search", "serve=onn", "--environment", "staging") == 2
+    assert "environments.staging.flags.new-search.serve: there is no variant 'onn'" in capsys.readouterr().err
+    assert run("set", "new-search", "percent=5", "--environment", "stagin") == 2
+    assert "there is no environment 'stagin' (did you mean 'staging'?)" in capsys.readouterr().err
+    assert run("rule", "add", "checkout-flow", "serve=fast", "--environment", "staging") == 2
+    assert "has no rules of its own in staging" in capsys.readouterr().err
+    assert run("archive", "new-search", "--environment", "staging") == 2
+    assert file.read_text() == PLACES
+
+
+def test_a_flag_may_be_of_one_environment_and_is_archived_in_all(file):
+    file.write_text(PLACES)
+    assert run("add", "probe", "percent=5", "--environment", "staging") == 0
+    assert "[environments.staging.flags.probe]\npercent = 5\n" in file.read_text()
+    assert run("archive", "new-search") == 0
+    text = file.read_text()
+    assert text.count("new-search") == 1
+    assert "[environments.staging.flags.probe]" in text
+
+
 # ── the file itself ────────────────────────────────────────────────────────
 
 

@@ -37,7 +37,10 @@ def run(arguments: argparse.Namespace) -> int:
         gone = definitions.retired(flag)
         if gone is not None:
             raise ProgflagsError(f"{gone.piece.file}: {flag!r} was retired: take another key, for old code may still ask for this one")
-        return _text(definitions, arguments.into), [Put(("flags", flag), value)]
+        if not arguments.environment:
+            return _text(definitions, arguments.into), [Put(("flags", flag), value)]
+        text = definitions.environment(arguments.environment)
+        return text, [Put(("environments", arguments.environment, "flags", flag), value)]
 
     return change(arguments, plan, new=True, notes=notes)
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from typing import Any
 
 from progflags._printed import printable
 from progflags.cli.definitions._shown import change, options
 from progflags.cli.editing import Definitions, Edit, Insert, Take, Text, at
 from progflags.errors import ProgflagsError
+from progflags.flags import dotted
 
 __all__ = ["add_parser", "run"]
 
@@ -24,6 +26,8 @@ def add_parser(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Show the lines, and write. Exit 0; 2 when it is refused, as where another flag requires this one."""
     flag: str = arguments.flag
+    if arguments.environment:
+        raise ProgflagsError("a flag is archived in every environment at once: leave --environment out")
 
     def plan(definitions: Definitions) -> tuple[Text, list[Edit]]:
         if definitions.holder(("flags", flag)) is None and (gone := definitions.retired(flag)) is not None:
@@ -32,9 +36,24 @@ def run(arguments: argparse.Namespace) -> int:
         path = ("flags", flag)
         reason = (f"# {printable(arguments.reason)}",) if arguments.reason else ()
         keys = at(text.document, ("retired",), [])
-        edits: list[Edit] = [Take(path)]
+        edits: list[Edit] = [*_overlays(definitions, text, flag), Take(path)]
         if flag not in keys:
             edits.append(Insert(("retired",), len(keys), flag, (*text.notes(path), *reason)))
         return text, edits
 
     return change(arguments, plan)
+
+
+def _overlays(definitions: Definitions, text: Text, flag: str) -> list[Edit]:
+    """What environments say of the flag goes with it."""
+    found: list[Edit] = []
+    for one in definitions.texts:
+        declared = at(one.document, ("environments",), {})
+        for name in declared if isinstance(declared, Mapping) else ():
+            path = ("environments", name, "flags", flag)
+            if at(one.document, path) is None:
+                continue
+            if one is not text:
+                raise ProgflagsError(f"{one.piece.file}: {dotted(path)} speaks of it too: take that out first")
+            found.append(Take(path))
+    return found

@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from progflags.cli.definitions._shown import change, options
+from progflags.cli.definitions._spot import Spot
 from progflags.cli.definitions._words import assignments, rule_at, table
 from progflags.cli.editing import Definitions, Edit, Insert, Move, Take, Text
 from progflags.errors import ProgflagsError
@@ -47,15 +48,16 @@ def run(arguments: argparse.Namespace) -> int:
     value = table(found)
 
     def plan(definitions: Definitions) -> tuple[Text, list[Edit]]:
-        text = definitions.flag(flag)
-        return text, [_edit(arguments, text.document["flags"][flag], value)]
+        spot = Spot.of(definitions, flag, arguments.environment)
+        return spot.text, [_edit(arguments, spot, value)]
 
     return change(arguments, plan, notes=notes)
 
 
-def _edit(arguments: argparse.Namespace, table: Any, value: dict[str, Any]) -> Edit:
+def _edit(arguments: argparse.Namespace, spot: Spot, value: dict[str, Any]) -> Edit:
     flag: str = arguments.flag
-    path = ("flags", flag, "rules")
+    path = (*spot.path, "rules")
+    table = spot.rules()
     rules = table.get("rules", [])
     if not isinstance(rules, list):
         raise ProgflagsError(f"{flag}: its rules are no list; correct them first")

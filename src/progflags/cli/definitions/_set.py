@@ -6,9 +6,11 @@ import argparse
 from typing import Any
 
 from progflags.cli.definitions._shown import change, options
-from progflags.cli.definitions._words import assignments, placed, rule_at
+from progflags.cli.definitions._spot import Spot
+from progflags.cli.definitions._words import assignments, placed, rule_at, table
 from progflags.cli.editing import Definitions, Edit, Path, Put, Take, Text, at
 from progflags.errors import ProgflagsError
+from progflags.flags import dotted
 
 __all__ = ["add_parser", "run"]
 
@@ -31,32 +33,35 @@ def run(arguments: argparse.Namespace) -> int:
     flag: str = arguments.flag
 
     def plan(definitions: Definitions) -> tuple[Text, list[Edit]]:
-        text = definitions.flag(flag)
-        puts: list[Edit] = [Put(_path(text, flag, path), value) for path, value in found]
-        return text, [*_takes(text, flag, gone), *puts]
+        spot = Spot.of(definitions, flag, arguments.environment)
+        takes = _takes(spot, gone)
+        if spot.table is None:  # the first that is said of it in that environment
+            return spot.text, [Put(spot.path, table(found))]
+        return spot.text, [*takes, *(Put(_path(spot, path), value) for path, value in found)]
 
     return change(arguments, plan, notes=notes)
 
 
-def _takes(text: Text, flag: str, gone: list[Path]) -> list[Edit]:
+def _takes(spot: Spot, gone: list[Path]) -> list[Edit]:
     """What is to be gone, the later items of a list first."""
-    paths = [_path(text, flag, path) for path in gone]
+    paths = [_path(spot, path) for path in gone]
     for path in paths:
-        if at(text.document, path) is None:
-            raise ProgflagsError(f"{flag}: there is no {'.'.join(map(str, path[2:]))} that could be taken out")
+        if at(spot.text.document, path) is None:
+            raise ProgflagsError(f"{spot.path[-1]}: there is no {dotted(path[len(spot.path) :])} that could be taken out")
     return [Take(path) for path in sorted(paths, key=repr, reverse=True)]
 
 
-def _path(text: Text, flag: str, path: Path) -> Path:
+def _path(spot: Spot, path: Path) -> Path:
     """A path below the flag, with the places of rules that were named."""
-    found: Path = ("flags", flag)
-    table = text.document["flags"][flag]
+    inside: Path = ()
+    flag = spot.path[-1]
     for part in path:
-        if isinstance(part, str) and part.startswith("[") and found[2:] == ("rules",):
-            part = rule_at(table, part[1:], flag)  # noqa: PLW2901 - the same part, found
-        if isinstance(part, int):
-            rows = at(text.document, found, [])
-            if not 0 <= part < len(rows):
-                raise ProgflagsError(f"{flag}: there is no {'.'.join(map(str, found[2:]))}[{part}]; there are {len(rows)}, from 0")
-        found = (*found, part)
-    return found
+        place = part
+        if isinstance(part, str) and part.startswith("[") and inside == ("rules",):
+            place = rule_at(spot.rules(), part[1:], str(flag))
+        if isinstance(place, int):
+            rows = at(spot.table, inside, [])
+            if not 0 <= place < len(rows):
+                raise ProgflagsError(f"{flag}: there is no {dotted((*inside, place))}; there are {len(rows)}, from 0")
+        inside = (*inside, place)
+    return (*spot.path, *inside)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from progflags.cli._client import timed
 from progflags.cli._diff import people, sentences, units, who
@@ -46,20 +46,31 @@ def change(arguments: argparse.Namespace, plan: Plan, *, new: bool = False, note
     for note in notes:
         tell(f"note: {note}")
     _lines(done.diff)
-    _lines(sentences(done.changes))
+    _lines(_moves(done))
     for warning in done.warnings:
         tell(f"warning: {warning}", to=sys.stderr)
-    if any(one.kind == "changed" for one in done.changes):
+    if any(one.kind == "changed" for changes in done.changes.values() for one in changes):
         tell(f"by {units(arguments, contexts)}")
     tell(_end(done, name, dry=arguments.dry_run))
     return 0
 
 
+def _moves(done: Done) -> Iterator[str]:
+    """Who moves; in an environment only where that is something else."""
+    everywhere = done.changes.get("", ())
+    yield from sentences(everywhere)
+    for environment, changes in done.changes.items():
+        if changes != everywhere:
+            yield f"in {environment}:" + ("" if changes else " nothing changes")
+            yield from (f"  {line}" for line in sentences(changes))
+
+
 def _facts(done: Done, name: str, notes: Sequence[str], count: int) -> dict[str, object]:
-    changes = [one.to_dict() for one in done.changes]
+    changes = {where: [one.to_dict() for one in found] for where, found in done.changes.items()}
     stored = {} if done.revision is None else {"revision": done.revision}
-    said = {"ok": True, "source": name, "file": done.file, "written": done.written, **stored, "diff": list(done.diff)}
-    return {**said, "units": count, "changes": changes, "warnings": [one.to_dict() for one in done.warnings], "notes": list(notes)}
+    said = {"ok": True, "source": name, "file": done.file, "written": done.written, **stored, "diff": list(done.diff), "units": count}
+    warnings = [one.to_dict() for one in done.warnings]
+    return {**said, "changes": changes.pop("", []), "environments": changes, "warnings": warnings, "notes": list(notes)}
 
 
 def _end(done: Done, name: str, *, dry: bool) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,6 +25,8 @@ __all__ = ["Done", "Plan", "Refused", "carry_out"]
 Plan = Callable[[Definitions], tuple[Text, Sequence[Edit]]]
 """Which text of the definitions as they are now is to be edited, and how. Asked again where somebody else was quicker."""
 
+Facts = tuple["Mapping[str, tuple[Change, ...]]", tuple[Problem, ...]]
+
 _PLACES: Final = re.compile(r"\[\d+\]")
 _LINES: Final = re.compile(r"\b(line |:)\d+")
 
@@ -34,13 +36,13 @@ class Done:
     """
     What came of an edit.
 
-    `diff`: the lines that are others, as `diff -u` has them. `changes`: which flags answer otherwise, and who moves. `revision`: of the
-    store, where it was written there.
+    `diff`: the lines that are others, as `diff -u` has them. `changes`: which flags answer otherwise, and who moves, without an
+    environment (the empty name) and in each. `revision`: of the store, where it was written there.
     """
 
     file: str
     diff: tuple[str, ...]
-    changes: tuple[Change, ...]
+    changes: Mapping[str, tuple[Change, ...]]
     warnings: tuple[Problem, ...]
     written: bool
     revision: int | None = None
@@ -78,29 +80,58 @@ def _drafted(definitions: Definitions, plan: Plan, contexts: list[Context], *, d
     return Draft(before, new, changed, write=not dry and new.piece.text != text.piece.text, facts=facts)
 
 
-def _judged(
-    before: Definitions, now: Definitions, contexts: list[Context], diff: tuple[str, ...]
-) -> tuple[tuple[Change, ...], tuple[Problem, ...]]:
-    """Who moves, and what is doubtful that was not."""
+def _judged(before: Definitions, now: Definitions, contexts: list[Context], diff: tuple[str, ...]) -> Facts:
+    """Who moves where, and what is doubtful that was not."""
     from progflags.cli._diff import compare
 
-    old, wrong = _snapshot(before) if any(text.document for text in before.texts) else (None, ())
-    new, problems = _snapshot(now)
-    if fresh := _fresh(problems, wrong):
+    old, new = _looked(before), _looked(now)
+    wrong, doubtful = _problems(old), _problems(new)
+    if old[""].snapshot is None and not before.empty:
+        raise DefinitionError(wrong)  # nobody can know what an edit does to what no application would load
+    if fresh := _fresh(doubtful, wrong):
         raise Refused(fresh, diff)
-    changes = tuple(compare(old or _nothing(), new, contexts))
-    return changes, tuple(_fresh(new.warnings, () if old is None else old.warnings))
+    changes = {}
+    for environment, look in new.items():
+        there = old.get(environment, old[""]).snapshot
+        if look.snapshot is not None:
+            changes[environment] = tuple(compare(there or _nothing(), look.snapshot, contexts))
+    return changes, tuple(_fresh(_warnings(new), _warnings(old)))
 
 
-def _snapshot(definitions: Definitions) -> tuple[Snapshot, tuple[Problem, ...]]:
-    """What an application would make of it, and everything that it, or the start of a rollout, would refuse."""
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What an application would make of the definitions, and everything that it, or the start of a rollout, would refuse."""
+
+    snapshot: Snapshot | None
+    problems: Sequence[Problem]
+
+
+def _looked(definitions: Definitions) -> dict[str, _Look]:
+    """Without an environment, and in each."""
+    from progflags.sources import environments
+
+    return {environment: _look(definitions, environment) for environment in ("", *environments(definitions.pieces))}
+
+
+def _look(definitions: Definitions, environment: str) -> _Look:
     from progflags.rollout import unstartable
     from progflags.sources import assemble
 
     pieces = definitions.pieces
     name = pieces[0].file if len(pieces) == 1 else definitions.name
-    snapshot = assemble(name, pieces, None)
-    return snapshot, (*snapshot.rejected, *unstartable(snapshot))
+    try:
+        snapshot = assemble(name, pieces, None, environment)
+    except DefinitionError as error:
+        return _Look(None, error.problems)
+    return _Look(snapshot, (*snapshot.rejected, *unstartable(snapshot)))
+
+
+def _problems(looks: Mapping[str, _Look]) -> list[Problem]:
+    return list(dict.fromkeys(problem for look in looks.values() for problem in look.problems))
+
+
+def _warnings(looks: Mapping[str, _Look]) -> list[Problem]:
+    return list(dict.fromkeys(problem for look in looks.values() if look.snapshot for problem in look.snapshot.warnings))
 
 
 def _nothing() -> Snapshot:

@@ -9,7 +9,7 @@ from typing import Any
 from progflags.cli.editing._edit import Edit, Path, at
 from progflags.cli.editing._form import Text
 from progflags.errors import ProgflagsError
-from progflags.flags import meant
+from progflags.flags import meant, suggest
 from progflags.sources import Piece
 
 __all__ = ["Definitions"]
@@ -17,7 +17,7 @@ __all__ = ["Definitions"]
 
 @dataclass(frozen=True, slots=True)
 class Definitions:
-    """`name`: what a person calls them. `within`: the path of the environment whose tables are meant, empty for everybody's."""
+    """`name`: what a person calls them."""
 
     name: str
     texts: tuple[Text, ...]
@@ -36,6 +36,11 @@ class Definitions:
     def pieces(self) -> tuple[Piece, ...]:
         return tuple(text.piece for text in self.texts)
 
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is said in any of them."""
+        return not any(text.document for text in self.texts)
+
     def holder(self, path: Path) -> Text | None:
         """The text that has something at `path`."""
         return next((text for text in self.texts if at(text.document, path) is not None), None)
@@ -53,6 +58,20 @@ class Definitions:
             known = [name for text in self.texts for name in _table(text.document.get("flags"))]
             hint = "it was retired" if retired else meant(key, known) or f"progflags add {key} makes one"
             raise ProgflagsError(f"{self.name}: there is no flag {key!r} ({hint})")
+        return found
+
+    def environment(self, name: str) -> Text:
+        """
+        The text that declares an environment.
+
+        Raises:
+            ProgflagsError: none does.
+        """
+        found = self.holder(("environments", name))
+        if found is None:
+            known = [one for text in self.texts for one in _table(text.document.get("environments"))]
+            hint = suggest(name, known) or "declare it in the file: [environments.NAME], an empty table will do"
+            raise ProgflagsError(f"{self.name}: there is no environment {name!r} ({hint})")
         return found
 
     def retired(self, key: str) -> Text | None:

@@ -73,7 +73,7 @@ def _put(lines: list[str], edit: Put) -> list[str]:
     home = _home(found, lines, path)
     if home is not None:
         return _in_body(lines, home, edit)
-    if isinstance(edit.value, Mapping) and (_under(found, path[:-1]) or not _own(found, path[:-1])) and not _inline(found, lines, path):
+    if isinstance(edit.value, Mapping) and len(path) > 1 and not _inline(found, lines, path):
         return _new_section(lines, found, path, edit.value)
     for depth in range(len(path) - 1, 0, -1):
         own = _own(found, path[:depth])
@@ -178,15 +178,19 @@ def _says(one: Section, lines: list[str], path: Path) -> bool:
 
 
 def _inline(found: list[Section], lines: list[str], path: Path) -> bool:
-    """Whether a new table has to stand within another's lines: that one is written so."""
+    """Whether a new table has to stand within another's lines: the one it is in is written so."""
+    for depth in range(len(path) - 1):
+        own = _own(found, path[:depth])
+        if own is not None and path[depth] in _parsed(lines[own.line + 1 : own.last]):
+            return True
     own = _own(found, path[:-1])
-    if own is not None and not _under(found, path[:-1])[1:]:
-        return own.line < 0 or bool(_parsed(lines[own.line + 1 : own.last]))
-    return any(path[0] in _parsed(lines[one.line + 1 : one.last]) for one in found[:1])
+    return own is not None and not _under(found, path[:-1])[1:] and bool(path[:-1]) and bool(_parsed(lines[own.line + 1 : own.last]))
 
 
 def _new_section(lines: list[str], found: list[Section], path: Path, value: Mapping[str, Any]) -> list[str]:
-    inside = _under(found, path[:-1]) or [one for one in found if one.line >= 0 and one.path[:1] == path[:1]]
+    """A header more, behind those of the table it is in."""
+    near = (_under(found, path[:depth]) for depth in range(len(path) - 1, 0, -1))
+    inside = next((under for under in near if under), None)
     block = _block(f"[{_header(path)}]", value, lines[inside[0].line] if inside else "")
     if inside:
         return blocks.insert(lines, [(one.top, one.last) for one in inside], len(inside), block, apart=_APART)
