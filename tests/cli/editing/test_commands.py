@@ -341,12 +341,15 @@ def test_days_are_text_where_a_form_has_none(folder):
 
 # ── environments ───────────────────────────────────────────────────────────
 
-PLACES = FILE + """
+PLACES = (
+    FILE
+    + """
 [environments.production]
 
 [environments.staging.flags.new-search]
 percent = 100    # everybody here
 """
+)
 
 
 def test_in_an_environment_its_own_lines_are_changed(file, capsys):

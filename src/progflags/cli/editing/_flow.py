@@ -60,7 +60,7 @@ def _inside(text: str, edit: Edit, path: Path, writing: Writing, indent: str) ->
     else:
         flat = row.body[start : start + 1] in ("{", "[") and "\n" not in row.body
         row.body = row.body[:start] + writing.value(edit.value, below if writing.tall and not flat else None)
-    return str(rows)
+    return rows.text
 
 
 def _row(rows: Rows, place: str | int) -> int | None:
@@ -87,7 +87,7 @@ def _absent(rows: Rows, edit: Edit, path: Path, writing: Writing, indent: str) -
     below = _below(rows, indent + writing.step) if tall else None
     said = f"{writing.key(str(path[0]))}{writing.between}{writing.value(value, below)}"
     rows.insert(len(rows.rows), said, indent=indent if tall else None, step=writing.step)
-    return str(rows)
+    return rows.text
 
 
 def _list(text: str, edit: Edit, writing: Writing, indent: str) -> str:
@@ -101,7 +101,7 @@ def _list(text: str, edit: Edit, writing: Writing, indent: str) -> str:
         below = None if wide or not writing.tall else _below(rows, indent + writing.step)
         tall = edit.notes or below is not None
         rows.insert(edit.place, writing.value(edit.value, below), edit.notes, indent=indent if tall else None, step=writing.step)
-    return str(rows)
+    return rows.text
 
 
 def _below(rows: Rows, otherwise: str) -> str:

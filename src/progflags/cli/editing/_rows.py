@@ -52,7 +52,9 @@ class Rows:
         reader.stop()
         return found
 
-    def __str__(self) -> str:
+    @property
+    def text(self) -> str:
+        """As it is to be written."""
         said, last = [self.opened], len(self.rows) - 1
         for at, row in enumerate(self.rows):
             comma = "," if at < last or self.comma else ""
