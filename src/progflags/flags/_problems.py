@@ -87,12 +87,14 @@ def meant(wanted: object, known: Iterable[object]) -> str:
 
 
 class Problems:
-    """What was found wrong in one document so far."""
+    """What was found wrong in one document so far; in a `lenient` one what can be done without is among its `warnings`."""
 
     def __init__(self, file: str, lines: Lines) -> None:
         self.file = file
         self.lines = lines
+        self.lenient = False
         self.found: list[Problem] = []
+        self.warnings: list[Problem] = []
 
     def at(self, path: Path, message: str, hint: str = "") -> Problem:
         """A Problem at `path`. The line is that of the nearest part that is written somewhere: a missing key has none itself."""

@@ -2,7 +2,7 @@
 
 from progflags.flags.conditions._checks import Check
 from progflags.flags.conditions._compare import KEY, Compare, follow
-from progflags.flags.conditions._conditions import Among, Every, Named, Never, Node, Some
+from progflags.flags.conditions._conditions import Among, Every, Named, Never, Node, Some, left_out
 from progflags.flags.conditions._expression import expression
 from progflags.flags.conditions._implied import implies
 from progflags.flags.conditions._literals import FromNow, Moment, Network, SemVer, Table, moment_of
@@ -37,6 +37,7 @@ __all__ = [
     "follow",
     "foreign",
     "implies",
+    "left_out",
     "misdeclared",
     "moment_of",
     "named",

@@ -18,10 +18,11 @@ from progflags._printed import printable, quoted, several
 from progflags.flags.conditions._checks import Check, all_of, any_of
 from progflags.flags.conditions._compare import MOST, Compare, absent, asked, dotted_name, given
 from progflags.flags.conditions._derived import Derived, Pair
+from progflags.flags.conditions._literals import Network
 from progflags.flags.conditions._setting import ALONE, Setting
 from progflags.flags.conditions._values import is_table, items_of, shown_value
 
-__all__ = ["Among", "Every", "Named", "Never", "Node", "Some"]
+__all__ = ["Among", "Every", "Named", "Never", "Node", "Some", "left_out"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +146,17 @@ class Among:
 
     def __str__(self) -> str:
         return f"any({printable(dotted_name(self.path), 120)}, {self.part})"
+
+
+def left_out(node: Node) -> Iterator[str]:
+    """What is wrong with networks that a condition names beside good ones. Those of a segment are told where it is defined."""
+    if isinstance(node, Compare):
+        yield from node.value.left_out if isinstance(node.value, Network) else ()
+    elif isinstance(node, Never | Among):
+        yield from left_out(node.part)
+    elif isinstance(node, Every | Some):
+        for part in node.parts:
+            yield from left_out(part)
 
 
 def _item(item: Any) -> Mapping[str, Any]:

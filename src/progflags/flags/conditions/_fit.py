@@ -112,11 +112,17 @@ def _kind(value: object) -> str:
 
 
 def network(*texts: str) -> Network:
-    """The networks in `texts`; Wrong when one is none."""
-    try:
-        return Network(texts)
-    except ValueError as error:
-        raise Wrong(str(error), 'write "10.0.0.0/8" or "2001:db8::/32"') from None
+    """The networks in `texts`; Wrong when none of them is one. That some are not is for the file to allow, see `left_out`."""
+    good: list[str] = []
+    bad: list[str] = []
+    for text in texts:
+        try:
+            good += Network((text,)).texts
+        except ValueError as error:
+            bad.append(str(error))
+    if not good:
+        raise Wrong(bad[0], 'write "10.0.0.0/8" or "2001:db8::/32"')
+    return Network(tuple(good), tuple(bad))
 
 
 def version(text: str) -> SemVer:

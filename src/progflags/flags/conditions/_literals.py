@@ -140,9 +140,10 @@ def inner(value: Literal) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """One or several IP networks, as written."""
+    """One or several IP networks, as written. `left_out` says of each that stood among them and is none what is wrong with it."""
 
     texts: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _networks(self.texts)  # ValueError when one is no network

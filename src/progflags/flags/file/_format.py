@@ -322,6 +322,7 @@ DOCUMENT: Final = Fields(
     {
         "$schema": k.PROSE,
         "schema": Kind(_version, {"const": 1}),
+        "lenient": k.TRUTH,
         "retired": listed(k.NAME),
         **_SECTIONS,
         "environments": _map_of(_overlay_schema()),

@@ -30,6 +30,7 @@ _M = Meaning
 _DOCUMENT: Final = {
     "$schema": _M("Where this schema lies, for your editor; it isn't read", "./flags.schema.json"),
     "schema": _M("The version of the file's form; there is one", 1, 1),
+    "lenient": _M("true: a network that is none is named in a warning, and the others beside it count", True, False),
     "retired": _M("Keys of flags that are gone on purpose, and may not come back with another type", ["old-cart"], []),
     "segments": _M(
         'Conditions with a name, which others ask for by `segment("NAME")`', {"staff": {"when": 'email endswith "@example.com"'}}

@@ -23,6 +23,7 @@ from progflags.flags.file._channels import channels
 from progflags.flags.file._draft import variant_named
 from progflags.flags.file._fields import Fields, is_table, read
 from progflags.flags.file._format import CONTEXT, DOCUMENT, GROUP, HOLDOUT, SEGMENT
+from progflags.flags.file._networks import without
 from progflags.flags.file._parse_flag import FlagParser
 from progflags.flags.file._parts import Group, Parts
 from progflags.flags.file._profiles import profiles
@@ -57,6 +58,7 @@ def parse(document: Mapping[str, Any], *, file: str = "<dict>", lines: Lines = n
     tables: Mapping[str, Any] = top.get("flags", {})
     if len(tables) > MOST_FLAGS:
         problems.add(("flags",), f"{len(tables):,} flags; at most {MOST_FLAGS:,} are read")
+    problems.lenient = top.get("lenient", False)
     attributes = _attributes(top.get("context", {}), problems)
     if problems.found:
         raise DefinitionError(problems.found)
@@ -65,8 +67,8 @@ def parse(document: Mapping[str, Any], *, file: str = "<dict>", lines: Lines = n
         snapshot = _Assembly(tables, parts, problems, previous).snapshot(document, frozenset(top.get("retired", ())), attributes)
         notify = channels(top.get("notify", {}), problems, {} if previous is None else previous.notify)
         own = profiles(top.get("profiles", {}), problems, {} if previous is None else previous.profiles)
-        rejected = tuple(problems.found)
-        return replace(snapshot, segments=frozenset(top.get("segments", ())), notify=notify, profiles=own, rejected=rejected)
+        segments, rejected, warnings = frozenset(top.get("segments", ())), tuple(problems.found), tuple(problems.warnings)
+        return replace(snapshot, segments=segments, notify=notify, profiles=own, rejected=rejected, warnings=warnings)
 
 
 def _attributes(table: Mapping[str, Any], problems: Problems) -> Mapping[str, str]:
@@ -79,7 +81,7 @@ def _parts(top: Mapping[str, Any], problems: Problems) -> Parts:
     nodes: dict[str, Node] = {}
     for name, table in top.get("segments", {}).items():
         found = _entry(("segments", name), table, SEGMENT, problems)
-        if found is None:
+        if found is None or not without(problems, ("segments", name, "when"), found["when"]):
             parts.wrong.add(("segment", name))
         else:
             nodes[name] = found["when"]

@@ -10,6 +10,7 @@ from progflags.flags._problems import Path, Wrong, suggest
 from progflags.flags.file._draft import Draft, json_list, unit_named
 from progflags.flags.file._fields import read
 from progflags.flags.file._format import RULE
+from progflags.flags.file._networks import without
 
 __all__ = ["rules_of"]
 
@@ -23,6 +24,8 @@ def rules_of(draft: Draft, default: str) -> tuple[Rule, ...]:
         path: Path = ("rules", at)
         before = len(draft.shared.problems.found)
         found = read(table, RULE, lambda p, m, h, path=path: draft.wrong((*path, *p), m, h))  # type: ignore[misc]
+        if "when" in found:
+            without(draft.shared.problems, ("flags", draft.key, *path, "when"), found["when"])
         if len(draft.shared.problems.found) == before:
             rows.append(_rule(draft, path, found, default, found.get("name", f"rule {at + 1}")))
     if not _SUGAR.isdisjoint(draft.found):
