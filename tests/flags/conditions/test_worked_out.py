@@ -21,6 +21,7 @@ from progflags.flags._problems import Wrong
 from progflags.flags.conditions import Setting, tree
 from progflags.flags.conditions._literals import SemVer
 from progflags.testing import ManualClock
+from support.sizes import size
 
 SUNDAY = datetime(2026, 11, 29, 23, 30, tzinfo=UTC).timestamp()  # Monday half past midnight in Berlin
 AT = Setting(lambda: SUNDAY)
@@ -267,7 +268,8 @@ anything = st.recursive(
 )
 
 
-@settings(max_examples=300)
+@pytest.mark.sized
+@settings(max_examples=size(300, full=100_000))
 @given(st.lists(st.sampled_from(CONDITIONS), min_size=1, max_size=3), st.dictionaries(st.sampled_from("xy"), anything, max_size=2))
 def test_explain_agrees_with_evaluate_and_neither_raises(conditions: list[str], attributes: dict[str, Any]) -> None:
     """Whatever the context has."""
