@@ -24,6 +24,7 @@ from progflags.testing import ManualClock
 from support.listening import Listening
 from support.patience import PATIENCE, stalls, until
 from support.sizes import size
+from support.tracing import untraced
 from support.web import free_port, process, uvicorn_server, wsgi_server
 
 STAGES = [{"percent": 50, "bake": "1h", "gates": []}]
@@ -551,17 +552,6 @@ async def gathered(true):
 
 
 MOST = 8 * 1024  # bytes of ours per stream that waits, the server's own not among them
-
-
-@contextmanager
-def untraced():
-    """Without a tracer, as coverage's, which keeps some 2 KiB of its own for every frame that waits."""
-    tracer = sys.gettrace()
-    sys.settrace(None)
-    try:
-        yield
-    finally:
-        sys.settrace(tracer)
 
 
 @pytest.mark.sized

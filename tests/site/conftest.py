@@ -1,5 +1,7 @@
 """The site, built once, and a browser to look at it with."""
 
+import fcntl
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,14 +15,22 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory):
-    """The folder it is in. A warning of the build is an error."""
+    """The folder it is in, one for all workers of a run. A warning of the build is an error."""
     pytest.importorskip("furo", reason="the documentation's tools are not installed: make .venv/.tests installs them")
-    out = tmp_path_factory.mktemp("site")
-    built = subprocess.run(
-        [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html", ROOT / "docs", out], capture_output=True, text=True
-    )
+    folder = tmp_path_factory.getbasetemp()
+    folder = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+    with (folder / "site.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "site").exists():
+            build(folder / "half")
+            (folder / "half").rename(folder / "site")
+    return folder / "site"
+
+
+def build(out):
+    words = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html", ROOT / "docs", out]
+    built = subprocess.run(words, capture_output=True, text=True)
     assert built.returncode == 0, built.stderr
-    return out
 
 
 @pytest.fixture(scope="session")

@@ -17,17 +17,13 @@ from progflags.darklaunch.lanes._runaway import Runaway, Stopped
 from progflags.wsgi import DarkLaunchMiddleware
 from support.patience import until
 from support.sizes import size
+from support.tracing import untraced
 
 
 @pytest.fixture(autouse=True)
-def untraced():
-    """In CPython 3.11 nothing is struck under a tracer, and these tests may run under coverage."""
-    mine, others = sys.gettrace(), threading.gettrace()
-    sys.settrace(None)
-    threading.settrace(None)
-    yield
-    threading.settrace(others)
-    sys.settrace(mine)
+def struck():
+    with untraced():
+        yield
 
 
 @pytest.fixture
