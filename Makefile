@@ -1,15 +1,17 @@
 # One door to every check. Each target is one readable command; none needs more than git, make and Python 3.11.
-.PHONY: demo test soak lint bench simulate docs floors pythons foreign release clean help
+.PHONY: demo test coverage soak lint bench bench-page simulate docs floors pythons foreign release clean help
 
 VENV := .venv
 BIN := $(VENV)/bin
 
 help:
 	@echo "make demo   a real application ramps a good release and rolls a bad one back (about a minute)"
-	@echo "make test   every promise, with coverage"
+	@echo "make test   every promise"
+	@echo "make coverage   the same, counting which lines they run (twice as long)"
 	@echo "make soak   the promises that name a size, at that size (an hour and more)"
 	@echo "make lint   ruff, mypy --strict, pyright, the law of floors"
 	@echo "make bench  speed as ratios against a floor measured in the same run"
+	@echo "make bench-page   those of the page about speed, three times, and the page with its plots (ten minutes; a quiet machine)"
 	@echo "make simulate   what the statistics page says, measured: users and means (a quarter of an hour of processor), then whole rollouts and the watch (hours)"
 	@echo "make floors   a smaller set of tests on the oldest versions declared"
 	@echo "make pythons  a smaller set of tests on Python 3.12 and 3.13, where they are installed"
@@ -21,6 +23,9 @@ demo: $(VENV)/.demo
 	@$(BIN)/python -m progflags demo
 
 test: $(VENV)/.tests
+	@$(BIN)/python -m pytest -n 3 --dist worksteal tests
+
+coverage: $(VENV)/.tests
 	@$(BIN)/python -m pytest -n 3 --dist worksteal --cov --cov-report=term tests
 
 soak: $(VENV)/.tests
@@ -35,6 +40,9 @@ lint: $(VENV)/.lint
 
 bench: $(VENV)/.bench
 	@$(BIN)/python -m benchmarks
+
+bench-page: $(VENV)/.bench
+	@$(BIN)/python -m benchmarks --html
 
 simulate: $(VENV)/.bench
 	@$(BIN)/python -m benchmarks.simulate
