@@ -229,3 +229,24 @@ async def test_a_mounted_console_links_to_itself(flags, name):
     assert page.status_code == (404 if name == "dark-launch" else 200)
     assert len(addresses) > 5
     assert [one for one in addresses if not one.startswith(("/ops/flags", "#"))] == []
+
+
+async def test_a_change_of_definition_is_said_wherever_its_flag_is_shown(flags):
+    """Beside what the file says, which is no longer all that serves; in the list, and on the rollout's page with what is to be done."""
+    plan = {"stages": [{"percent": 1, "bake": "1m"}], "watch": "0s"}
+    flags.rollouts.change("banner", {"rules": [{"percent": 80, "serve": "on"}], "rollout": plan}, by="ann", reason="more of it")
+    name = flags.rollouts.status("banner").change
+    page, data = await got(flags, "flag", flag="banner")
+    assert data["change"] == {"change": name, "changePercent": 1.0}
+    assert "Its definition is being changed" in page
+    page, data = await got(flags, "flags", q="banner")
+    assert "new definition 1 %" in page
+    assert data["flags"][0]["rollout"] is True
+    page, data = await got(flags, "rollout", flag="banner")
+    assert data["change"] == name
+    assert f"<b>Delivers another definition:</b> {name}" in page
+    flags.rollouts.promote("banner", full=True, by="ann")
+    page, _ = await got(flags, "rollout", flag="banner")
+    assert "put it into the file" in page
+    page, data = await got(flags, "")
+    assert "serves everybody from the store alone" in page

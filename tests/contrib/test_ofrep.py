@@ -1,6 +1,7 @@
 """The remote evaluation protocol: by OpenFeature's own client, by hand, over both gateways."""
 
 import json
+from functools import partial
 from wsgiref.validate import validator
 
 import httpx
@@ -337,3 +338,15 @@ def test_an_answer_that_is_left_to_the_caller_has_no_value():
     assert not {"value", "variant", "errorCode"} & asked.json().keys()
     assert asked.json()["metadata"]["team"] == usual["metadata"]["team"] == "search"
     assert usual["value"] == "classic"
+
+
+def test_an_answer_says_that_its_definition_is_being_changed():
+    """Which one is delivered, and to how much of the traffic: scalars, gone once nobody is served it."""
+    with pf.connect({"flags": {"flow": {"percent": 10}}}, poll=None) as flags, asgi_server(flags=flags) as address:
+        ask = partial(httpx.post, f"{address}/ofrep/v1/evaluate/flags/flow", json={"context": {"targetingKey": "u"}})
+        assert "change" not in ask().json()["metadata"]
+        status = flags.rollouts.change("flow", {"percent": 20})
+        told = ask().json()["metadata"]
+        assert (told["change"], told["changePercent"]) == (status.change, 1.0)
+        flags.rollouts.rollback("flow")
+        assert "change" not in ask().json()["metadata"]

@@ -480,3 +480,12 @@ def test_an_answer_that_is_left_to_the_caller_is_the_default():
         details = ProgflagsProvider(flags).resolve_boolean_details("f", True, EvaluationContext("u"))
     assert (details.value, details.variant, details.reason, details.error_code) == (True, None, "DEFAULT", None)
     assert details.flag_metadata["team"] == "search"
+
+
+def test_metadata_says_that_the_definition_is_being_changed(client, flags):
+    """Which one is delivered, and to how much of the traffic."""
+    status = flags.rollouts.change("yes", {"rules": [{"percent": 50, "serve": "on"}]})
+    told = client.get_boolean_details("yes", False).flag_metadata
+    assert (told["change"], told["changePercent"]) == (status.change, 1.0)
+    flags.rollouts.rollback("yes")
+    assert "change" not in client.get_boolean_details("yes", False).flag_metadata

@@ -1,9 +1,10 @@
 """
 Kill a controller over a shared store again and again, and look at what is left each time.
 
-`python killed.py ADDRESS CYCLES`: forks children from a warm parent that drive a rollout with a clock of their own; each tells
+`python killed.py ADDRESS CYCLES [change]`: forks children from a warm parent that drive a rollout with a clock of their own; each tells
 its parent every transition that was acknowledged, and is killed after a few milliseconds. After each: state, share, history
-and chain agree, nothing acknowledged is missing or there twice, no stage is skipped, no bake is shorter than it should be.
+and chain agree, nothing acknowledged is missing or there twice, no stage is skipped, no bake is shorter than it should be. With
+`change` what climbs is another definition of the flag, and whoever begins anew serves exactly the people of its share.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from progflags.errors import TransitionRefused
-from progflags.rollout import State
+from progflags.flags import bucket
+from progflags.rollout import RolloutStatus, State
 from progflags.store import open_store
 from progflags.testing import ManualClock
 from rollout.conftest import FLAG, House, rollout_table
@@ -34,6 +36,35 @@ TABLE = rollout_table(
 )
 
 
+CHANGES = [{"rules": [{"percent": 100, "serve": "on"}], "rollout": TABLE}, {"rules": [{"serve": "on"}], "safe": "on", "rollout": TABLE}]
+PEOPLE = [f"user-{number}" for number in range(200)]
+
+
+def begin(house: House, state: State, chance: random.Random) -> RolloutStatus:
+    """What ended goes on: a rollout is started or tried again, or another definition is delivered."""
+    if "change" not in sys.argv[3:]:
+        return house.rollouts.retry(FLAG, force=True) if state is State.ROLLED_BACK else house.rollouts.start(FLAG)
+    if state is State.COMPLETED:
+        return house.rollouts.rollback(FLAG)
+    if state is State.ROLLED_BACK and chance.random() < 0.3:
+        return house.rollouts.retry(FLAG, force=True)
+    return house.rollouts.change(FLAG, chance.choice(CHANGES), force=True)
+
+
+def misserved(address: str) -> list[str]:
+    """Whom a process that begins now serves otherwise than by the change in the store."""
+    if "change" not in sys.argv[3:]:
+        return []
+    house = House(open_store(address), None, {FLAG: TABLE})
+    try:
+        live = house.client.live(FLAG)
+        picked = {who for who in PEOPLE if live.edit is not None and bucket("d", live.edit.salt, who) < (live.share or 0)}
+        served = {who for who in PEOPLE if house.client.is_enabled(FLAG, who)}
+        return [f"{sorted(picked ^ served)} are served another definition than theirs"] if picked != served else []
+    finally:
+        house.store.close()
+
+
 def drive(address: str, wall: float, seed: int, out: int) -> None:
     """The child: until killed. Its wall clock goes on where the last child's stopped, so that history can be timed."""
     chance = random.Random(seed)
@@ -42,10 +73,8 @@ def drive(address: str, wall: float, seed: int, out: int) -> None:
     os.write(out, f"@{wall}\n".encode())
     while True:
         status = house.status()
-        if status.state in (State.DRAFT, State.COMPLETED):
-            said = house.rollouts.start(FLAG).history[-1:]
-        elif status.state is State.ROLLED_BACK:
-            said = house.rollouts.retry(FLAG, force=True).history[-1:]
+        if status.state in (State.DRAFT, State.COMPLETED, State.ROLLED_BACK):
+            said = begin(house, status.state, chance).history[-1:]
         else:
             house.traffic(candidate=0.4 if chance.random() < 0.02 else 0.0)
             clock.advance(10)
@@ -94,7 +123,7 @@ def main(address: str, cycles: int) -> int:
         wall = cycle(address, wall, seed, acknowledged)
         began = time.perf_counter()
         store = open_store(address)
-        wrong = violations(store, FLAG, bakes=BAKES)
+        wrong = [*violations(store, FLAG, bakes=BAKES), *misserved(address)]
         slowest = max(slowest, time.perf_counter() - began)
         lines = {e.body["number"]: (e.body["to"], e.body["percent"]) for e in store.history(f"rollout/{FLAG}", limit=100_000)}
         wrong += [

@@ -166,3 +166,55 @@ def test_the_application_and_the_command_line_share_one_store(cli, tmp_path):
     house.refresh()
     assert house.exposed() == 0
     house.store.close()
+
+
+NEW = f"""
+[flags.{FLAG}]
+rules = [{{ percent = 100, serve = "on" }}]
+[flags.{FLAG}.rollout]
+watch = "120s"
+stages = [{{ percent = 10, bake = "60s" }}, {{ percent = 50, bake = "60s" }}]
+"""
+
+
+@pytest.fixture
+def new(tmp_path):
+    file = tmp_path / "new.toml"
+    file.write_text(NEW)
+    return str(file)
+
+
+def test_a_change_is_looked_at_before_it_begins(cli, new):
+    """What differs, who would move, by which stages; nothing is begun, and the same is told to a program."""
+    code, out, _ = cli("change", FLAG, "--to", new, "--dry-run")
+    assert code == 0
+    assert f"{FLAG}: new definition " in out
+    assert "(rules)" in out
+    assert "off → on: 100 % of the units" in out
+    assert "nothing was begun" in out
+    assert "10 %" in out
+    assert cli("status", FLAG)[1].startswith(f"{FLAG}: draft")
+    code, out, _ = cli("change", FLAG, "--to", new, "--dry-run", "--attr", "plan=pro", "--json")
+    told = json.loads(out)
+    assert (code, told["ok"], told["parts"], told["moved"][0]["ppm"]) == (0, True, ["rules"], 1_000_000)
+    assert [stage["percent"] for stage in told["plan"]["stages"]] == [10.0, 50.0]
+
+
+def test_a_change_begins_and_what_is_refused_says_so(cli, new, tmp_path):
+    code, out, _ = cli("change", FLAG, "--to", new, "--by", "ann", "--reason", "4.3")
+    assert code == 0
+    assert "ramping stage 1/2 at 10 %" in out
+    assert "new definition" in out
+    assert f"new definition {json.loads(cli('status', FLAG, '--json')[1])['change']} (rules): 4.3" in cli("history", FLAG)[1]
+    code, _, err = cli("change", FLAG, "--to", new)
+    assert code == 2
+    assert "its definition can't be changed now" in err
+    (tmp_path / "same.toml").write_text(FILE)
+    for more in ((), ("--json",)):
+        code, out, err = cli("change", FLAG, "--to", str(tmp_path / "same.toml"), "--dry-run", *more)
+        assert code == 2
+        assert "there is nothing to deliver" in out + err
+    (tmp_path / "bad.toml").write_text(f"[flags.{FLAG}]\npercent = 200\n")
+    code, _, err = cli("change", FLAG, "--to", str(tmp_path / "bad.toml"))
+    assert code == 2
+    assert f"bad.toml:2: flags.{FLAG}.percent" in err

@@ -46,6 +46,11 @@ def test_it_survives_being_killed_at_any_moment(address):
     run("killed.py", address, size(50 if address.startswith("sqlite") else 15, full=500))
 
 
+def test_a_change_of_definition_survives_being_killed_at_any_moment(address):
+    """The same of another definition that climbs, is rolled back and tried again: and everybody is served by their own bucket."""
+    run("killed.py", address, size(50 if address.startswith("sqlite") else 15, full=500), "change")
+
+
 @pytest.mark.skipif(not possible(), reason="strace is not here, or may not trace")
 def test_it_survives_a_fault_at_every_call_that_reaches_the_store(address):
     """A whole rollout killed, or refused, at the n-th write, sync, send or receive; all of them in a soak: see struck.py."""

@@ -114,11 +114,15 @@ class Delivery:
         """
         The arm that each variant of a flag is counted on; None of a flag that neither the file nor the store knows.
 
-        A rollout compares two of them, and its names for these are the arms; another variant of such a flag is none.
+        A rollout compares two of them, and its names for these are the arms; another variant of such a flag is none. Of two definitions
+        no variant is one.
         """
         snapshot = self._client.definitions
         model = None if snapshot is None else snapshot.flags.get(flag)
         if model is not None:
+            live = self._client.live(flag)
+            if live.edit is not None and live.counting:
+                return {}
             if model.candidate is not None:
                 return {model.default: "control", model.candidate: "candidate"}
             return {name: name for name in model.variants}

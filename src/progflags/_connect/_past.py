@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from progflags._connect._definitions import Definitions
 from progflags._printed import quoted
 from progflags.errors import DefinitionError, Problem, ReadOnlyError
-from progflags.flags import Explanation, Snapshot, Who, at_moment, needed
+from progflags.flags import Explanation, Live, Snapshot, Who, at_moment, needed
 from progflags.sources import Annals
 from progflags.store import Store, read_only
 
@@ -73,8 +73,13 @@ class Past:
             raise DefinitionError([Problem("", None, flag, "no definitions serve yet", "look again once status() says READY")])
         part = needed(snapshot, flag)
         lives = lives_at(self._store, part.flags if flag in part.flags else (), at)
+        edits = [live.edit for live in lives.values() if live.edit is not None and live.share]
+        if also := {other for edit in edits for other in edit.requires if other not in part.flags}:
+            part = needed(snapshot, flag, also)
+            lives = lives_at(self._store, part.flags, at)
         answer = at_moment(part, lives, at).explain(flag, context)
         notes = [_as_of(at), _definition(self.seen((flag,)).get(flag), at)] if flag in part.flags else [_as_of(at)]
+        notes += [_changing(live) for live in lives.values() if live.edit is not None and live.share]
         return replace(answer, notes=tuple(notes))
 
     def _must_have_history(self) -> None:
@@ -85,6 +90,11 @@ class Past:
 
 def _as_of(at: float) -> str:
     return f"as of {_date(at)}: shares, kills and panics as the history has them, and the dates in rules"
+
+
+def _changing(live: Live) -> str:
+    assert live.edit is not None
+    return f"as of then: of {live.key} another definition ({live.edit.name}) served {(live.share or 0) / 10_000:g} %"
 
 
 def _definition(seen: Seen | None, at: float) -> str:

@@ -34,7 +34,7 @@ class Standing:
             age=self._definitions.age,
             rejected=() if snapshot is None else snapshot.rejected,
             problems=self._definitions.refused,
-            warnings=(*self._definitions.warnings, *self._refusals()),
+            warnings=(*self._definitions.warnings, *self._client.edits.doubtful(), *self._refusals()),
             source=self._definitions.loader.name,
             environment=self._definitions.loader.environment,
             store=supply.name,

@@ -16,10 +16,12 @@ from progflags.cli._say import tell, tell_json
 from progflags.context import Context
 from progflags.errors import ProgflagsError
 from progflags.events import Bus
-from progflags.flags import Client, Evaluation, FlagModel, Snapshot
+from progflags.flags import Client, Evaluation, FlagModel, Snapshot, needed
 
-__all__ = ["Change", "add_parser", "compare", "people", "run", "sentences", "units", "who"]
+__all__ = ["Change", "Moved", "add_parser", "compare", "moved", "people", "run", "sentences", "units", "who"]
 
+Moved = tuple[tuple[str, str, int], ...]
+"""(from, to, ppm of the units), the largest move first; "–" is the caller's default."""
 _SAMPLE: Final = 20_000  # made-up units; the standard error of a share is at most 0.35 %
 _MOVING: Final = frozenset({"variants", "default", "safe", "unit", "salt", "rules", "requires", "slot", "holdout", "candidate"})
 
@@ -50,7 +52,7 @@ class Change:
     flag: str
     kind: str
     parts: tuple[str, ...] = ()
-    moved: tuple[tuple[str, str, int], ...] = ()
+    moved: Moved = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as plain JSON values."""
@@ -100,6 +102,11 @@ def sentences(changes: Iterable[Change]) -> Iterator[str]:
             yield "  nobody moves"
 
 
+def moved(flag: str, old: Snapshot, new: Snapshot, contexts: list[Context]) -> Moved:
+    """Whom another definition of one flag would serve another variant."""
+    return _moved(flag, _client(needed(old, flag)), _client(needed(new, flag)), contexts, old.flags[flag], new.flags[flag])
+
+
 def _load(source: str, environment: str | None) -> Snapshot:
     from progflags.errors import DefinitionError
 
@@ -144,8 +151,7 @@ def _client(snapshot: Snapshot) -> Client:
     return client
 
 
-def _moved(key: str, before: Client, after: Client, contexts: list[Context], *flags: FlagModel) -> tuple[tuple[str, str, int], ...]:
-    """(from, to, ppm), the largest move first."""
+def _moved(key: str, before: Client, after: Client, contexts: list[Context], *flags: FlagModel) -> Moved:
     names = {name for flag in flags for group in flag.unit.groups for name in group if name != "targeting_key"}
     moves: Counter[tuple[str, str]] = Counter()
     for context in contexts:

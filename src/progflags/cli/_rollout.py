@@ -6,7 +6,9 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
+from progflags.cli._change import propose
 from progflags.cli._client import connect, deadline, positive, share, timed
+from progflags.cli._diff import people
 from progflags.cli._say import tell, tell_all, tell_json
 from progflags.errors import TransitionRefused
 
@@ -25,8 +27,9 @@ _VERBS = {
     "rollback": "everybody gets the control, now",
     "abort": "give it up; everybody gets the control",
     "retry": "begin again after a rollback",
+    "change": "deliver another definition of the flag: its rules, segments or values",
 }
-_OPTIONS = {"promote": ("full", "force"), "retry": ("force", "wait")}
+_OPTIONS = {"promote": ("full", "force"), "retry": ("force", "wait"), "change": ("force",)}
 _HELP = {
     "full": "straight to 100 %%",
     "force": "over a freeze, a dependency or a cool-down",
@@ -46,6 +49,10 @@ def add_parser(commands: Any) -> None:
         one.add_argument("--seen", default=None, metavar="VERSION", help="refuse it where the status has another `version` by then")
         for option in _OPTIONS.get(verb, ()):
             one.add_argument(f"--{option}", action="store_true", help=_HELP[option])
+        if verb == "change":
+            one.add_argument("--to", required=True, metavar="FILE", help="a flag file that has the new definition")
+            one.add_argument("--dry-run", action="store_true", help="say what differs, who would move and by which stages; begin nothing")
+            people(one)
     plan = _flag(verbs, "plan", "what the climb will be: stages, times, what each can detect, what looks unwise")
     plan.add_argument("--rps", type=positive, default=None, help="requests per second of the whole application; default: those counted")
     plan.add_argument("--error-rate", type=share, default=0.01, help="the control's error rate (default 0.01)")
@@ -71,15 +78,19 @@ def run(arguments: argparse.Namespace) -> int:
     """Carry out one verb. Exit codes: 0 on its way or done, 1 rolled back or aborted, 2 refused or a bad file, 3 held."""
     if arguments.verb == "watch" or (arguments.verb == "status" and arguments.watch):
         return _watch(arguments)
-    with deadline(arguments), connect(arguments, needs_store=arguments.verb != "plan") as flags:
+    asks = arguments.verb == "plan" or getattr(arguments, "dry_run", False)
+    with deadline(arguments), connect(arguments, needs_store=not asks) as flags:
+        if arguments.verb == "change" and arguments.dry_run:
+            return propose(arguments, flags)
         return _READS.get(arguments.verb, _steer)(arguments, flags.rollouts)
 
 
 def _steer(arguments: argparse.Namespace, rollouts: Rollouts) -> int:
     given = {"reason": arguments.reason, "by": arguments.by, "timeout": arguments.timeout, "seen": arguments.seen}
     options = {name: True for name in _OPTIONS.get(arguments.verb, ()) if getattr(arguments, name)}
+    what = (arguments.flag, arguments.to) if arguments.verb == "change" else (arguments.flag,)
     try:
-        status = getattr(rollouts, arguments.verb)(arguments.flag, **given, **options)
+        status = getattr(rollouts, arguments.verb)(*what, **given, **options)
     except TransitionRefused as refused:
         if arguments.json:
             tell_json({"ok": False, "error": str(refused), "state": refused.state, "legal": list(refused.legal)})

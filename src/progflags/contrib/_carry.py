@@ -97,6 +97,8 @@ def _stands(client: Client, flag: str, variant: Any, context: Context) -> bool:
     if evaluation.reason in (Reason.PINNED, Reason.DISABLED, Reason.ERROR):
         return False
     live = client.live(flag)
+    if live.edit is not None:
+        return evaluation.variant == variant  # whose definition it was of nobody wrote down
     return live.share is None or (live.share > 0 and (variant == model.default or live.about(variant)))
 
 

@@ -45,7 +45,8 @@ def _word(client: Client) -> str:
     told: dict[str, Any] = {"definitions": "" if snapshot is None else snapshot.digest, "panic": client.panicking}
     for key in flags:
         live = client.live(key)
+        edit = live.edit
         state = (live.share, live.variant, live.killed is not None, live.counting, live.run, client.pinned(key) is not None)
         if state != _UNTOUCHED:
-            told[f"flag/{key}"] = list(state)
+            told[f"flag/{key}"] = list(state) if edit is None else [*state, edit.digest, edit.salt, edit.landed, edit.share, edit.variant]
     return digest(told)[:24]

@@ -295,9 +295,9 @@ def _why(error: Any) -> str:
 
 
 def _metadata(client: Client, key: str) -> Mapping[str, Any]:
-    """The flag's own, as its file has them."""
+    """The flag's own, as its file has them, and whether its definition is being changed."""
     flag = None if client.definitions is None else client.definitions.flags.get(key)
-    return {} if flag is None else flag.metadata
+    return {} if flag is None else {**flag.metadata, **client.live(key).told}
 
 
 def _told(evaluation: Evaluation, metadata: Mapping[str, Any] | None = None) -> dict[str, Any]:

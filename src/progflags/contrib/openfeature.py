@@ -178,6 +178,7 @@ class ProgflagsProvider(AbstractProvider):
             flag_metadata={
                 **({} if model is None else model.metadata),
                 **({"flagSetId": snapshot.environment} if snapshot is not None and snapshot.environment else {}),
+                **self._flags.live(key).told,
                 "revision": answer.revision,
                 "version": "" if snapshot is None else snapshot.digest,
             },

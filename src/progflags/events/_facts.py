@@ -34,13 +34,15 @@ class Exposure:
     Which arm of a flag somebody met; one object per (flag, revision, variant), built when the flag is compiled.
 
     `revision` is that of the flag's live state: counting begins anew when the share changes. `arm` is `control` or
-    `candidate` for a flag with a rollout, the variant's name for an experiment.
+    `candidate` for a flag with a rollout, the variant's name for an experiment. `edited`: the arms are two definitions of the flag, the
+    one of its file and another, so no variant is one.
     """
 
     flag: str
     revision: int
     variant: str
     arm: str
+    edited: bool = False
 
 
 @dataclass(frozen=True, slots=True)

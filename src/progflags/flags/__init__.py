@@ -7,6 +7,7 @@ from progflags.flags._evaluation import ErrorCode, Evaluation, Reason
 from progflags.flags._explanation import Explanation, Step
 from progflags.flags._freeze import thaw
 from progflags.flags._hours import Hours, known_keys
+from progflags.flags._imprint import imprint
 from progflags.flags._model import ChannelSpec, FlagModel, ProfileSpec, RolloutSpec, Rule, Snapshot
 from progflags.flags._moment import at_moment, needed
 from progflags.flags._problems import Lines, Path, dotted, meant, suggest
@@ -14,8 +15,20 @@ from progflags.flags._quiet import let_go, quiet
 from progflags.flags._reader import Who
 from progflags.flags._typed import Flag, declared, mismatches
 from progflags.flags._words import EVERYTHING
-from progflags.flags.file import circles, circular, decode, decode_json, decode_toml, json_schema, parse, plain_text
-from progflags.flags.serving import NO_LIVE, Killed, Live, Pin, kill, set_share, unkill
+from progflags.flags.file import (
+    alone,
+    circles,
+    circular,
+    decode,
+    decode_json,
+    decode_toml,
+    excerpt,
+    json_schema,
+    parse,
+    plain_text,
+    within,
+)
+from progflags.flags.serving import NO_LIVE, Edit, Killed, Live, Pin, kill, set_share, unkill
 
 __all__ = [
     "EVERYTHING",
@@ -23,6 +36,7 @@ __all__ = [
     "PPM",
     "ChannelSpec",
     "Client",
+    "Edit",
     "ErrorCode",
     "Evaluation",
     "Explanation",
@@ -44,6 +58,7 @@ __all__ = [
     "Step",
     "View",
     "Who",
+    "alone",
     "at_moment",
     "bucket",
     "circles",
@@ -55,8 +70,10 @@ __all__ = [
     "default",
     "digest",
     "dotted",
+    "excerpt",
     "force",
     "given",
+    "imprint",
     "json_schema",
     "kill",
     "known_keys",
@@ -74,4 +91,5 @@ __all__ = [
     "thaw",
     "threshold",
     "unkill",
+    "within",
 ]

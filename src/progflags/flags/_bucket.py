@@ -37,6 +37,7 @@ PURPOSES: Final = {
     "h": "holdout",
     "s": "shadow sampling",
     "e": "event sampling",
+    "d": "definition",
 }
 """Why a unit is hashed. Each purpose is a hash of its own, so that being in a share says nothing about the variant."""
 

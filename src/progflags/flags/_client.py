@@ -29,6 +29,7 @@ from progflags.flags._words import EVERYTHING, Word
 from progflags.flags.serving import (
     EMPTY,
     Counters,
+    Edits,
     Exposures,
     Killed,
     Live,
@@ -110,7 +111,7 @@ class Client(Reader):
         ruleset = self._ruleset
         compiled = self._now().compiled.get(key)
         lasting = ruleset if ruleset is self._base else None
-        return Silent(None, False, lasting) if compiled is None else Silent(compiled.decide, compiled.forced is not None, lasting)
+        return Silent(None, False, lasting) if compiled is None else Silent(compiled.decide, compiled.overruled, lasting)
 
     @property
     def definitions(self) -> Snapshot | None:
@@ -128,6 +129,11 @@ class Client(Reader):
         if snapshot is None:
             return ()
         return self._workshop.uncompared.problems(snapshot.source, snapshot.attributes, partial(_comparisons, snapshot))
+
+    @property
+    def edits(self) -> Edits:
+        """What is known here of definitions that are being changed."""
+        return self._workshop.edits
 
     def live(self, key: str) -> Live:
         """The live state that serves; that of an untouched flag when there is none. `EVERYTHING`: the switch of all flags."""

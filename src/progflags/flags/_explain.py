@@ -12,10 +12,11 @@ from progflags.flags._asker import Asker
 from progflags.flags._bucket import PPM
 from progflags.flags._evaluation import ErrorCode, Evaluation, Reason
 from progflags.flags._explanation import Explanation, Step
+from progflags.flags._imprint import imprint
 from progflags.flags._model import During, Rule, Unit
 from progflags.flags._problems import meant
 from progflags.flags.conditions import Node, misdeclared, shown_value
-from progflags.flags.serving import Compiled, Deferred, KeyMissing, Killed, Ruleset
+from progflags.flags.serving import BRAKED, Compiled, Deferred, Edit, KeyMissing, Killed, Ruleset
 
 __all__ = ["explain"]
 
@@ -36,6 +37,7 @@ def explain(ruleset: Ruleset, key: str, who: Context, code: ErrorCode | None) ->
     walk = _Walk(compiled, who, ruleset.panic)
     walk.declared({} if ruleset.snapshot is None else ruleset.snapshot.attributes)
     try:
+        walk.definition()
         answer = _answer(compiled, who)
         walk.flag()
     except (KeyMissing, TypeError) as error:
@@ -43,7 +45,7 @@ def explain(ruleset: Ruleset, key: str, who: Context, code: ErrorCode | None) ->
             text = f"{error} is missing{walk.who.instead()}"
         else:
             others = bool(walk.who.named())  # its own unit is there, so it is another flag's
-            whose = "what a flag it requires buckets by" if others else compiled.flag.unit
+            whose = "what a flag it requires buckets by" if others else walk.flag_model.unit
             text = f"{whose} is missing, or can't be bucketed{'' if others else walk.who.instead()}"
         walk.step("unit", False, text)
         answer = Evaluation(key, None, None, Reason.ERROR, ErrorCode.TARGETING_KEY_MISSING)
@@ -82,9 +84,15 @@ class _Walk:
             if cause:
                 self.step("context", False, f"{name} is declared {declared}, and is {shown_value(self.who.attributes[name])}: {cause}")
 
+    def definition(self) -> None:
+        """Which of two definitions the rest is about, where there are two."""
+        live = self.compiled.live
+        if live.edit is not None and live.share and not self.compiled.overruled:
+            self._change(live.edit, live.share)
+
     def flag(self) -> None:
-        flag, forced = self.flag_model, self.compiled.forced
-        if forced is not None:
+        compiled, forced = self.compiled, self.compiled.forced
+        if forced is not None and compiled.overruled:
             pinned = forced[1] is Reason.PINNED
             killed, panic = (None, None) if pinned else (self.compiled.live.killed, self.panic)
             said = [
@@ -93,8 +101,36 @@ class _Walk:
                 if one
             ]
             self.step("pinned" if pinned else "disabled", True, "; ".join(said) or f"serves {forced[0]}")
-        elif self._enabled() and self._requires() and not self._held_out() and self._in_slot() and not self._rules():
+            return
+        flag = self.flag_model
+        if self._enabled() and self._requires() and not self._held_out() and self._in_slot() and not self._rules():
             self._rollout(flag.default)
+
+    def _change(self, edit: Edit, share: int) -> None:
+        compiled, what, new = self.compiled, "change", f"the new definition ({edit.name}) is served"
+        if compiled.forced == BRAKED:
+            self.step(what, False, "the brake holds here, so the old definition is served to everybody")
+        elif compiled.to is not None:
+            self._picked(compiled.to, edit, share, new)
+        elif compiled.edited:
+            self.step(what, True, f"{_percent(share)}, so {new} to everybody; the file does not have it yet", None, share)
+        else:
+            mark, edits = imprint(compiled.flag), compiled.workshop.edits
+            other = "the file has it" if mark == edit.new else "the file has another definition than the change was made of"
+            self.step(what, False, f"{edits.why.get(compiled.flag.key, other)}: so the file's is served", None, share)
+
+    def _picked(self, to: Compiled, edit: Edit, share: int, new: str) -> None:
+        try:
+            at = self.who.hashed("d", edit.salt)
+        except KeyMissing as missing:
+            self.step("change", False, f"{missing} is missing, so the old definition is served")
+            return
+        inside = at < share
+        old = f"the old definition is served; the new one ({edit.name}) at {_entry(at)}"
+        why = f"bucket {_percent(at)} is {'below' if inside else 'not below'} {_percent(share)}, so {new if inside else old}"
+        self.step("change", inside, why, at, share)
+        if inside:
+            self.compiled, self.flag_model, self.who = to, to.flag, Asker(to.flag, self.who.context)
 
     def _enabled(self) -> bool:
         flag = self.flag_model
@@ -194,7 +230,7 @@ class _Walk:
         return f"the split ({', '.join(shares)}; variant bucket {_percent(at)})"
 
     def _rollout(self, default: str) -> None:
-        flag, live = self.flag_model, self.compiled.live
+        flag, live = self.flag_model, self.compiled.live.own
         variant, ppm = live.given(flag)
         if variant is None:
             self.step("default", True, f"no rule decided, so {default} is served")

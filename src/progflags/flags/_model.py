@@ -279,7 +279,8 @@ class Snapshot:
     that never was stands in `broken` and answers the caller's default with PARSE_ERROR. `digest` tells two documents apart.
     `attributes` are those of `[context]`, `segments` the names that are declared, `types` what retired keys were,
     `notify` the channels of `[notify]`, `profiles` the entries of `[profiles]`. `environment`: the one whose tables are laid over it;
-    empty, none is.
+    empty, none is. `shared` has the tables of segments, groups and
+    holdouts as they are written.
     """
 
     flags: Mapping[str, FlagModel]
@@ -295,3 +296,4 @@ class Snapshot:
     segments: frozenset[str] = frozenset()
     notify: Mapping[str, ChannelSpec] = field(default_factory=FrozenDict)
     environment: str = ""
+    shared: Mapping[str, Mapping[str, Any]] = field(default_factory=FrozenDict)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from progflags.events import Bus
@@ -27,10 +27,13 @@ def at_moment(snapshot: Snapshot, lives: Mapping[str, Live], at: float) -> Reade
     return Reader(ruleset, counters)
 
 
-def needed(snapshot: Snapshot, key: str) -> Snapshot:
-    """As much of `snapshot` as says what `key` answers: itself and what it requires; all of it where there is no such flag."""
+def needed(snapshot: Snapshot, key: str, also: Iterable[str] = ()) -> Snapshot:
+    """
+    As much of `snapshot` as says what `key` answers: itself and what it, and any other definition of it, requires (`also`); all of it
+    where there is no such flag.
+    """
     flags: dict[str, FlagModel] = {}
-    waiting = [key] if key in snapshot.flags else []
+    waiting = [key, *(flag for flag in also if flag in snapshot.flags)] if key in snapshot.flags else []
     while waiting:
         model = snapshot.flags[waiting.pop()]
         flags[model.key] = model

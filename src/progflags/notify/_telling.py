@@ -15,7 +15,7 @@ from urllib.parse import quote
 from progflags._printed import printable
 from progflags.notify._message import Message, Severity
 from progflags.overview import NEXT
-from progflags.rollout import ARCHIVED, VERBS, Line, State
+from progflags.rollout import ARCHIVED, LANDED, VERBS, Line, State
 
 __all__ = ["Facts", "Known", "compose", "severity", "worth"]
 
@@ -51,7 +51,7 @@ def worth(line: Line) -> bool:
     """Whether people want to know: not of definitions, nor of the way within a stage."""
     kind = line["kind"]
     if kind == "transition":
-        return line.get("act") != ARCHIVED and (line["to"] in _LOUD or str(line.get("act")) in map(str, VERBS))
+        return line.get("act") not in (ARCHIVED, LANDED) and (line["to"] in _LOUD or str(line.get("act")) in map(str, VERBS))
     return kind in _STOPPED or kind in _OBSERVED
 
 

@@ -6,6 +6,7 @@ from progflags.rollout._forecast import Forecast, forecast
 from progflags.rollout._lint import Advice, lint, lint_snapshot, unstartable
 from progflags.rollout._metric_file import MetricFile
 from progflags.rollout._past import lives_at
+from progflags.rollout._proposal import Proposal
 from progflags.rollout._rollouts import Rollouts
 from progflags.rollout._served import served
 from progflags.rollout._status import RolloutStatus, Transition
@@ -15,6 +16,7 @@ from progflags.rollout.plan import PROFILES, BrakeRule, Plan, PlanError, Stage
 from progflags.rollout.run import (
     ARCHIVED,
     INCIDENT,
+    LANDED,
     Archived,
     Batch,
     Gathering,
@@ -33,6 +35,7 @@ from progflags.rollout.state import TRANSITIONS, VERBS, Act, Move, Record, Sight
 __all__ = [
     "ARCHIVED",
     "INCIDENT",
+    "LANDED",
     "PROFILES",
     "TRANSITIONS",
     "VERBS",
@@ -52,6 +55,7 @@ __all__ = [
     "Plan",
     "PlanError",
     "Process",
+    "Proposal",
     "Record",
     "RolloutStatus",
     "Rollouts",

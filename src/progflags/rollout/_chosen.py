@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from difflib import get_close_matches
 
 from progflags._printed import quoted
 from progflags.errors import DefinitionError, TransitionRefused
-from progflags.flags import Client, FlagModel, ProfileSpec
+from progflags.flags import Client, Edit, FlagModel, ProfileSpec, RolloutSpec
 from progflags.rollout.plan import BROKEN, Entries, Plan, PlanError
 from progflags.rollout.run import Page
 from progflags.rollout.state import Record, State
@@ -18,13 +18,13 @@ __all__ = ["Plans", "entries", "plan_of"]
 
 def plan_of(model: FlagModel, profiles: Mapping[str, str | ProfileSpec] | None = None) -> Plan:
     """
-    The plan of a flag that has a rollout. `profiles` are the entries of the file's table of that name.
+    The plan of a flag that has a rollout; of one that has none the plan that its profile makes. `profiles` are the entries of the file's
+    table of that name.
 
     Raises:
         DefinitionError: the table cannot be carried out; the problem names file, line and key.
     """
-    spec = model.rollout
-    assert spec is not None
+    spec = model.rollout or RolloutSpec(model.key, {})
     try:
         rules = entries(profiles or {})
         plan = Plan.of(spec.data, tags=model.tags, key=model.key, file=spec.file, rules=rules, owner=model.owner or "")
@@ -97,10 +97,25 @@ class Plans:
 
     def changed(self, record: Record) -> bool:
         """Whether the file's plan is no longer the one `record` was started with."""
+        if record.edit is not None:
+            return False  # it came with a plan of its own
         try:
             return record.state is not State.DRAFT and self._differ(record.flag, self.of(record.flag), record.plan)
         except (TransitionRefused, DefinitionError):
             return record.state is not State.DRAFT
+
+    def _of_change(self, record: Record, edit: Edit) -> Iterator[str]:
+        """What is to be said of a change of definition: where it is, and what a person has to do about that."""
+        snapshot, flag = self._client.definitions, record.flag
+        model = None if snapshot is None else snapshot.flags.get(flag)
+        mark = edit.base if model is None else self._client.edits.imprint(model)
+        if record.state is State.COMPLETED and mark == edit.base:
+            kept = "it serves from the store alone" if edit.landed is None else "a process that begins with this file serves the file's"
+            yield f"the file does not have the new definition yet, and {kept}: put it into the file"
+        elif record.state is State.COMPLETED:
+            yield "the file has it now" if mark == edit.new else "the file has another definition by now, and that serves"
+        if record.share:
+            yield from (f"not served by this process: {one.message}" for one in self._client.edits.unserved() if one.key == f"flags.{flag}")
 
     def _differ(self, flag: str, ours: Plan, theirs: Plan) -> bool:
         """Compared once: both are what they are, and a status is asked for every second."""
@@ -110,7 +125,9 @@ class Plans:
         return known[2]
 
     def notes(self, record: Record) -> tuple[str, ...]:
-        """What an edit of the file means for those who were rolled out another variant than it names now."""
+        """What an edit of the file means for those who were rolled out another variant than it names now, or another definition."""
+        if record.edit is not None:
+            return tuple(self._of_change(record, record.edit))
         snapshot, variant = self._client.definitions, record.plan.variant
         model = None if snapshot is None else snapshot.flags.get(record.flag)
         if record.state is not State.COMPLETED or model is None or not model.candidate or variant in ("", model.candidate, model.default):

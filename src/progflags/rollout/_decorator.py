@@ -189,12 +189,13 @@ def _route(
         _current.reset(token)
     exposure = inner.exposures.get(flag)
     if exposure is not None:
-        return exposure.arm == "candidate", exposure, inner.units.get(flag, context._kb)
+        candidate = _is_candidate(client, flag, exposure.variant) if exposure.edited else exposure.arm == "candidate"
+        return candidate, exposure, inner.units.get(flag, context._kb)
     return _is_candidate(client, flag, evaluation.variant), None, None
 
 
 def _is_candidate(client: Client, flag: str, variant: str | None) -> bool:
-    """Without an exposure (an override, a kill, a brake, a flag without a rollout): the variant decides."""
+    """Without an exposure (an override, a kill, a brake, a flag without a rollout), or while two definitions are compared: the variant."""
     snapshot = client.definitions
     model = None if snapshot is None else snapshot.flags.get(flag)
     if model is None or variant is None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from progflags.errors import StoreError
-from progflags.flags import EVERYTHING, Killed, Live
+from progflags.flags import EVERYTHING, Edit, Killed, Live
 from progflags.rollout._timeline import backwards, lines_of
 from progflags.rollout.run import ROLLOUT, subject
 from progflags.rollout.state import SERVING, State
@@ -40,11 +40,28 @@ def _live(store: Store, flag: str, at: float) -> Live:
         killed = _killed(line) if line is not None and line["act"] in _THROWN else None
     rollout = None if flag == EVERYTHING else _document(store, ROLLOUT + flag)
     if rollout is None:
-        return Live(flag, share=now.share, killed=killed, run=now.run, variant=now.variant)
+        return Live(flag, share=now.own.share, killed=killed, run=now.run, variant=now.own.variant)
     step = _last(store, rollout, at) or _unless_archived(store, rollout)
     run, counting = int(step["run"]), State(step["to"]) in SERVING
-    variant = now.variant if run == now.run else None  # of an earlier run nobody kept which it was: the file's, then
-    return Live(flag, 0, round(10_000 * step["percent"]), killed, counting, run, variant)
+    variant = now.own.variant if run == now.run else None  # of an earlier run nobody kept which it was: the file's, then
+    edit = None if "edit" not in step else _edit(store, rollout, run)
+    return Live(flag, 0, round(10_000 * step["percent"]), killed, counting, run, variant, edit=edit)
+
+
+def _edit(store: Store, rollout: Document, run: int) -> Edit:
+    """
+    The change of definition that a run delivered: its first line has it.
+
+    Raises:
+        StoreError: that line is not here any more, or can't be read.
+    """
+    for entry, _ in backwards(store, rollout):
+        if entry.body["run"] == run and "change" in entry.body:
+            try:
+                return Edit.of(entry.body["change"])
+            except ValueError as error:
+                raise StoreError(f"the history of {rollout.key}: {error}") from None
+    raise StoreError(f"the history of {rollout.key}: the definition that run {run} delivered was archived")
 
 
 def _document(store: Store, key: str) -> Document | None:

@@ -18,6 +18,7 @@ from progflags.errors import TransitionRefused
 from progflags.flags import EVERYTHING, Client, Live
 from progflags.rollout._forecast import Forecast, forecast, watched
 from progflags.rollout._parts import Parts
+from progflags.rollout._proposal import Given, Proposal, propose
 from progflags.rollout._report import report
 from progflags.rollout._rounds import Rounds
 from progflags.rollout._standing import Standing
@@ -246,17 +247,59 @@ class Rollouts:
             flags.rollouts.start("new-checkout", by="ann", reason="release 42")
         """
         status = self._verbs.carry(flag, Ask(Act.START, reason, seen=seen), by, timeout)
+        return self._foretold(status, None, timeout)
+
+    def _foretold(self, status: RolloutStatus, plan: Plan | None, timeout: float) -> RolloutStatus:
+        """With what each stage will see, and when."""
         with within(timeout):
-            stages = self.forecast(flag).stages
+            stages = self.forecast(status.flag, plan=plan).stages
         told = [line for stage in stages if stage.lasts is not None for line in stage.sentences()]
         if told and status.watched_by:
             told.append(f"after 100 %: {watched(status.watched_by)}")
         return replace(status, notes=(*told, *status.notes))
 
-    def forecast(self, flag: str, *, rps: float | None = None, error_rate: float | None = None) -> Forecast:
+    def change(
+        self,
+        flag: str,
+        new_definition: Given,
+        *,
+        reason: str = "",
+        by: str | None = None,
+        force: bool = False,
+        seen: str | None = None,
+        timeout: float = TIMEOUT,
+    ) -> RolloutStatus:
         """
-        What the file's plan for `flag` will be like: at `rps` requests a second, of which the control fails `error_rate` (1 % if that
-        is not said); without `rps` at the traffic of the last hour, as far as any process counted it.
+        Deliver another definition of a flag like code: its rules, values, prerequisites, whatever decides.
+
+        `new_definition` is the flag's table as a file has it, a whole document, or the path of a flag file; what it does not say of
+        segments, groups and holdouts is as in the file that serves. It is the candidate and what the file says the control: a share
+        of the units is served by it, stage by stage, behind the gates of its own `rollout` table, else of the file's, else of its
+        profile. Once everybody is, put it into the file; a file that says anything else than before wins at any time.
+
+            flags.rollouts.change("new-checkout", "new.toml", by="ann", reason="the discount for schools")
+
+        Raises:
+            DefinitionError: it is wrong, does not go with the other flags, or is of another type; file, line and key are named.
+            TransitionRefused: no such flag, nothing to change, a rollout is under way, or the last one cools down (`force` all the same).
+        """
+        proposal = self.proposed(flag, new_definition)
+        status = self._verbs.carry(proposal.old.key, Ask(Act.START, reason, force=force, seen=seen), by, timeout, proposal)
+        return self._foretold(status, proposal.plan, timeout)
+
+    def proposed(self, flag: str, new_definition: Given) -> Proposal:
+        """
+        What `change` would deliver, and by which plan; nothing is begun.
+
+        Raises:
+            DefinitionError, TransitionRefused: as `change` does.
+        """
+        return propose(self._parts.plans, self._parts.client.definitions, possible(flag), new_definition)
+
+    def forecast(self, flag: str, *, rps: float | None = None, error_rate: float | None = None, plan: Plan | None = None) -> Forecast:
+        """
+        What the file's plan for `flag`, or another `plan`, will be like: at `rps` requests a second, of which the control fails
+        `error_rate` (1 % if that is not said); without `rps` at the traffic of the last hour, as far as any process counted it.
 
             print(flags.rollouts.forecast("new-checkout", rps=20, error_rate=0.01))
 
@@ -264,7 +307,7 @@ class Rollouts:
             TransitionRefused: no such flag, or it has no rollout.
             DefinitionError: the rollout table cannot be carried out; file, line and key are named.
         """
-        plan = self._parts.plans.of(flag)
+        plan = plan or self._parts.plans.of(flag)
         if rps is not None:
             return forecast(plan, rps=rps, error_rate=0.01 if error_rate is None else error_rate)
         return forecast(plan, traffic=self._verbs.traffic(flag))

@@ -97,7 +97,8 @@ class RolloutStatus:
     where nobody knows the traffic yet, where what matters will never be seen, and where nothing moves. `design_effect`: by metric,
     how many of its requests one independent request is worth.
     `watched_by`: by metric what it is held against after 100 %: `control` (a holdback), `remembered` (the control as it was), `bound`,
-    or `nothing`. `version`: what a verb's `seen=` takes, to be refused where it is another by then.
+    or `nothing`. `change`: what is delivered is another definition, called so by its digest; empty: a variant of the file's. `version`:
+    what a verb's `seen=` takes, to be refused where it is another by then.
     """
 
     flag: str
@@ -132,6 +133,7 @@ class RolloutStatus:
     notes: tuple[str, ...] = ()
     design_effect: Mapping[str, float] = field(default_factory=dict)
     version: str = ""
+    change: str = ""
 
     @classmethod
     def of(cls, record: Record, here: Circumstances, history: tuple[Transition, ...], *, whole: bool = True) -> RolloutStatus:
@@ -187,7 +189,7 @@ class RolloutStatus:
         where = "" if self.stage is None else f" stage {self.stage + 1}/{self.stages}"
         bake = f", {self.bake_left:.0f} s to bake" if self.bake_left and self.stage is not None else ""
         judged = self.verdict is not None and self.stage is not None  # once it has ended, the last step's reason says more
-        said = [self.stopped]
+        said = [self.stopped, *([f"new definition {self.change}"] if self.change else [])]
         said += ["not stored yet"] if self.pending else []
         said += ["the file's plan is another by now"] if self.changed else []
         said += [self.waiting or (self.why if judged else self.reason)]
@@ -221,6 +223,7 @@ def _stored(record: Record) -> RolloutStatus:
         profile=plan.profile,
         reach=record.reach / 10_000,
         eta=eta(record),
+        change="" if record.edit is None else record.edit.name,
     )
 
 

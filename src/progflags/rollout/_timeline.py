@@ -128,18 +128,25 @@ def changes_of(entry: Entry, before: Entry | None, store: str) -> tuple[Change, 
 def _steps(flag: str, body: Mapping[str, Any], before: Mapping[str, Any] | None, store: str) -> Iterator[Change]:
     at, actor, reason = float(body["at"]), str(body["actor"]), str(body["reason"])
     yield Change(ChangeKind.TRANSITION, flag, at, actor, reason, store, str(body["from"]), str(body["to"]))
-    old, new = 0.0 if before is None else float(before["percent"]), float(body["percent"])
+    about = before is not None and before.get("edit") == body.get("edit")  # the share of a variant, and that of a definition, are two
+    old, new = float(before["percent"]) if before is not None and about else 0.0, float(body["percent"])
     if old != new:
-        yield Change(ChangeKind.SHARE, flag, at, actor, reason, store, old, new)
+        yield Change(ChangeKind.SHARE, flag, at, actor, _whose(str(body.get("edit", ""))[:8], reason), store, old, new)
 
 
-def told(steps: Iterable[Transition], before: Record | None, store: str) -> Iterator[Change]:
-    """What listeners are told of steps that were just committed."""
+def _whose(edit: str, reason: str) -> str:
+    """Why a share moved, with whose it is where that is another definition's."""
+    return f"of the new definition {edit}{'; ' if reason else ''}{reason}" if edit else reason
+
+
+def told(steps: Iterable[Transition], before: Record | None, store: str, edit: str = "") -> Iterator[Change]:
+    """What listeners are told of steps that were just committed. `edit`: what the definition is called that they deliver."""
     percent = 0.0 if before is None else before.share / 10_000
     for step in steps:
         yield Change(ChangeKind.TRANSITION, step.flag, step.at, step.actor, step.reason, store, str(step.source), str(step.target))
         if step.percent != percent:
-            yield Change(ChangeKind.SHARE, step.flag, step.at, step.actor, step.reason, store, percent, step.percent)
+            reason = _whose(edit, step.reason)
+            yield Change(ChangeKind.SHARE, step.flag, step.at, step.actor, reason, store, percent, step.percent)
         percent = step.percent
 
 

@@ -11,7 +11,9 @@ from progflags._names import sentence
 from progflags._trouble import swallow
 from progflags.errors import ConflictError, StoreError, TransitionRefused
 from progflags.flags import EVERYTHING
+from progflags.rollout._changing import anew, changing, verb_of
 from progflags.rollout._parts import Parts
+from progflags.rollout._proposal import Proposal
 from progflags.rollout._standing import Standing
 from progflags.rollout._status import RolloutStatus
 from progflags.rollout._version import about, must_be_as_seen
@@ -44,12 +46,13 @@ class Verbs:
         self._refresh = refresh
         self._actor = actor
 
-    def carry(self, flag: str, wish: Ask, by: str | None, timeout: float) -> RolloutStatus:
-        """A verb, and where it leaves the flag; both within `timeout` seconds."""
+    def carry(self, flag: str, wish: Ask, by: str | None, timeout: float, proposal: Proposal | None = None) -> RolloutStatus:
+        """A verb, and where it leaves the flag; both within `timeout` seconds. `proposal`: the definition that a start is of."""
         self._parts.must_write()
         with within(timeout):
             try:
-                self._apply(flag, replace(wish, reason=sentence(wish.reason)), sentence(by) or self._actor)
+                why = sentence(wish.reason) if proposal is None else ": ".join(filter(None, (proposal.said, sentence(wish.reason))))
+                self._apply(flag, replace(wish, reason=why), sentence(by) or self._actor, proposal)
             except StoreError as error:
                 if not spent():
                     raise
@@ -119,21 +122,25 @@ class Verbs:
             return known
         return known if record is None else record.run
 
-    def _apply(self, flag: str, wish: Ask, actor: str) -> None:
+    def _apply(self, flag: str, wish: Ask, actor: str, proposal: Proposal | None) -> None:
         """Read, apply, commit; on a conflict read and apply again, so that a verb is always about what is."""
         parts = self._parts
         for _ in range(_TRIES):
             page = parts.ledger.page(flag)
-            record = self._record(page, wish.verb)
+            record = self._record(page, wish.verb) if proposal is None else changing(page, proposal)
             if wish.seen is not None:  # of the very page that the commit will expect
                 must_be_as_seen(wish.seen, wish.verb, record, killed=page.live.killed is not None)
             pages = parts.ledger.pages()
             closed = self._standing.blocked(record, pages, wish.verb)
-            move = ask(record, replace(wish, by=actor, closed=closed, cooling=parts.ledger.ages.cooling(page.record)))
+            own = page.record is not None and page.record.edit is not None and record.edit is None  # it is not what was rolled back
+            cooling = 0.0 if own else parts.ledger.ages.cooling(page.record)
+            verb = verb_of(wish.verb, record) if record is not page.record else wish.verb
+            move = ask(record, replace(wish, verb=verb, by=actor, closed=closed, cooling=cooling))
             if move is None:
                 return None
             if wish.verb in _FRESH and move.target in (State.SCHEDULED, State.COOLING_DOWN):
-                record = _watching(replace(record, plan=parts.plans.of(flag), traffic=self.traffic(flag)))
+                plan = parts.plans.of(flag) if record.edit is None else record.plan.blank
+                record = _watching(replace(record, plan=plan, traffic=self.traffic(flag)))
             sight = Sight(closed="" if wish.force else closed)
             try:
                 written, steps = parts.ledger.write(page, record, settle(record, sight, move).moves, actor=actor, others=pages)
@@ -147,6 +154,8 @@ class Verbs:
     def _record(self, page: Page, verb: Act) -> Record:
         """The rollout there is, else one in draft by the file's plan."""
         if page.record is not None:
+            if page.record.edit is not None and verb in _FRESH:
+                return anew(page.record, page.record.edit, verb, self._parts)
             if verb in _FRESH:
                 self._parts.plans.of(page.flag)  # a start needs the plan it will have; the other verbs must work without any file
             return page.record

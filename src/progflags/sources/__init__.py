@@ -9,7 +9,7 @@ from progflags.sources._file import FORMS, DirectorySource, FileSource
 from progflags.sources._generations import Generations
 from progflags.sources._layered import Layered, lively, source_of
 from progflags.sources._loader import Loader
-from progflags.sources._merge import assemble, astray, environments, place_of
+from progflags.sources._merge import assemble, astray, environments, laid, place_of
 from progflags.sources._read import LARGEST
 from progflags.sources._refresher import Refresher
 from progflags.sources._static import DictSource
@@ -40,6 +40,7 @@ __all__ = [
     "astray",
     "decode_piece",
     "environments",
+    "laid",
     "lively",
     "place_of",
     "push",

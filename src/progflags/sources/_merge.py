@@ -21,7 +21,7 @@ from progflags.sources._decode import decode_piece
 from progflags.sources._env import apply
 from progflags.sources._overlay import ENVIRONMENTS, SECTIONS, Path, overlay
 
-__all__ = ["assemble", "astray", "environments", "place_of", "remembering"]
+__all__ = ["assemble", "astray", "environments", "laid", "place_of", "remembering"]
 
 _DECLARE: Final = "declare it in the flag file: [environments.{}], an empty table will do"
 
@@ -67,6 +67,21 @@ def assemble(name: str, pieces: Sequence[Piece], previous: Snapshot | None, envi
     del document, merged
     let_go(tables)
     return snapshot
+
+
+def laid(piece: Piece, environment: str) -> tuple[Mapping[str, Any], Lines]:
+    """
+    One piece as a document, with what it says of `environment` laid over it, if it says anything.
+
+    Raises:
+        DefinitionError: it is no document, or says something that can't be laid.
+    """
+    alone, lines = decode_piece(piece)
+    said = alone.get(ENVIRONMENTS)
+    if not environment or not isinstance(said, Mapping) or environment not in said:
+        return {name: table for name, table in alone.items() if name != ENVIRONMENTS}, lines
+    merged = _merge(piece.file, [piece], environment, (alone, lines))
+    return merged.document, merged.lines
 
 
 def environments(pieces: Sequence[Piece]) -> tuple[str, ...]:

@@ -117,6 +117,8 @@ class ArmReader(MetricReader):
         if not isinstance(flag, str) or not isinstance(variant, str):
             return
         arm = _arm(client, flag, variant)
+        if arm is None:
+            return
         observe = client.metrics.observe  # type: ignore[attr-defined] # a connected client has it
         for value, count in _values(point):
             # A refused sample is told as one: rejected values are counted, and too many of them hold the verdict.
@@ -126,8 +128,10 @@ class ArmReader(MetricReader):
         self._open = False
 
 
-def _arm(client: Client, flag: str, variant: str) -> str:
-    """A rollout's variants are its arms; an experiment's arms have the variants' names."""
+def _arm(client: Client, flag: str, variant: str) -> str | None:
+    """A rollout's variants are its arms; an experiment's arms have the variants' names. None: two definitions are compared."""
+    if client.live(flag).edit is not None and client.live(flag).counting:
+        return None
     snapshot = client.definitions
     model = None if snapshot is None else snapshot.flags.get(flag)
     if model is None or model.rollout is None:

@@ -186,7 +186,11 @@ def _shed(client: Client) -> Counter[tuple[str, str]]:
 
 def _rollouts(client: Client) -> list[str]:
     snapshot = client.definitions
-    return [] if snapshot is None else [key for key, flag in snapshot.flags.items() if flag.rollout is not None]
+    return (
+        []
+        if snapshot is None
+        else [key for key, flag in snapshot.flags.items() if flag.rollout is not None or client.live(key).edit is not None]
+    )
 
 
 def _present(attributes: dict[str, str | None]) -> dict[str, str]:

@@ -59,7 +59,7 @@ def _fits(model: FlagModel, words: Iterable[str]) -> bool:
 
 def _is(kind: str, model: FlagModel, client: Flags) -> bool:
     if kind == "rollout":
-        return model.rollout is not None
+        return model.rollout is not None or client.live(model.key).edit is not None
     if kind == "killed":
         return client.live(model.key).killed is not None
     return kind != "stale" or _stale(model.expires)
@@ -91,9 +91,12 @@ def _known(seen: Seen | None, now: float) -> dict[str, Any]:
 
 
 def summary(model: FlagModel, live: Live) -> dict[str, Any]:
-    """A flag in a row. `share` is the rollout's; of a flag without one what its own percentage says, None where rules decide."""
+    """
+    A flag in a row. `share` is the rollout's; of a flag without one what its own percentage says, None where rules decide. `change`:
+    which other definition serves, and how much of the traffic.
+    """
     own = model.rules[0].share if len(model.rules) == 1 and model.rules[0].when is None else None
-    share = (live.share or 0) if model.rollout is not None else own
+    share = (live.own.share or 0) if model.rollout is not None else own
     return {
         "flag": model.key,
         "type": model.type,
@@ -103,7 +106,8 @@ def summary(model: FlagModel, live: Live) -> dict[str, Any]:
         "kind": model.kind,
         "expires": None if model.expires is None else model.expires.isoformat(),
         "stale": _stale(model.expires),
-        "rollout": model.rollout is not None,
+        "rollout": model.rollout is not None or live.edit is not None,
+        "change": live.told,
         "rules": len(model.rules),
         "percent": None if share is None else share / 10_000,
         "killed": live.killed is not None,

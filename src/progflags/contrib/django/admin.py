@@ -106,7 +106,7 @@ def _row(asked: Client, flag: FlagModel) -> dict[str, Any]:
     """One flag as the page shows it."""
     live = asked.live(flag.key)
     row: dict[str, Any] = {"flag": flag, "variants": ", ".join(flag.variants), "killed": live.killed, "share": None, "rollout": None}
-    if flag.rollout is not None:
+    if flag.rollout is not None or live.edit is not None:
         row["share"] = (live.share or 0) / 10_000
         try:
             row["rollout"] = asked.rollouts.status(flag.key)  # type: ignore[attr-defined] # a connected client has them

@@ -30,9 +30,11 @@ from progflags.flags.file._profiles import profiles
 from progflags.flags.file._requires import circles, circular, weigh
 from progflags.flags.file._segments import Segments
 
-__all__ = ["MOST_FLAGS", "parse"]
+__all__ = ["MOST_FLAGS", "SHARED", "alone", "parse"]
 
 MOST_FLAGS: Final = 50_000
+SHARED: Final = ("segments", "groups", "holdouts")
+"""What several flags of a document refer to."""
 _DEEPEST: Final = 32  # prerequisites of prerequisites
 _MOST_ASKED: Final = 1_000  # evaluations for one answer, about 0.2 ms: a flag that two require is asked twice, and so on down
 _HINTS: Final = 20  # unknown names for which the one that was perhaps meant is looked for
@@ -68,7 +70,36 @@ def parse(document: Mapping[str, Any], *, file: str = "<dict>", lines: Lines = n
         notify = channels(top.get("notify", {}), problems, {} if previous is None else previous.notify)
         own = profiles(top.get("profiles", {}), problems, {} if previous is None else previous.profiles)
         segments, rejected, warnings = frozenset(top.get("segments", ())), tuple(problems.found), tuple(problems.warnings)
-        return replace(snapshot, segments=segments, notify=notify, profiles=own, rejected=rejected, warnings=warnings)
+        shared = FrozenDict({name: top[name] for name in SHARED if top.get(name)})
+        snapshot = replace(snapshot, segments=segments, shared=shared, notify=notify, profiles=own)
+        return replace(snapshot, rejected=rejected, warnings=warnings)
+
+
+def alone(document: Mapping[str, Any], key: str, among: Mapping[str, FlagModel], *, file: str, lines: Lines = nowhere) -> FlagModel:
+    """
+    One flag of a document, as it would stand among the flags of another one, in its own one's place.
+
+    Raises:
+        DefinitionError: it is wrong, or does not fit there; the problems name file, line and key. What is wrong with others says nothing.
+    """
+    problems = Problems(file, lines)
+    top = read(document, DOCUMENT, problems.add)
+    table = top.get("flags", {}).get(key)
+    if table is None and not problems.found:
+        problems.add(("flags",), f"there is no flag {key!r}", suggest(key, top.get("flags", {})))
+    if problems.found:
+        raise DefinitionError(problems.found)
+    beside = {flag: {"group": name} for name, group in top.get("groups", {}).items() for flag in _slots(group)}
+    parts = _parts({**top, "flags": {**beside, key: table}}, problems)
+    model = _Assembly({key: table}, parts, problems, None).among(key, among)
+    if model is None:
+        raise DefinitionError(problems.found)
+    return model
+
+
+def _slots(group: Any) -> Iterator[str]:
+    slots = group.get("slots") if is_table(group) else None
+    return iter(slots if is_table(slots) else ())
 
 
 def _attributes(table: Mapping[str, Any], problems: Problems) -> Mapping[str, str]:
@@ -183,6 +214,16 @@ class _Assembly:
             attributes=attributes,
             types=FrozenDict({key: kind for key, kind in self.types.items() if key in retired} | gone),
         )
+
+    def among(self, key: str, others: Mapping[str, FlagModel]) -> FlagModel | None:
+        """One flag beside those of another document; None where it is wrong, or does not go with them."""
+        flag = self.parser.flag(key, self.tables[key])
+        if flag is None:
+            return None
+        self.good = {**others, key: flag}
+        self._prerequisites({})
+        asking = [other.key for other in others.values() if any(require.flag == key for require in other.requires)]
+        return self.good.get(key) if all(other in self.good for other in asking) else None
 
     def _settled(self, flag: FlagModel) -> FlagModel:
         """

@@ -42,6 +42,7 @@ __all__ = [
     "in_order",
     "missed",
     "out",
+    "picked",
     "plain",
     "ramped",
     "share",
@@ -141,10 +142,12 @@ def out(_: bytes | None, __: Attributes) -> Any:
     return OUT
 
 
-def deferred(reason: Reason) -> Fn:
-    """The caller's default: a way out of the fast path, so that nobody else pays for it."""
+def deferred(reason: Reason, noted: Fn | None = None) -> Fn:
+    """The caller's default: a way out of the fast path, so that nobody else pays for it. `noted` is called first, if anybody wants it."""
 
-    def defer(_: bytes | None, __: Attributes) -> Any:
+    def defer(kb: bytes | None, attributes: Attributes) -> Any:
+        if noted is not None:
+            noted(kb, attributes)
         raise Deferred(reason)
 
     return defer
@@ -232,6 +235,24 @@ def _share_ends(seed: int, limit: int, inside: End, outside: End) -> Fn:
         return answer_out
 
     return ends
+
+
+def picked(by: Hashed, limit: int, *, inside: Next, outside: Next, nobody: Next) -> Fn:
+    """As `share`, of two definitions: whoever has no unit to be picked by gets `nobody`."""
+    unit, seed = by
+    yes, no, none = fn(inside), fn(outside), fn(nobody)
+    hashed: Any = digest
+
+    def pick(kb: bytes | None, attributes: Attributes) -> Any:
+        try:
+            found = kb if unit is None else unit(kb, attributes)
+        except KeyMissing:
+            found = None
+        if found is None:
+            return none(kb, attributes)
+        return (yes if hashed(found, seed) < limit else no)(kb, attributes)
+
+    return pick
 
 
 def chosen(check: Check, then: Next, other: Next) -> Fn:

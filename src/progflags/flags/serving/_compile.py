@@ -3,11 +3,13 @@ One flag and its live state → closures.
 
 The order of decisions: kill, panic and the brake; prerequisites; holdout; the group's slot; the rules in order; the
 rollout's share. A share change edits one threshold, so it can neither drop somebody who was in nor change a variant.
+
+A flag whose definition is being changed is two of these and a hash before them: which definition somebody is served by.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import count
@@ -21,22 +23,34 @@ from progflags.flags.conditions import Compare, Every, Node, Setting, Texts, Unc
 from progflags.flags.serving import _closures as c
 from progflags.flags.serving._closures import End, Fn
 from progflags.flags.serving._counters import Counters
-from progflags.flags.serving._exposures import Exposures
+from progflags.flags.serving._edits import Edits
+from progflags.flags.serving._exposures import Exposures, Note
 from progflags.flags.serving._live import Live
 
-__all__ = ["Answer", "Compiled", "Workshop"]
+__all__ = ["BRAKED", "Answer", "Compiled", "Workshop"]
+
+BRAKED: Final = ("", Reason.PINNED)
+"""What overrules a flag whose definition is being changed, where the brake does: no one variant, the old definition answers."""
+_DEFERRED: Final = "default()"  # what stands for a variant where an arm leaves its answer to the caller
 
 Answer = Callable[[Evaluation], Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Workshop:
-    """What compiling a flag needs from its client: counters, exposures, the wall clock, the memory of values nobody compares."""
+    """
+    What compiling a flag needs from its client: counters, exposures, the wall clock, the memory of values nobody compares, and that of
+    definitions being changed.
+    """
 
     counters: Counters
     exposures: Exposures
     now: Callable[[], float]
     uncompared: Uncompared = field(default_factory=Uncompared)
+    edits: Edits = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "edits", Edits(self.now))
 
     @property
     def setting(self) -> Setting:
@@ -54,7 +68,9 @@ class Compiled:
 
     `forced` is (variant, reason) where everybody gets the same whatever the rules say: a kill, the brake, an override.
     `others` holds the compiled prerequisites. `value` answers with the variant's value, `evaluation` with the Evaluation;
-    `decide` too, but nothing is counted or noted: for prerequisites of other flags.
+    `decide` too, but nothing is counted or noted: for prerequisites of other flags. `to`: another definition of the flag, which
+    serves the share of its live state. `arm`: what every answer is noted as, while two definitions are compared. `edited`: this is
+    the new one, not the file's.
     """
 
     flag: FlagModel
@@ -62,6 +78,9 @@ class Compiled:
     workshop: Workshop
     others: Mapping[str, Compiled]
     forced: tuple[str, Reason] | None = None
+    to: Compiled | None = None
+    arm: str | None = None
+    edited: bool = False
     _value: Fn | None = field(init=False, default=None)
     _evaluation: Fn | None = field(init=False, default=None)
     _decide: Fn | None = field(init=False, default=None)
@@ -97,7 +116,29 @@ class Compiled:
     @property
     def defers(self) -> bool:
         """Whether a rule may leave the answer to the caller."""
-        return any(rule.defers for rule in self.flag.rules)
+        return any(rule.defers for rule in self.flag.rules) or (self.to is not None and self.to.defers)
+
+    @property
+    def overruled(self) -> bool:
+        """Whether everybody gets one variant, whatever any definition says."""
+        return self.forced is not None and self.forced != BRAKED
+
+    def values(self) -> Iterator[Any]:
+        """Of all variants that it may answer."""
+        yield from self.flag.variants.values()
+        if self.to is not None:
+            yield from self.to.flag.variants.values()
+
+    def like(self, other: Compiled) -> bool:
+        """Whether both answer alike: of the same definitions, live state, force and prerequisites."""
+        return (
+            (self.flag is other.flag or self.flag.same(other.flag))
+            and self.live == other.live
+            and (self.forced, self.arm) == (other.forced, other.arm)
+            and self.others.keys() == other.others.keys()
+            and all(self.others[key] is other.others[key] for key in self.others)
+            and (self.to is other.to or (self.to is not None and other.to is not None and self.to.like(other.to)))
+        )
 
     def build(self, answer: Answer) -> Fn:
         """The flag as a function whose answers are `answer(evaluation)`, counted and noted."""
@@ -129,10 +170,18 @@ class _Builder:
     def __init__(self, compiled: Compiled, answer: Answer, *, silent: bool = False) -> None:
         self.compiled = compiled
         self.flag = compiled.flag
-        self.live = compiled.live
+        self.live = compiled.live.own
         self.answer = answer
         self.silent = silent
         self.now = compiled.workshop.now
+        self.arm = compiled.arm
+        self.picked_by = None if self.arm is None else self.unit
+
+    def side(self, compiled: Compiled, *, noted: bool = True) -> c.Next:
+        """One of two definitions, for whomever it was picked by this one's unit."""
+        side = _Builder(compiled, self.answer, silent=self.silent)
+        side.arm, side.picked_by = compiled.arm if noted else None, self.unit
+        return side._defined()
 
     @cached_property
     def unit(self) -> c.UnitOf | None:
@@ -157,25 +206,38 @@ class _Builder:
         workshop = self.compiled.workshop
         if self.silent:
             return End(_UNCOUNTED, self.answer(evaluation))
+        counter = workshop.counters.of(self.flag.key, variant, str(reason))
+        if self.arm is not None:  # of two definitions each answer is one's, whatever the reason
+            return End(counter, self.answer(evaluation), self.note(variant, self.arm), self.picked_by)
         if arms and arm is None and reason is Reason.SPLIT and self.flag.kind == "experiment" and self.flag.rollout is None:
             arm = variant
-        note = None
-        if arm is not None:
-            note = workshop.exposures.note(Exposure(self.flag.key, self.live.revision, variant, arm))
-        return End(
-            workshop.counters.of(self.flag.key, variant, str(reason)),
-            self.answer(evaluation),
-            note,
-            (self.unit if by is None else by.unit) if note else None,
-        )
+        note = None if arm is None else self.note(variant, arm)
+        return End(counter, self.answer(evaluation), note, (self.unit if by is None else by.unit) if note else None)
+
+    def note(self, variant: str, arm: str) -> Note:
+        return self.compiled.workshop.exposures.note(Exposure(self.flag.key, self.live.revision, variant, arm, self.arm is not None))
 
     def flag_fn(self) -> Fn:
         return c.fn(self._flag())
 
     def _flag(self) -> c.Next:
+        compiled = self.compiled
+        if compiled.overruled and compiled.forced is not None:
+            self.arm = None  # who is given one answer by somebody's word is compared with nobody
+            return self.end(*compiled.forced)
+        return self._defined() if compiled.to is None else self._either(compiled.to)
+
+    def _either(self, to: Compiled) -> c.Next:
+        """The new definition for its share, else the old one; that too for whoever has nothing to be picked by, and counts for neither."""
+        compiled, edit = self.compiled, self.compiled.live.edit
+        assert edit is not None
+        by = c.Hashed(self.unit, seed("d", edit.salt))
+        limit = threshold(compiled.live.share or 0)
+        return c.picked(by, limit, inside=self.side(to), outside=self.side(compiled), nobody=self.side(compiled, noted=False))
+
+    def _defined(self) -> c.Next:
+        """As the definition says."""
         flag = self.flag
-        if self.compiled.forced is not None:
-            return self.end(*self.compiled.forced)
         if flag.enabled is False:
             return self._safe()
         step = self._rules()
@@ -288,7 +350,8 @@ class _Builder:
         else:
             reason = Reason.SPLIT if hashing else Reason.TARGETING_MATCH
         if rule.defers:
-            return c.deferred(Reason.DEFAULT)
+            noted = None if self.arm is None or self.silent else c.fn(End(count(), None, self.note(_DEFERRED, self.arm), self.picked_by))
+            return c.deferred(Reason.DEFAULT, noted)
         return self.end(rule.serve or self.flag.default, reason, by=self.by_rule(rule, "r"))
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from progflags._printed import quoted
+from progflags.flags.serving._edit import Edit
 
 if TYPE_CHECKING:
     from progflags.flags._model import FlagModel
@@ -44,6 +45,9 @@ class Live:
     `variant`: which variant that share is of, None where nobody said (then it is the file's candidate, whichever that is).
     `killed`: everybody gets `safe`. `counting`: a rollout is live, exposures are to be noted. `run` numbers the rollouts.
     `metered`: nobody is served the candidate yet, and the control's traffic is counted for the plan; never written down.
+
+    `edit`: the last run was, or is, of another definition: then `share` is how much of the traffic is served by that, and `own` is
+    the state of the flag's own rollout. A progflags that knows of no edits finds that one in the document.
     """
 
     key: str
@@ -54,6 +58,18 @@ class Live:
     run: int = 0
     variant: str | None = None
     metered: bool = False
+    edit: Edit | None = None
+
+    @property
+    def own(self) -> Live:
+        """The state of the flag's own rollout, whatever becomes of its definition."""
+        edit = self.edit
+        return self if edit is None else replace(self, share=edit.share, variant=edit.variant, counting=False, metered=False, edit=None)
+
+    @property
+    def told(self) -> dict[str, str | float]:
+        """What a standard interface says beside an answer: which other definition serves, and how much of the traffic (in percent)."""
+        return {"change": self.edit.name, "changePercent": self.share / 10_000} if self.edit is not None and self.share else {}
 
     @classmethod
     def of(cls, document: _Document | None, key: str = "") -> Live:
@@ -74,7 +90,8 @@ class Live:
         if type(run) is not int or type(counting) is not bool or not (variant is None or type(variant) is str):
             found = quoted((run, counting, variant))
             raise ValueError(f"{key}: run is a number, counting true or false, variant a name: not {found}")
-        return cls(key.removeprefix("flag/"), document.revision, share, _killed(key, body.get("killed")), counting, run, variant)
+        live = cls(key.removeprefix("flag/"), document.revision, share, _killed(key, body.get("killed")), counting, run, variant)
+        return live if body.get("edit") is None else _edited(live, body["edit"])
 
     def about(self, candidate: str | None) -> bool:
         """Whether the share is of this variant, as far as anybody knows."""
@@ -88,6 +105,8 @@ class Live:
         of its own, at 0. A run that has ended leaves its winner where it is, while the file has such a variant; one under way,
         which the file gave up, serves nobody: so the controller's next look will write it down.
         """
+        if self.edit is not None:
+            return self.own.given(flag)
         share = self.share or 0
         if flag.candidate is None or self.about(flag.candidate):
             return flag.candidate, share
@@ -96,15 +115,31 @@ class Live:
 
     def body(self) -> dict[str, Any]:
         """What to write into the store; the revision is the store's to give."""
-        killed = self.killed
-        return {
+        killed, own = self.killed, self.own
+        body = {
             "v": 1,
-            "share": self.share,
+            "share": own.share,
             "killed": None if killed is None else {"reason": killed.reason, "by": killed.by, "at": killed.at},
-            "counting": self.counting,
+            "counting": own.counting,
             "run": self.run,
-            "variant": self.variant,
+            "variant": own.variant,
         }
+        if self.edit is None:
+            return body
+        return {**body, "edit": {**self.edit.to_json(), "share": self.share, "counting": self.counting}}
+
+
+def _edited(live: Live, written: object) -> Live:
+    """With the edit that the document has beside the state of the flag's own rollout."""
+    try:
+        edit = Edit.of(written)
+    except ValueError as error:
+        raise ValueError(f"flag/{live.key}: {error}") from None
+    assert isinstance(written, Mapping)
+    share, counting = written.get("share"), written.get("counting")
+    if type(share) is not int or not 0 <= share <= 1_000_000 or type(counting) is not bool:
+        raise ValueError(f"flag/{live.key}: a change of definition has a share and says whether it counts, not {quoted((share, counting))}")
+    return replace(live, share=share, variant=None, counting=counting, edit=edit)
 
 
 def _killed(key: str, written: object) -> Killed | None:

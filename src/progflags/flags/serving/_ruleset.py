@@ -13,12 +13,13 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
+from progflags.flags._bucket import PPM
 from progflags.flags._evaluation import Reason
 from progflags.flags._model import FlagModel, Snapshot
 from progflags.flags._quiet import quiet
 from progflags.flags._typed import Flag
 from progflags.flags.serving._closures import Fn
-from progflags.flags.serving._compile import Compiled, Workshop
+from progflags.flags.serving._compile import BRAKED, Compiled, Workshop
 from progflags.flags.serving._live import NO_LIVE, Killed, Live
 
 __all__ = ["CLASSES", "EMPTY", "Forced", "Pin", "Ruleset", "Stated", "assemble", "class_of", "forced_by"]
@@ -75,7 +76,7 @@ class Ruleset:
         Two threads that meet here build the same; one of the two stays.
         """
         compiled = self.compiled[key]
-        if (_TYPES.get(compiled.flag.type) or class_of(compiled.flag.variants.values())) is not kind:
+        if (_TYPES.get(compiled.flag.type) or class_of(compiled.values())) is not kind:
             return None
         function = self.typed[kind][key] = compiled.value
         return function
@@ -94,7 +95,7 @@ def forced_by(pins: Mapping[str, Pin], *, panic: bool) -> Forced:
             return flag.safe, Reason.DISABLED
         pin = pins.get(flag.key) if pins else None
         if pin is not None and live.revision <= pin.revision:
-            return flag.default, Reason.PINNED
+            return (flag.default, Reason.PINNED) if live.edit is None else BRAKED
         return None
 
     return forced
@@ -141,12 +142,14 @@ class _Assembly:
         self.before = before
         self.compiled: dict[str, Compiled] = {}
         self.dependents = before.dependents
+        self.edited: Mapping[str, FlagModel] = {}  # the new definitions of flags that are being changed
         self.remade: set[str] = set()  # flags that are not the object `before` has
         self.changed: dict[str, None] = {}  # those of them that differ themselves, not just in a prerequisite; ordered, so quick to sort
 
     def all(self) -> None:
         """Every flag."""
         self.dependents = _dependents(self.flags)
+        self._edits(whole=True)
         for key, flag in self.flags.items():
             if key not in self.compiled:
                 self._make(key, flag)
@@ -157,6 +160,7 @@ class _Assembly:
 
     def only(self, touched: Iterable[str]) -> None:
         """The touched ones, and those that require one of them."""
+        self._edits(whole=False)
         reached: set[str] = set()
         waiting = [key for key in touched if key in self.flags]
         while waiting:
@@ -171,19 +175,52 @@ class _Assembly:
             if key not in self.compiled:
                 self._make(key, self.flags[key])
 
+    def _edits(self, *, whole: bool) -> None:
+        """Look which definitions are being changed; what a new one requires is asked by its flag as well."""
+        self.edited = self.workshop.edits.served(self.flags, self.lives, whole=whole)
+        ties = [(require.flag, key) for key, model in self.edited.items() for require in model.requires]
+        if ties:
+            known = {flag: (*self.dependents.get(flag, ()),) for flag, _ in ties}
+            for flag, key in ties:
+                known[flag] = (*known[flag], *(() if key in known[flag] else (key,)))
+            self.dependents = {**self.dependents, **known}
+
     def _make(self, key: str, flag: FlagModel) -> None:
+        if key in self.edited:
+            return self._make_edited(key, flag, self.edited[key])
         others = self._others(flag) if flag.requires else _NONE
         live = self.lives.get(key, NO_LIVE)
         force = self.forced(flag, live)
         old = self.before.compiled.get(key)
-        if old is not None and (old.flag is flag or old.flag.same(flag)) and old.live == live and old.forced == force:
+        same = old is not None and (old.flag is flag or old.flag.same(flag)) and old.live == live and old.forced == force
+        if old is not None and same and not (old.edited or old.to or old.arm):
             if others is old.others or _same(others, old.others):
                 self.compiled[key] = old
-                return
+                return None
         else:
             self.changed[key] = None
         self.remade.add(key)
         self.compiled[key] = Compiled(flag, live, self.workshop, others, force)
+        return None
+
+    def _make_edited(self, key: str, flag: FlagModel, model: FlagModel) -> None:
+        """Of two definitions: the old one while the brake holds, the new one once it serves everybody, else both."""
+        live = self.lives[key]
+        share = 0 if self.forced(flag, live) == BRAKED else live.share or 0
+        first = model if share >= PPM else flag
+        noted = live.counting and share > 0
+        to = None
+        if 0 < share < PPM:
+            to = Compiled(model, live, self.workshop, self._others(model), None, None, "candidate" if noted else None, edited=True)
+        arm = None if not noted else "candidate" if share >= PPM else "control"
+        made = Compiled(first, live, self.workshop, self._others(first), self.forced(first, live), to, arm, edited=first is model)
+        old = self.before.compiled.get(key)
+        if old is not None and old.like(made):
+            self.compiled[key] = old
+            return
+        self.changed[key] = None
+        self.remade.add(key)
+        self.compiled[key] = made
 
     def _others(self, flag: FlagModel) -> Mapping[str, Compiled]:
         """The compiled prerequisites, made first where they are still to be made: there are no circles, and few levels."""

@@ -7,7 +7,7 @@ from progflags.rollout.run._heard import Bars
 from progflags.rollout.run._history import ARCHIVED
 from progflags.rollout.run._intent import Intent
 from progflags.rollout.run._kept import Kept
-from progflags.rollout.run._ledger import Ledger
+from progflags.rollout.run._ledger import LANDED, Ledger
 from progflags.rollout.run._looks import Looks
 from progflags.rollout.run._meter import Meter
 from progflags.rollout.run._outbox import LIMIT, Outbox
@@ -24,6 +24,7 @@ __all__ = [
     "ARCHIVED",
     "FLAG",
     "INCIDENT",
+    "LANDED",
     "LIMIT",
     "ROLLOUT",
     "Archived",

@@ -17,9 +17,10 @@ from progflags._beside import failing, said
 from progflags._trouble import swallow
 from progflags.canary import Pool, Recorder
 from progflags.errors import ConflictError, StoreError
-from progflags.flags import Client, Snapshot
+from progflags.flags import Client
 from progflags.rollout._status import Transition
 from progflags.rollout.run._brake import Brake
+from progflags.rollout.run._defined import defined
 from progflags.rollout.run._ledger import Ledger
 from progflags.rollout.run._lookers import Lookers
 from progflags.rollout.run._news import News
@@ -93,6 +94,7 @@ class Controller:
             self._ledger.ages.cooling(page.record)  # from now on, however the wall clock jumps
             if page.record is None or (page.record.state not in ACTIVE and self._brake.intent(flag) is None):
                 self._failing.pop(flag, None)
+                self._landed(page, page.record)
                 continue
             if only is not None and not (flag in only and self._brake.wanted(page.record)):
                 continue
@@ -136,10 +138,13 @@ class Controller:
         reads = due or (record.stage < 0 and record.plan.dark_launch is not None)  # what every process counted
         if reads and intent is None and self._leaves(page, record, pool.worker):
             return ()
+        still = defined(record, self._client)
         sight = Sight(
             closed=blocked(record, records(pages), self._clock.now()) or self._closed(record),
             braked=intent.reason if intent is not None else "",
-            defined=_defined(record, self._client.definitions),
+            defined=still.still,
+            gone=still.why,
+            landed=still.landed,
             cooled=self._ledger.ages.cooling(record) <= 0,
             now=self._clock.now(),
         )
@@ -154,6 +159,20 @@ class Controller:
         actor = intent.actor if sight.braked and intent else ACTOR
         written, steps = self._ledger.write(page, looked, moves, actor=actor, others=pages)
         return self._wrote(page, written, steps, pool)
+
+    def _landed(self, page: Page, record: Record | None) -> None:
+        """
+        Write down, once, that the file has moved on from what a completed change was made of: whoever begins from now on with the old
+        definition in its file means that one.
+        """
+        if record is None or record.edit is None or record.edit.landed is not None or record.state is not State.COMPLETED:
+            return
+        if defined(record, self._client).still or self._ledger.read_only:
+            return
+        try:
+            self._ledger.land(page, actor=ACTOR)
+        except (ConflictError, StoreError) as error:  # the next tick finds out what became of it
+            swallow(f"change of {page.flag}", error)
 
     def _leaves(self, page: Page, record: Record, worker: str) -> bool:
         """Whether another process is at it: it looks at this rollout, or has moved it since we looked at the store."""
@@ -205,20 +224,4 @@ class Controller:
         self.pages = {**self.pages, written.flag: written}
         if written.record is not None and written.record.state in (State.ROLLED_BACK, State.ABORTED, State.SUPERSEDED):
             self._brake.settled(page.flag)
-        self._news.moved(page, steps)
-
-
-def _defined(record: Record, snapshot: Snapshot | None) -> bool:
-    """
-    Whether the served file still gives this flag the rollout that was started: of the variant that the evidence is about.
-
-    A file that is broken or not read yet says nothing, nor does one that does not know the flag: two applications with
-    files of their own may share a store. Gone is a flag whose rollout was taken out, or that the file calls retired.
-    """
-    flag = record.flag
-    if snapshot is None or flag in snapshot.broken:
-        return True
-    model = snapshot.flags.get(flag)
-    if model is None:
-        return flag not in snapshot.retired
-    return model.rollout is not None and record.plan.variant in ("", model.candidate)
+        self._news.moved(page, written, steps)

@@ -28,8 +28,10 @@ from progflags.rollout.run._places import told_of
 from progflags.rollout.state import SERVING, Move, Record, dump, load, rivals
 from progflags.store import Commit, Document, Store, read_only, trim
 
-__all__ = ["Ledger"]
+__all__ = ["LANDED", "Ledger"]
 
+LANDED: Final = "landed"
+"""The act of a line that says since when a file has another definition than a completed change was made of."""
 _SOON: Final = 0.5  # seconds
 _TRIES: Final = 2  # of one commit whose acknowledgement was lost; after that the next tick reads what became of it
 
@@ -180,7 +182,7 @@ class Ledger:
         live = _live(page.live, record) if moves else page.live
         writes: dict[str, Mapping[str, Any]] = {ROLLOUT + page.flag: dump(record)}
         if live != page.live:
-            writes[subject(page.flag)] = {**page.body, **live.body()}
+            writes[subject(page.flag)] = _served(page, live)
         expects = page.expects
         if record.stage >= 0 and not (page.record is not None and page.record.serving):
             # Two rollouts that exclude each other may begin at the same moment: what we saw of the other must still be so.
@@ -225,6 +227,22 @@ class Ledger:
         """
         return told_of(self._store, ROLLOUT + possible(flag))
 
+    def land(self, page: Page, *, actor: str) -> None:
+        """
+        Commit that a new definition, which serves everybody, has been found replaced in some file: with its line, and nothing moves.
+
+        Raises:
+            ConflictError: the page is not what the store has any more.
+        """
+        assert page.record is not None
+        assert page.record.edit is not None
+        now = self.clock.now()
+        record = replace(page.record, edit=replace(page.record.edit, landed=now))
+        line, record = noted(record, LANDED, actor, now, reason="a file has another definition by now, and files come first")
+        served = _served(page, replace(page.live, edit=record.edit))
+        key = ROLLOUT + page.flag
+        self.commit(Commit({key: dump(record), subject(page.flag): served}, page.expects, ((key, line),), uuid4().hex))
+
     def note(self, page: Page, act: str, *, actor: str, **facts: Any) -> None:
         """
         Commit one more line of a rollout's history, which moves nothing.
@@ -241,15 +259,21 @@ class Ledger:
         """Commit another live state of a switch by itself (kill, unkill, panic, unpanic), with its line in its own chain."""
         chain = page.body.get("chain") or {"number": 0, "head": ""}
         body, number, head = chained(line, int(chain["number"]), str(chain["head"]))
-        document = {**page.body, **live.body(), "chain": {"number": number, "head": head}}
+        document = {**_served(page, live), "chain": {"number": number, "head": head}}
         key = subject(page.flag)
         return self.commit(Commit({key: document}, {key: page.live.revision}, ((key, body),), uuid4().hex))
+
+
+def _served(page: Page, live: Live) -> dict[str, Any]:
+    """The flag's document with another live state; keys of others are kept."""
+    return {**{key: value for key, value in page.body.items() if key != "edit"}, **live.body()}
 
 
 def _live(live: Live, record: Record) -> Live:
     """The flag's live state that `record` means. Counting goes on while there is something to judge."""
     counting = record.state in SERVING and record.stage >= 0
-    return _named(replace(live, share=record.share, counting=counting, run=record.run), record)
+    own = live.own if record.edit is None else replace(live, variant=None)
+    return _named(replace(own, share=record.share, counting=counting, run=record.run, edit=record.edit), record)
 
 
 def _named(live: Live, record: Record) -> Live:

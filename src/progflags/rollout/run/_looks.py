@@ -82,7 +82,7 @@ class Looks:
         """Nobody more is served a candidate than were before; and pins that waited for a revision that is gone wait for nothing."""
         for flag, page in before.items():
             live = pages[flag].live if flag in pages else NO_LIVE
-            then, now = page.live.share or 0, live.share or 0
+            then, now = _served(page.live, live), live.share or 0
             if now > then and not self._ledger.read_only:
                 why = f"the store went back to {now / 10_000:g} %, and {then / 10_000:g} % was served"
                 brake.intend(flag, Intent(live.run, why, ACTOR), live.revision)
@@ -91,6 +91,14 @@ class Looks:
                 say("rollouts", f"{flag}: its rollout is no longer in the store, so everybody gets the control; start it again")
             if brake.intent(flag) is None and self._client.pinned(flag) is not None:
                 self._client.unpin(flag)
+
+
+def _served(before: Live, now: Live) -> int:
+    """How much of the traffic was served what `now` has a share of: the flag's own rollout, or this very change of its definition."""
+    if now.edit is None:
+        return before.own.share or 0
+    same = before.edit is not None and (before.edit.digest, before.edit.salt) == (now.edit.digest, now.edit.salt)
+    return (before.share or 0) if same else 0
 
 
 def _lives(pages: Mapping[str, Page], panic: Live) -> dict[str, Live]:

@@ -51,6 +51,10 @@ def _body(before: Record, after: Record, act: str, actor: str, at: float) -> dic
         "plan": after.plan.digest,
         "at": at,
     }
+    if after.edit is not None:
+        body["edit"] = after.edit.digest
+        if after.run != before.run:
+            body["change"] = after.edit.to_json()  # once a run: what the shares of its steps are of
     if after.plan.two_person:
         body["second"] = actor if actor != after.started_by else None  # on record: did anybody but the starter have a hand in it
     return body

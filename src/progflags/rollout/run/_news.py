@@ -20,10 +20,12 @@ class News:
         self._bus = bus
         self._store = store
 
-    def moved(self, page: Page, steps: Sequence[Transition]) -> None:
-        """The steps that were taken from where `page` stood."""
+    def moved(self, page: Page, written: Page, steps: Sequence[Transition]) -> None:
+        """The steps that were taken from where `page` stood to where `written` does."""
         if self._bus.hears(Change):
-            for change in told(steps, page.record, self._store):
+            one, other = (None if there.record is None else there.record.edit for there in (page, written))
+            about = (None if one is None else one.digest) == (None if other is None else other.digest)
+            for change in told(steps, page.record if about else None, self._store, "" if other is None else other.name):
                 self._bus.tell(change)
         for step in steps:
             self._bus.tell(Moved(step.flag, step.revision, step.source, step.target, step.percent, step.actor, step.reason, step.at))

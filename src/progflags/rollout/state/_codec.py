@@ -10,6 +10,7 @@ from typing import Any, Final
 from progflags._json import canonical, loads
 from progflags.canary import Evidence, Window
 from progflags.errors import StoreError
+from progflags.flags import Edit
 from progflags.rollout.plan import Memory, Plan, Traffic
 from progflags.rollout.state._course import Course
 from progflags.rollout.state._drift import Drift
@@ -20,6 +21,8 @@ from progflags.rollout.state._state import Act, State
 __all__ = ["VERSION", "bare", "dump", "load"]
 
 VERSION: Final = 1
+CHANGING: Final = 2
+"""Of a rollout of another definition. A progflags that knows of none says that it can't read it, and leaves it to those that can."""
 _GATHERED: Final[Mapping[str, Any]] = {
     "baked": 0.0,
     "waited": 0.0,
@@ -36,8 +39,10 @@ _GATHERED: Final[Mapping[str, Any]] = {
 
 def dump(record: Record) -> dict[str, Any]:
     """The body of the document `rollout/<flag>`."""
+    edited = {} if record.edit is None else {"edit": record.edit.to_json()}
     return {
-        "v": VERSION,
+        "v": CHANGING if edited else VERSION,
+        **edited,
         "flag": record.flag,
         "plan": _written(record.plan),
         "state": record.state,
@@ -86,7 +91,7 @@ def load(body: Mapping[str, Any]) -> Record:
     Raises:
         StoreError: it is of a newer version, or not a rollout's; it is left as it is.
     """
-    if body.get("v") != VERSION:
+    if body.get("v") not in (VERSION, CHANGING):
         raise StoreError(f"a rollout of version {body.get('v')!r} is in the store; this progflags reads version {VERSION}: update it")
     try:
         record = _load(body)
@@ -130,6 +135,7 @@ def _load(body: Mapping[str, Any]) -> Record:
         traffic=None if (traffic := body.get("traffic")) is None else Traffic.from_json(traffic),
         recent=tuple((float(seconds), int(calls)) for seconds, calls in body.get("recent", ())),
         memory=None if (memory := body.get("memory")) is None else Memory.from_json(memory),
+        edit=Edit.of(body["edit"]) if body["v"] == CHANGING else None,
         course=Course() if (course := body.get("course")) is None else Course.from_json(course),
         results=tuple(map(StageResult.from_json, body.get("results", ()))),
         met=int(body.get("met", 0)),

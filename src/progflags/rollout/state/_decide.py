@@ -31,6 +31,7 @@ class Sight:
     `verdict`: of the evidence gathered so far, None when nothing new was judged; `why` is its reason. `sampled`: the last
     batch had samples on every arm. `closed`: why nothing may be promoted now, empty when it may. `braked`: why a process
     stopped serving it by itself. `defined`: the flag still has a rollout. `cooled`: the cool-down is over.
+    `gone`: why it is not `defined`, where there is more to say. `landed`: the new definition is in the flag's file by now.
     `fits`: the share (ppm) at which this stage would see what matters sooner, 0: there is none.
     `broken`: what is worse than the remembered control explains, empty where nothing is. `now`: wall time, for the time of day.
     """
@@ -42,6 +43,8 @@ class Sight:
     braked: str = ""
     defined: bool = True
     cooled: bool = False
+    gone: str = ""
+    landed: bool = False
     fits: int = 0
     broken: str = ""
     now: float = 0.0
@@ -73,7 +76,7 @@ def decide(record: Record, sight: Sight) -> Move | None:
         if sight.verdict is Decision.ROLLBACK and record.stage >= 0:
             return Move(Act.FAILED, State.ROLLING_BACK, -1, sight.why)
         if not sight.defined:
-            return Move(Act.GONE, State.SUPERSEDED, -1, _gone(record))
+            return Move(Act.GONE, State.SUPERSEDED, -1, sight.gone or _gone(record))
     step = _STEPS.get(record.state)
     return None if step is None else step(record, sight)
 
@@ -111,7 +114,8 @@ def _judging(record: Record, sight: Sight) -> Move | None:
 
 
 def _watching(record: Record, sight: Sight) -> Move | None:
-    del sight
+    if sight.landed:  # nothing here can take it back any more
+        return Move(Act.DONE, State.COMPLETED, record.stage, "the flag's file has the new definition now")
     if record.bake_left <= 1e-9:
         return Move(Act.DONE, State.COMPLETED, record.stage, f"watched for {duration(record.baked)}")
     return None
@@ -119,7 +123,7 @@ def _watching(record: Record, sight: Sight) -> Move | None:
 
 def _cooling(record: Record, sight: Sight) -> Move | None:
     if not sight.defined:
-        return Move(Act.GONE, State.SUPERSEDED, -1, _gone(record))
+        return Move(Act.GONE, State.SUPERSEDED, -1, sight.gone or _gone(record))
     return Move(Act.DONE, State.SCHEDULED, -1, "the cool-down is over") if sight.cooled else None
 
 

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from progflags.canary import Evidence, Window, whole
+from progflags.flags import Edit
 from progflags.rollout.plan import Memory, Plan, Traffic
 from progflags.rollout.state._course import Course
 from progflags.rollout.state._drift import Drift
@@ -36,6 +37,7 @@ class Record:
     `since` is when it came to its state by the wall clock of who wrote that, `began` by the store's time: None where it has none.
     `looker`: the process that looks at it (see `Lookers`), empty where nobody does yet.
     `results`: what was found at each stage that is behind. `course`: how the evidence went, look by look.
+    `edit`: what is delivered is another definition of the flag; None: a variant of the one that its file has.
     """
 
     flag: str
@@ -71,6 +73,7 @@ class Record:
     met: int = 0
     looker: str = ""
     course: Course = field(default_factory=Course)
+    edit: Edit | None = None
 
     @property
     def phase(self) -> State:
