@@ -5,15 +5,14 @@ from __future__ import annotations
 import argparse
 import keyword
 import re
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from pprint import pformat
 from typing import Any
 
 from progflags.cli._client import inspect
-from progflags.cli._whole import write
-from progflags.errors import DefinitionError
+from progflags.cli._whole import check, write
+from progflags.errors import DefinitionError, ProgflagsError
 from progflags.flags import FlagModel, Snapshot, thaw
 
 __all__ = ["add_parser", "module", "run"]
@@ -28,21 +27,20 @@ def add_parser(commands: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print or write the module. With --check: exit 0 when the file is what would be written, 1 when it is not."""
+    """Print or write the module. With --check: exit 0 when the file is what would be written, 1 when it is not, and how it differs."""
     arguments.flags = arguments.file or arguments.flags
     with inspect(arguments.flags, arguments.environment) as flags:
         if rejected := flags.status().rejected:
             raise DefinitionError(rejected)  # a module without one of them would be a type error far from its cause
         source = module(flags.definitions) if flags.definitions else ""
     if arguments.output is None:
+        if arguments.check:
+            raise ProgflagsError("which module? say --check -o PATH")
         print(source, end="")
         return 0
     path = Path(arguments.output)
     if arguments.check:
-        current = path.is_file() and path.read_text(encoding="utf-8") == source
-        if not current:
-            print(f"{path} is not up to date: run progflags codegen -o {path}", file=sys.stderr)
-        return 0 if current else 1
+        return check(path, source, f"progflags codegen {arguments.flags} -o {path}", as_json=arguments.json)
     write(path, source)
     return 0
 

@@ -21,6 +21,7 @@ __all__ = ["main"]
 _NOUNS = (
     "_demo",
     "_validate",
+    "_schema",
     "_evaluate",
     "_lint",
     "_flagtests",

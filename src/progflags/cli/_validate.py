@@ -1,4 +1,4 @@
-"""`validate` and `schema`: is the file right, and what may it say."""
+"""`validate`: is the file right."""
 
 from __future__ import annotations
 
@@ -12,14 +12,13 @@ from progflags.cli._client import everywhere, inspect
 from progflags.cli._say import tell, tell_json
 from progflags.errors import DefinitionError, Problem
 
-__all__ = ["add_parser", "schema", "validate"]
+__all__ = ["add_parser", "validate"]
 
 
 def add_parser(commands: Any) -> None:
     check = commands.add_parser("validate", help="check a flag file; problems name file, line and key")
     check.add_argument("file", nargs="?", metavar="FILE", help="default: --flags")
     check.set_defaults(run=validate)
-    commands.add_parser("schema", help="print the JSON Schema of the flag file").set_defaults(run=schema)
 
 
 def validate(arguments: argparse.Namespace) -> int:
@@ -61,11 +60,3 @@ def _looked(source: str | None, environment: str) -> tuple[int, Iterable[Problem
     except DefinitionError as error:
         return 0, error.problems, ()
     return 0 if snapshot is None else len(snapshot.flags), (*status.rejected, *unstartable(snapshot)), status.warnings
-
-
-def schema(_: argparse.Namespace) -> int:
-    """Print the JSON Schema (draft 2020-12) that editors can check a flag file against."""
-    from progflags.flags import json_schema
-
-    tell_json(json_schema(), indent=2)
-    return 0

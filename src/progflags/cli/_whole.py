@@ -1,4 +1,4 @@
-"""A file written whole or not at all."""
+"""A file written whole or not at all, or held against what would be written."""
 
 from __future__ import annotations
 
@@ -6,13 +6,35 @@ import os
 import tempfile
 import time
 from contextlib import suppress
+from difflib import unified_diff
 from pathlib import Path
 from typing import Final
 
-__all__ = ["write"]
+from progflags.cli._say import tell, tell_json
+
+__all__ = ["check", "write"]
 
 _LEFT: Final = ".progflags-new"
 _ABANDONED: Final = 60.0  # seconds: writing one aside takes milliseconds
+
+
+def check(path: Path, text: str, remedy: str, *, as_json: bool) -> int:
+    """Print how `path` differs from `text`, and the command that makes it the same; exit code 0 when it does not, 1 when it does."""
+    there = path.read_text(encoding="utf-8") if path.is_file() else ""
+    told = "" if there == text else "".join(_lines(there, text, path))
+    if as_json:
+        tell_json({"ok": not told, "path": str(path), "diff": told})
+    elif told:
+        for line in told.splitlines():
+            tell(line)
+        tell(f"{path} is not up to date: run {remedy}")
+    return 1 if told else 0
+
+
+def _lines(there: str, text: str, path: Path) -> list[str]:
+    """A unified diff, from what is there to what would be written."""
+    before, after = ([f"{line}\n" for line in one.splitlines()] for one in (there, text))
+    return [*unified_diff(before, after, str(path) if there else os.devnull, str(path))] or [f"{path}: only its ends of lines are others\n"]
 
 
 def write(path: Path, text: str | bytes) -> None:

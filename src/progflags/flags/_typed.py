@@ -60,7 +60,7 @@ class Flag(Generic[T]):
             dataclass, a pydantic model, or a function as `model`.
     """
 
-    __slots__ = ("__weakref__", "_make", "default", "description", "key")
+    __slots__ = ("__weakref__", "_kind", "_make", "default", "description", "key")
 
     def __init__(self, key: str, *, default: T, model: Callable[..., T] | None = None, description: str = "") -> None:
         if not isinstance(key, str) or not key:
@@ -68,6 +68,7 @@ class Flag(Generic[T]):
         self.key = key
         self.default = default
         self.description = description
+        self._kind: Any = type(default) if model is None else model
         self._make: Callable[[Any], T] | None = _maker(key, default, model)
         _declared.add(self)
 
@@ -84,6 +85,24 @@ class Flag(Generic[T]):
             return self._make(thaw(value))
         except Exception as error:
             raise Mismatch(f"flag {self.key!r}: {error}") from error
+
+    def schema(self, defined: str = "#/$defs/{model}") -> dict[str, Any]:
+        """
+        The JSON Schema of this flag's values, with what it refers to under `$defs`; empty where a function makes the answer.
+
+        `defined` is where that will stand, with `{model}` for its name.
+        """
+        if self._make is None:
+            named = _JSON.get(self._kind)
+            return {"type": named} if named else {}
+        if not isinstance(self._kind, type) and get_origin(self._kind) is None:
+            return {}
+        from pydantic import PydanticUserError, TypeAdapter
+
+        try:
+            return TypeAdapter(self._kind).json_schema(ref_template=defined)
+        except (PydanticUserError, NameError):  # a class that is given a value, and that pydantic knows nothing of
+            return {}
 
     @property
     def copies(self) -> bool:
@@ -103,6 +122,7 @@ class Flag(Generic[T]):
 
 _OF_A_FILE: Final = (bool, str, int, float, dict, list, type(None))
 """The classes of a variant's values, which are read as they are."""
+_JSON: Final = {bool: "boolean", str: "string", int: "integer", float: "number", dict: "object", list: "array"}
 
 
 def _maker(key: str, default: object, model: Any) -> Callable[[Any], Any] | None:

@@ -9,7 +9,7 @@ One file, though long: it is the table of a file's keys.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,6 +20,7 @@ from progflags.flags.file._elsewhere import CHANNEL_WORDS, FLAG_WORDS, GATE_WORD
 from progflags.flags.file._fields import Fields, Kind, among, is_table, listed, table
 
 if TYPE_CHECKING:
+    from progflags.flags._typed import Flag
     from progflags.flags.file._meaning import Meaning
 
 __all__ = [
@@ -344,12 +345,21 @@ def _explained(schema: Any, meaning: Mapping[str, Mapping[str, Meaning]]) -> Any
     return found
 
 
-def json_schema() -> dict[str, Any]:
+def json_schema(flags: Iterable[Flag[Any]] = ()) -> dict[str, Any]:
     """
     The JSON Schema (draft 2020-12) of a flag file, for editors; the loader checks more than a schema can say.
 
-    Every key has its `description`, an entry of `examples`, and its `default` where that is one value.
+    Every key has its `description`, an entry of `examples`, and its `default` where that is one value. The values of `flags`, which the
+    code declares with a type, have the schema of that type.
     """
+    from progflags.flags.file._values_of import add
+
+    schema = _schema()
+    add(schema, flags)
+    return schema
+
+
+def _schema() -> dict[str, Any]:
     from progflags.flags.file._meaning import MEANING
 
     node: dict[str, Any] = {"$ref": "#/$defs/condition"}
