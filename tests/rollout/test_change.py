@@ -398,3 +398,15 @@ def test_a_file_with_environments_is_read_as_it_is_here(tmp_path: Path) -> None:
             served = {flags.get(FLAG, -1, pf.Context(key, {"plan": "pro"})) for key in PEOPLE}
             assert served == {5, large}
             flags.rollouts.rollback(FLAG)
+
+
+def test_a_lenient_file_s_change_can_do_without_the_same_networks(shop: Shop) -> None:
+    when = 'ip in cidr("10.0.0.0/8", "nope")'
+    document = {"flags": {FLAG: {**NEW, "rules": [{"when": when, "serve": "large"}]}}}
+    with pytest.raises(DefinitionError, match="lenient = true"):
+        shop.flags.rollouts.change(FLAG, document)
+    shop.flags.rollouts.change(FLAG, {"lenient": True, **document})
+    shop.flags.rollouts.promote(FLAG, full=True)
+    asked = [shop.flags.get(FLAG, -1, pf.Context("u", {"ip": ip})) for ip in ("10.1.2.3", "192.0.2.1")]
+    assert asked == [20, 0]
+    assert not [problem for problem in shop.flags.status().warnings if "can't be served" in problem.message]

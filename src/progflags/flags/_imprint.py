@@ -47,7 +47,8 @@ def _told(value: Any) -> Any:
     if isinstance(value, Named):
         return _told(value.part)
     if is_dataclass(value) and not isinstance(value, type):
-        told = {part.name: _told(found) for part in fields(value) if (found := getattr(value, part.name)) != _usual(part)}
+        counted = (part for part in fields(value) if part.compare)
+        told = {part.name: _told(found) for part in counted if (found := getattr(value, part.name)) != _usual(part)}
         if isinstance(value, Rule):
             del told["name"]
         return {type(value).__name__: told}

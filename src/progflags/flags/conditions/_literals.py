@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from operator import eq, ge, gt, le, lt, ne
@@ -143,7 +143,7 @@ class Network:
     """One or several IP networks, as written. `left_out` says of each that stood among them and is none what is wrong with it."""
 
     texts: tuple[str, ...]
-    left_out: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         _networks(self.texts)  # ValueError when one is no network

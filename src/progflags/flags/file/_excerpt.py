@@ -33,6 +33,8 @@ def excerpt(document: Mapping[str, Any], flag: FlagModel) -> dict[str, Any]:
     segments = {name for rule in flag.rules if rule.when is not None for name in named(rule.when)}
     table = document["flags"][flag.key]
     parts: dict[str, Any] = {"flags": {flag.key: {key: value for key, value in table.items() if key not in _SPOKEN}}}
+    if document.get("lenient"):
+        parts["lenient"] = True
     if segments:
         parts["segments"] = {name: document["segments"][name] for name in sorted(segments)}
     if flag.slot is not None:

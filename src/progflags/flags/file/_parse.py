@@ -89,6 +89,7 @@ def alone(document: Mapping[str, Any], key: str, among: Mapping[str, FlagModel],
         problems.add(("flags",), f"there is no flag {key!r}", suggest(key, top.get("flags", {})))
     if problems.found:
         raise DefinitionError(problems.found)
+    problems.lenient = top.get("lenient", False)
     beside = {flag: {"group": name} for name, group in top.get("groups", {}).items() for flag in _slots(group)}
     parts = _parts({**top, "flags": {**beside, key: table}}, problems)
     model = _Assembly({key: table}, parts, problems, None).among(key, among)

@@ -24,8 +24,8 @@ def rules_of(draft: Draft, default: str) -> tuple[Rule, ...]:
         path: Path = ("rules", at)
         before = len(draft.shared.problems.found)
         found = read(table, RULE, lambda p, m, h, path=path: draft.wrong((*path, *p), m, h))  # type: ignore[misc]
-        if "when" in found:
-            without(draft.shared.problems, ("flags", draft.key, *path, "when"), found["when"])
+        if "when" in found and not without(draft.shared.problems, ("flags", draft.key, *path, "when"), found["when"]):
+            draft.sound = False
         if len(draft.shared.problems.found) == before:
             rows.append(_rule(draft, path, found, default, found.get("name", f"rule {at + 1}")))
     if not _SUGAR.isdisjoint(draft.found):
