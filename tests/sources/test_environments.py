@@ -12,7 +12,7 @@ from hypothesis import given
 import progflags as pf
 from progflags.errors import DefinitionError
 from progflags.events import Reloaded
-from progflags.sources import Loader, Piece, environments, place_of, push, source_of
+from progflags.sources import EnvSource, Loader, Piece, environments, place_of, push, source_of
 from progflags.sources._merge import assemble
 from progflags.store import MemoryStore
 
@@ -211,6 +211,22 @@ def test_an_environment_that_nobody_declares_is_refused(file: Path) -> None:
     assert problems({"flags": {}}, "qa") == [
         "<dict>: environments: there is no environment 'qa' (declare it in the flag file: [environments.qa], an empty table will do)"
     ]
+
+
+def test_an_environment_is_a_name(file: Path) -> None:
+    """Not a list of them."""
+    with pytest.raises(ValueError, match="environment is the name of one that the flag file declares"):
+        pf.connect(file, environment=["staging"])  # type: ignore[arg-type]
+
+
+def test_a_variable_of_a_flag_stands_above_the_environment(file: Path) -> None:
+    """It is of one process; what it says of a flag that only the environment has, too."""
+    file.write_text(FILE + "\n[environments.staging.flags.only-here]\n")
+    variables = EnvSource({"PROGFLAGS_FLAG_BANNER": "on", "PROGFLAGS_FLAG_ONLY_HERE": "25%", "PROGFLAGS_FLAG_SEARCH": "off"})
+    flags = loaded([file, variables], "staging").flags
+
+    assert (flags["banner"].default, flags["search"].default, flags["search"].rules) == ("on", "off", ())
+    assert flags["only-here"].rules[-1].share == 250_000
 
 
 def test_an_environment_that_goes_away_leaves_the_last_good_definitions(file: Path) -> None:

@@ -75,14 +75,16 @@ def connect(
     Raises:
         DefinitionError: nothing can be served, or no file knows the environment; its problems name file, line and key.
         StoreError: `require_store`, and the store can't be used; or it ought to have the definitions, and nothing else has.
-        ValueError: neither source nor store, `poll` or `store_poll` is not a positive number, `store` no store's address, or with
-            `host_cache` no server's.
+        ValueError: neither source nor store, `poll` or `store_poll` is not a positive number, `environment` no name, `store` no store's
+            address, or with `host_cache` no server's.
     """
     if poll is not None and not 0 < poll < math.inf:
         raise ValueError(f"poll is the number of seconds between two looks, or None for never: not {quoted(poll)}")
     if store_poll is not None and not 0 < store_poll < math.inf:
         raise ValueError(f"store_poll is the number of seconds between two questions to the store: not {quoted(store_poll)}")
     here = os.environ.get("PROGFLAGS_ENVIRONMENT", "") if environment is None else environment
+    if not isinstance(here, str):
+        raise ValueError(f'environment is the name of one that the flag file declares, as "staging": not {quoted(here)}')  # noqa: TRY004 - as poll
     time = clock or SYSTEM
     if source is None and store is None:
         raise ValueError("connect to what? name a flag file, or a store that definitions were pushed to")

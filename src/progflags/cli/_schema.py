@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from progflags._printed import json_text
+from progflags.cli._say import tell_json
 from progflags.cli._whole import check, write
 from progflags.errors import ProgflagsError
 
@@ -32,13 +33,13 @@ def run(arguments: argparse.Namespace) -> int:
     flags = declared() if arguments.code else ()
     if arguments.code and not flags:
         raise ProgflagsError(f"no typed flag (pf.Flag) is declared in {', '.join(arguments.code)}")
-    text = json.dumps(json_schema(flags), indent=2, ensure_ascii=False) + "\n"
+    schema = json_schema(flags)
     if arguments.output is None:
         if arguments.check:
             raise ProgflagsError("which schema? say --check -o PATH")
-        print(text, end="")
+        tell_json(schema, indent=2)
         return 0
-    path = Path(arguments.output)
+    path, text = Path(arguments.output), json_text(schema, indent=2) + "\n"
     if arguments.check:
         code = "".join(f" --code {module}" for module in arguments.code)
         return check(path, text, f"progflags schema{code} -o {path}", as_json=arguments.json)

@@ -72,8 +72,12 @@ def _supply(flags: Flags) -> Iterator[Item]:
         yield Item("source", warning.key or "", Level.ATTENTION, f"doubtful: {warning}")
     snapshot = flags.definitions
     if snapshot is not None and not (status.problems or status.rejected):
+        within = f" in {status.environment}" if status.environment else ""
         yield Item(
-            "source", "", Level.FINE, f"{counted(len(snapshot.flags))} of {status.source or 'the store'}; live state in {status.store}"
+            "source",
+            "",
+            Level.FINE,
+            f"{counted(len(snapshot.flags))} of {status.source or 'the store'}{within}; live state in {status.store}",
         )
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Any, Final
 
+from progflags._printed import cut, quoted
 from progflags.errors import DefinitionError, Problem
 from progflags.flags import Lines, Snapshot, dotted, let_go, parse, suggest
 from progflags.sources._contract import Piece
@@ -269,8 +270,8 @@ def _merge(name: str, pieces: Sequence[Piece], environment: str, decoded: tuple[
                     over.take(table, replace(origin, within=(ENVIRONMENTS, found)), problems)
         merged.lay(over)
     if environment and environment not in declared and not problems:
-        hint = suggest(environment, declared) or _DECLARE.format(dotted((environment,)))
-        problems.append(Problem(name, None, ENVIRONMENTS, f"there is no environment {environment!r}", hint))
+        hint = suggest(environment, declared) or _DECLARE.format(cut(dotted((environment,)), 80))
+        problems.append(Problem(name, None, ENVIRONMENTS, f"there is no environment {quoted(environment)}", hint))
     if problems:
         raise DefinitionError(problems)
     return merged

@@ -19,7 +19,7 @@ from pathlib import PurePath
 from types import MappingProxyType
 from typing import Any, Final
 
-from progflags._printed import quoted
+from progflags._printed import printable, quoted
 
 __all__ = ["BROKEN", "CURRENT", "PROFILES", "Entries", "choose", "over", "profile", "risk"]
 
@@ -200,7 +200,8 @@ def profile(name: str, entries: Entries = _NONE) -> tuple[str, Mapping[str, Any]
     chain: list[str] = []
     while isinstance(entries.get(name), Mapping) and name not in PROFILES:
         if name in chain:
-            raise ValueError(f"profiles extend each other in a circle: {' → '.join([*chain[chain.index(name) :], name])}")
+            circle = " → ".join([*chain[chain.index(name) :], name])
+            raise ValueError(printable(f"profiles extend each other in a circle: {circle}"))
         if _table(entries, name).get(BROKEN):
             raise ValueError(f"profile {quoted(name)} is itself wrong: see its own message")
         chain.append(name)
@@ -230,7 +231,7 @@ def _built_in(name: str, entries: Entries) -> tuple[str, Mapping[str, Any]]:
     versions = PROFILES.get(bare)
     if versions is None:
         known = dict.fromkeys((*PROFILES, *(own for own, entry in entries.items() if isinstance(entry, Mapping))))
-        raise ValueError(f"there is no profile {quoted(name)}: it is one of {', '.join(known)}")
+        raise ValueError(printable(f"there is no profile {quoted(name)}: it is one of {', '.join(known)}"))
     number = max(versions) if not asked else int(asked) if asked.isdecimal() else 0
     if number not in versions:
         raise ValueError(
