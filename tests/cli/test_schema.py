@@ -58,7 +58,7 @@ FLAGS = [
 '''
 GOOD: dict[str, Any] = {
     "search-limits": {"k": 1, "retry": {"times": 3}},
-    "other/limits~ ü": {"k": 1},
+    "other/limits~ ü": {"k": 1, "retry": {"times": 1}},
     "point": {"x": 1, "y": 2.5},
     "plan": "pro",
     "many": [{"k": 1}],

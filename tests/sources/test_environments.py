@@ -351,6 +351,14 @@ def test_a_layers_environment_is_laid_over_what_is_below_it() -> None:
     assert snapshot.rejected == ()
 
 
+def test_a_mistake_of_a_higher_layer_is_its_own() -> None:
+    """Not of what a lower layer's environment said of the flag before it was replaced."""
+    low = {"flags": {"a": {}}, "environments": {"s": {"flags": {"a": {"percent": 5}}}}}
+    high = {"flags": {"a": {"percent": 400}}}
+
+    assert [problem.key for problem in loaded([low, high], "s").rejected] == ["flags.a.percent"]
+
+
 def test_every_layer_may_declare_it_and_one_must(tmp_path: Path) -> None:
     """A file that is shared by everybody knows nothing of it."""
     (tmp_path / "a.toml").write_text("[flags.a]\n")

@@ -12,8 +12,8 @@ from progflags.store import MemoryStore
 from progflags.testing import ManualClock
 
 OWN: dict[str, Any] = {
-    "payments": {"extends": "high", "owners": ["payments"], "watch": "48h", "approval": {"before": [50]}},
-    "abroad": {"extends": "payments", "alpha": 0.02},
+    "payments": {"extends": "high", "owners": ["payments"], "watch": "48h", "cool_down": "9h", "approval": {"before": [50]}},
+    "abroad": {"extends": "payments", "alpha": 0.02, "cool_down": "1h"},
     "plain": {"cool_down": "2h"},
 }
 
@@ -22,7 +22,7 @@ def test_what_is_not_written_comes_from_what_it_extends() -> None:
     """Along the whole chain, key by key; left out, it is standard."""
     high, abroad = Plan.of({"profile": "high"}), Plan.of({"profile": "abroad"}, rules=OWN)
 
-    assert (abroad.watch, abroad.alpha, abroad.holdback) == (172_800.0, 0.02, high.holdback)
+    assert (abroad.watch, abroad.alpha, abroad.cool_down, abroad.holdback) == (172_800.0, 0.02, 3_600.0, high.holdback)
     assert [stage.share for stage in abroad.stages] == [stage.share for stage in high.stages]
     assert [stage.approval for stage in abroad.stages] == [False, False, False, False, True]
     assert Plan.of({"profile": "plain"}, rules=OWN).watch == Plan.of({}).watch
