@@ -31,6 +31,7 @@ _NOUNS = (
     "definitions._add",
     "definitions._rule",
     "definitions._archive",
+    "definitions._promote",
     "_status",
     "_kill",
     "_rollback",

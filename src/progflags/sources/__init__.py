@@ -9,7 +9,8 @@ from progflags.sources._file import FORMS, DirectorySource, FileSource
 from progflags.sources._generations import Generations
 from progflags.sources._layered import Layered, lively, source_of
 from progflags.sources._loader import Loader
-from progflags.sources._merge import assemble, astray, environments, laid, place_of
+from progflags.sources._merge import assemble, astray, environments, laid, merged, place_of
+from progflags.sources._overlay import overlay
 from progflags.sources._read import LARGEST
 from progflags.sources._refresher import Refresher
 from progflags.sources._static import DictSource
@@ -42,6 +43,8 @@ __all__ = [
     "environments",
     "laid",
     "lively",
+    "merged",
+    "overlay",
     "place_of",
     "push",
     "pushed",

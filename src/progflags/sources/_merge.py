@@ -22,7 +22,7 @@ from progflags.sources._decode import decode_piece
 from progflags.sources._env import apply
 from progflags.sources._overlay import ENVIRONMENTS, SECTIONS, Path, overlay
 
-__all__ = ["assemble", "astray", "environments", "laid", "place_of", "remembering"]
+__all__ = ["assemble", "astray", "environments", "laid", "merged", "place_of", "remembering"]
 
 _DECLARE: Final = "declare it in the flag file: [environments.{}], an empty table will do"
 
@@ -83,6 +83,16 @@ def laid(piece: Piece, environment: str) -> tuple[Mapping[str, Any], Lines]:
         return {name: table for name, table in alone.items() if name != ENVIRONMENTS}, lines
     merged = _merge(piece.file, [piece], environment, (alone, lines))
     return merged.document, merged.lines
+
+
+def merged(name: str, pieces: Sequence[Piece], environment: str = "") -> Mapping[str, Any]:
+    """
+    The one document that `pieces` together are in `environment`, before it is parsed.
+
+    Raises:
+        DefinitionError: as `assemble`.
+    """
+    return _merge(name, [piece for piece in pieces if piece.form != "env"], environment).document
 
 
 def environments(pieces: Sequence[Piece]) -> tuple[str, ...]:

@@ -30,7 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
     value = table(found)
     flag: str = arguments.flag
 
-    def plan(definitions: Definitions) -> tuple[Text, list[Edit]]:
+    def plan(definitions: Definitions) -> list[tuple[Text, list[Edit]]]:
         there = definitions.holder(("flags", flag))
         if there is not None:
             raise ProgflagsError(f"{there.piece.file}: there is a flag {flag!r} already: progflags set {flag} … changes it")
@@ -38,9 +38,9 @@ def run(arguments: argparse.Namespace) -> int:
         if gone is not None:
             raise ProgflagsError(f"{gone.piece.file}: {flag!r} was retired: take another key, for old code may still ask for this one")
         if not arguments.environment:
-            return _text(definitions, arguments.into), [Put(("flags", flag), value)]
+            return [(_text(definitions, arguments.into), [Put(("flags", flag), value)])]
         text = definitions.environment(arguments.environment)
-        return text, [Put(("environments", arguments.environment, "flags", flag), value)]
+        return [(text, [Put(("environments", arguments.environment, "flags", flag), value)])]
 
     return change(arguments, plan, new=True, notes=notes)
 

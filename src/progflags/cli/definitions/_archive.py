@@ -10,7 +10,6 @@ from progflags._printed import printable
 from progflags.cli.definitions._shown import change, options
 from progflags.cli.editing import Definitions, Edit, Insert, Take, Text, at
 from progflags.errors import ProgflagsError
-from progflags.flags import dotted
 
 __all__ = ["add_parser", "run"]
 
@@ -29,31 +28,25 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.environment:
         raise ProgflagsError("a flag is archived in every environment at once: leave --environment out")
 
-    def plan(definitions: Definitions) -> tuple[Text, list[Edit]]:
+    def plan(definitions: Definitions) -> list[tuple[Text, list[Edit]]]:
         if definitions.holder(("flags", flag)) is None and (gone := definitions.retired(flag)) is not None:
             raise ProgflagsError(f"{gone.piece.file}: {flag!r} was retired already")
         text = definitions.flag(flag)
         path = ("flags", flag)
         reason = (f"# {printable(arguments.reason)}",) if arguments.reason else ()
         keys = at(text.document, ("retired",), [])
-        edits: list[Edit] = [*_overlays(definitions, text, flag), Take(path)]
+        edits: list[Edit] = [Take(path)]
         if flag not in keys:
             edits.append(Insert(("retired",), len(keys), flag, (*text.notes(path), *reason)))
-        return text, edits
+        overlays = {one.piece.file: (one, _overlays(one, flag)) for one in definitions.texts}
+        overlays[text.piece.file] = (text, [*_overlays(text, flag), *edits])
+        return [(one, found) for one, found in overlays.values() if found]
 
     return change(arguments, plan)
 
 
-def _overlays(definitions: Definitions, text: Text, flag: str) -> list[Edit]:
+def _overlays(text: Text, flag: str) -> list[Edit]:
     """What environments say of the flag goes with it."""
-    found: list[Edit] = []
-    for one in definitions.texts:
-        declared = at(one.document, ("environments",), {})
-        for name in declared if isinstance(declared, Mapping) else ():
-            path = ("environments", name, "flags", flag)
-            if at(one.document, path) is None:
-                continue
-            if one is not text:
-                raise ProgflagsError(f"{one.piece.file}: {dotted(path)} speaks of it too: take that out first")
-            found.append(Take(path))
-    return found
+    declared = at(text.document, ("environments",), {})
+    paths = [("environments", name, "flags", flag) for name in (declared if isinstance(declared, Mapping) else ())]
+    return [Take(path) for path in paths if at(text.document, path) is not None]

@@ -47,9 +47,9 @@ def run(arguments: argparse.Namespace) -> int:
     found, notes = assignments(arguments.words) if arguments.verb == "add" else ([], [])
     value = table(found)
 
-    def plan(definitions: Definitions) -> tuple[Text, list[Edit]]:
+    def plan(definitions: Definitions) -> list[tuple[Text, list[Edit]]]:
         spot = Spot.of(definitions, flag, arguments.environment)
-        return spot.text, [_edit(arguments, spot, value)]
+        return [(spot.text, [_edit(arguments, spot, value)])]
 
     return change(arguments, plan, notes=notes)
 

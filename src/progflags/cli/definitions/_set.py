@@ -32,12 +32,12 @@ def run(arguments: argparse.Namespace) -> int:
     gone = [placed(key) for key in arguments.unset]
     flag: str = arguments.flag
 
-    def plan(definitions: Definitions) -> tuple[Text, list[Edit]]:
+    def plan(definitions: Definitions) -> list[tuple[Text, list[Edit]]]:
         spot = Spot.of(definitions, flag, arguments.environment)
         takes = _takes(spot, gone)
         if spot.table is None:  # the first that is said of it in that environment
-            return spot.text, [Put(spot.path, table(found))]
-        return spot.text, [*takes, *(Put(_path(spot, path), value) for path, value in found)]
+            return [(spot.text, [Put(spot.path, table(found))])]
+        return [(spot.text, [*takes, *(Put(_path(spot, path), value) for path, value in found)])]
 
     return change(arguments, plan, notes=notes)
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
+from progflags._printed import printable, several
 from progflags.cli._client import timed
 from progflags.cli._diff import people, sentences, units, who
 from progflags.cli._say import tell, tell_json
@@ -24,11 +26,20 @@ def options(parser: argparse.ArgumentParser) -> None:
     timed(parser, _TIMEOUT)
 
 
-def change(arguments: argparse.Namespace, plan: Plan, *, new: bool = False, notes: Sequence[str] = ()) -> int:
+def change(
+    arguments: argparse.Namespace,
+    plan: Plan,
+    *,
+    new: bool = False,
+    notes: Sequence[str] = (),
+    besides: Callable[[], Mapping[str, Any]] = dict,
+    told: Callable[[], Iterable[str]] = tuple,
+) -> int:
     """
     Carry out what `plan` says, and show it. `new`: the file need not be there yet.
 
-    Exit 0 when it was written, or would be; 2 when it is refused, and then nothing was.
+    `besides` and `told` are what there is to say besides, as JSON and in lines, once `plan` was asked. Exit 0 when it was written, or
+    would be; 2 when it is refused, and then nothing was.
     """
     contexts = who(arguments)
     try:
@@ -37,16 +48,15 @@ def change(arguments: argparse.Namespace, plan: Plan, *, new: bool = False, note
             name = where.name
     except Refused as refused:
         if not arguments.json:
-            _lines(refused.diff)
+            _lines((*told(), *refused.diff))
             tell("refused, nothing was written:", to=sys.stderr)
         raise
     if arguments.json:
-        tell_json(_facts(done, name, notes, len(contexts)))
+        tell_json({**_facts(done, name, notes, len(contexts)), **besides()}, default=str)
         return 0
     for note in notes:
         tell(f"note: {note}")
-    _lines(done.diff)
-    _lines(_moves(done))
+    _lines((*told(), *done.diff, *_moves(done)))
     for warning in done.warnings:
         tell(f"warning: {warning}", to=sys.stderr)
     if any(one.kind == "changed" for changes in done.changes.values() for one in changes):
@@ -68,19 +78,28 @@ def _moves(done: Done) -> Iterator[str]:
 def _facts(done: Done, name: str, notes: Sequence[str], count: int) -> dict[str, object]:
     changes = {where: [one.to_dict() for one in found] for where, found in done.changes.items()}
     stored = {} if done.revision is None else {"revision": done.revision}
-    said = {"ok": True, "source": name, "file": done.file, "written": done.written, **stored, "diff": list(done.diff), "units": count}
+    said = {
+        "ok": True,
+        "source": name,
+        "files": list(done.files),
+        "written": done.written,
+        **stored,
+        "diff": list(done.diff),
+        "units": count,
+    }
     warnings = [one.to_dict() for one in done.warnings]
     return {**said, "changes": changes.pop("", []), "environments": changes, "warnings": warnings, "notes": list(notes)}
 
 
 def _end(done: Done, name: str, *, dry: bool) -> str:
-    if not done.diff:
-        return f"{done.file}: it says so already, nothing was written"
+    files = several(done.files)
+    if not files:
+        return f"{printable(name)}: it says so already, nothing was written"
     if dry:
-        return f"{done.file}: nothing was written (--dry-run)"
-    return f"{done.file}: written" if done.revision is None else f"{name}: {done.file} written, store revision {done.revision}"
+        return f"{files}: nothing was written (--dry-run)"
+    return f"{files}: written" if done.revision is None else f"{printable(name)}: {files} written, store revision {done.revision}"
 
 
-def _lines(lines: object) -> None:
-    for line in lines:  # type: ignore[attr-defined]
+def _lines(lines: Iterable[str]) -> None:
+    for line in lines:
         tell(line)

@@ -10,7 +10,7 @@ rest:
 
 from progflags.cli.editing._carry import Done, Plan, Refused, carry_out
 from progflags.cli.editing._definitions import Definitions
-from progflags.cli.editing._edit import Edit, Insert, Move, Path, Put, Take, at
+from progflags.cli.editing._edit import Edit, Insert, Move, Path, Put, Take, at, same
 from progflags.cli.editing._form import Text
 from progflags.cli.editing._place import Place, empty, place
 
@@ -31,4 +31,5 @@ __all__ = [
     "carry_out",
     "empty",
     "place",
+    "same",
 ]

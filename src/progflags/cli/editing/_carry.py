@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Done", "Plan", "Refused", "carry_out"]
 
-Plan = Callable[[Definitions], tuple[Text, Sequence[Edit]]]
-"""Which text of the definitions as they are now is to be edited, and how. Asked again where somebody else was quicker."""
+Plan = Callable[[Definitions], Sequence[tuple[Text, Sequence[Edit]]]]
+"""Which texts of the definitions as they are now are to be edited, and how. Asked again where somebody else was quicker."""
 
 Facts = tuple["Mapping[str, tuple[Change, ...]]", tuple[Problem, ...]]
 
@@ -40,7 +40,7 @@ class Done:
     environment (the empty name) and in each. `revision`: of the store, where it was written there.
     """
 
-    file: str
+    files: tuple[str, ...]
     diff: tuple[str, ...]
     changes: Mapping[str, tuple[Change, ...]]
     warnings: tuple[Problem, ...]
@@ -66,18 +66,20 @@ def carry_out(place: Place, plan: Plan, contexts: list[Context], *, dry: bool) -
     """
     draft = place.hold(lambda definitions: _drafted(definitions, plan, contexts, dry=dry))
     changes, warnings = draft.facts
-    written = draft.write
-    revision = place.revision if written and isinstance(place, Kept) else None
-    return Done(draft.text.piece.file, _diff(draft.before, draft.text), changes, warnings, written, revision)
+    revision = place.revision if draft.write and isinstance(place, Kept) else None
+    files = tuple(text.piece.file for _, text in draft.changed)
+    return Done(files, _diff(draft.changed), changes, warnings, draft.write, revision)
 
 
 def _drafted(definitions: Definitions, plan: Plan, contexts: list[Context], *, dry: bool) -> Draft:
-    text, edits = plan(definitions)
-    changed = definitions.edited(text, edits)
-    new = next(one for one in changed.texts if one.piece.file == text.piece.file)
-    before = text if text in definitions.texts else None
-    facts = _judged(definitions, changed, contexts, _diff(before, new))
-    return Draft(before, new, changed, write=not dry and new.piece.text != text.piece.text, facts=facts)
+    changed, now = list[tuple[Text | None, Text]](), definitions
+    for text, edits in plan(definitions):
+        new = text.edited(edits)
+        now = now.with_(text, new)
+        if new.piece.text != text.piece.text:
+            changed.append((text if text in definitions.texts else None, new))
+    facts = _judged(definitions, now, contexts, _diff(changed))
+    return Draft(tuple(changed), now, write=not dry and bool(changed), facts=facts)
 
 
 def _judged(before: Definitions, now: Definitions, contexts: list[Context], diff: tuple[str, ...]) -> Facts:
@@ -157,7 +159,10 @@ def _kind(problem: Problem) -> tuple[Any, ...]:
     return problem.file, _PLACES.sub("[]", problem.key), _LINES.sub(r"\1", problem.message)
 
 
-def _diff(before: Text | None, now: Text) -> tuple[str, ...]:
-    file = now.piece.file
-    old = before.plain.split("\n") if before else []
-    return tuple(line.rstrip("\r\n") for line in difflib.unified_diff(old, now.plain.split("\n"), file, file, lineterm="", n=1))
+def _diff(changed: Iterable[tuple[Text | None, Text]]) -> tuple[str, ...]:
+    found: list[str] = []
+    for before, now in changed:
+        file = now.piece.file
+        old = before.plain.split("\n") if before else []
+        found += difflib.unified_diff(old, now.plain.split("\n"), file, file, lineterm="", n=1)
+    return tuple(line.rstrip("\r\n") for line in found)

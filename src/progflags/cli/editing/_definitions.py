@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from progflags.cli.editing._edit import Edit, Path, at
+from progflags.cli.editing._edit import Path, at
 from progflags.cli.editing._form import Text
 from progflags.errors import ProgflagsError
 from progflags.flags import meant, suggest
@@ -78,9 +78,8 @@ class Definitions:
         """The text whose `retired` names a key."""
         return next((text for text in self.texts if key in _list(text.document.get("retired"))), None)
 
-    def edited(self, text: Text, edits: Sequence[Edit]) -> Definitions:
-        """With `text` after `edits`."""
-        new = text.edited(edits)
+    def with_(self, text: Text, new: Text) -> Definitions:
+        """With `new` in the place of `text`, or besides."""
         if text not in self.texts:
             return Definitions(self.name, (*self.texts, new))
         return Definitions(self.name, tuple(new if one is text else one for one in self.texts))

@@ -9,7 +9,7 @@ from typing import Any
 
 from progflags.errors import ProgflagsError
 
-__all__ = ["Edit", "Insert", "Move", "Path", "Put", "Take", "after", "at", "same"]
+__all__ = ["Edit", "Insert", "Move", "Path", "Put", "Take", "after", "at", "lasting", "readings", "same"]
 
 Path = tuple[str | int, ...]
 
@@ -67,9 +67,9 @@ def _row(rows: Any, place: int) -> bool:
     return isinstance(rows, list) and 0 <= place < len(rows)
 
 
-def after(document: Mapping[str, Any], edit: Edit, *, pruned: bool = False) -> dict[str, Any]:
+def after(document: Mapping[str, Any], edit: Edit, *, pruned: int = 0) -> dict[str, Any]:
     """
-    What `document` says after `edit`. `pruned`: tables that it leaves empty are gone, too, as some ways of writing have it.
+    What `document` says after `edit`. `pruned`: so many tables that it leaves empty are gone, too, as some ways of writing have it.
 
     Raises:
         ProgflagsError: there is something else on the way than a table.
@@ -82,8 +82,7 @@ def after(document: Mapping[str, Any], edit: Edit, *, pruned: bool = False) -> d
             inside[last] = value
         case Take():
             del inside[last]
-            if pruned:
-                _prune(found, edit.path[:-1])
+            _prune(found, edit.path[:-1], pruned)
         case Insert(_, place, value):
             inside.setdefault(last, []).insert(place, value)
         case Move(_, source, target):
@@ -102,10 +101,21 @@ def _way(document: Any, path: Path, *, make: bool) -> Any:
     return document
 
 
-def _prune(document: dict[str, Any], path: Path) -> None:
-    while path and not at(document, path):
+def _prune(document: dict[str, Any], path: Path, levels: int) -> None:
+    while levels and not at(document, path):
         at(document, path[:-1]).pop(path[-1])
-        path = path[:-1]
+        path, levels = path[:-1], levels - 1
+
+
+def lasting(path: Path) -> int:
+    """How many parts of a path name a table that stays where it is empty: `flags`, and an environment, which that declares."""
+    return 2 if path[0] == "environments" else 1
+
+
+def readings(document: Mapping[str, Any], edit: Edit) -> list[dict[str, Any]]:
+    """What a document may say after `edit`: with the tables that it leaves empty, or without some of them."""
+    levels = max(1, len(edit.path) - lasting(edit.path)) if isinstance(edit, Take) else 1
+    return [after(document, edit, pruned=level) for level in range(levels)]
 
 
 def same(one: Any, other: Any) -> bool:

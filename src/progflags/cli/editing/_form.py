@@ -8,7 +8,7 @@ from types import ModuleType
 from typing import Any, Final
 
 from progflags.cli.editing import _json, _toml, _yaml
-from progflags.cli.editing._edit import Edit, Insert, Path, Put, after, same
+from progflags.cli.editing._edit import Edit, Insert, Path, Put, readings, same
 from progflags.errors import DefinitionError, ProgflagsError
 from progflags.flags import dotted, plain_text
 from progflags.sources import Piece, decode_piece
@@ -62,7 +62,7 @@ class Text:
         text = text.replace("\r\n", "\n") if crlf else text
         for edit in edits:
             meant = _said(edit, form)
-            wanted = (after(document, meant), after(document, meant, pruned=True))
+            wanted = readings(document, meant)
             text = form.edited(text, meant)
             document = self._checked(text, wanted, edit)
         text = _unlike_a_torn_one(text, self.plain.replace("\r\n", "\n") if crlf else self.plain)

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["Files", "Kept", "Place"]
 
 _TRIES: Final = 5
+_NOTHING: Final = (b"", b"{\n}\n")
+"""What a file that is not there yet says, and one of JSON."""
 
 
 class Place(Protocol):
@@ -37,10 +39,9 @@ class Place(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """What is to be written: `text` in the place of `before`, which is None for a file that is not there yet."""
+    """What is to be written: each text that is another, and the one before it, which is None for a file that is not there yet."""
 
-    before: Text | None
-    text: Text
+    changed: tuple[tuple[Text | None, Text], ...]
     definitions: Definitions
     write: bool
     facts: Any = None
@@ -134,23 +135,28 @@ def place(arguments: Any, *, new: bool = False) -> Iterator[Place]:
 def empty(file: str) -> Piece:
     """A file that is not there yet."""
     form = FORMS[Path(file).suffix.lower()]
-    return Piece(file, form, b"{\n}\n" if form == "json" else b"")
+    return Piece(file, form, _NOTHING[form == "json"])
 
 
 def _put(draft: Draft) -> None:
     """
-    The file whole, if it is still the one that was read.
+    Each file whole, if all are still those that were read.
 
     Raises:
-        ProgflagsError: it is another one.
-        OSError: it can't be written.
+        ProgflagsError: one is another.
+        OSError: one can't be written.
     """
-    path = Path(draft.text.piece.file)
+    for before, text in draft.changed:
+        _unchanged(before, Path(text.piece.file))
+    for _, text in draft.changed:
+        write(Path(text.piece.file), text.piece.text)
+
+
+def _unchanged(before: Text | None, path: Path) -> None:
     there = path.read_bytes() if path.exists() else None
-    read = None if draft.before is None else draft.before.piece.text
-    if there != read and not (there is None and read in (b"", b"{\n}\n")):
+    read = None if before is None else before.piece.text
+    if there != read and not (there is None and read in _NOTHING):
         message = "somebody else changed it at the same moment; nothing was written, look at it and try again"
         raise ProgflagsError(f"{path}: {message}")
     if there is not None and not os.access(path, os.W_OK):
         raise DefinitionError([Problem(str(path), None, "", "may not be written", "let this user write it")])
-    write(path, draft.text.piece.text)

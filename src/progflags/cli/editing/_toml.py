@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from progflags.cli.editing import _blocks as blocks
-from progflags.cli.editing._edit import Edit, Insert, Move, Path, Put, Take
+from progflags.cli.editing._edit import Edit, Insert, Move, Path, Put, Take, lasting
 from progflags.cli.editing._flow import Writing
 from progflags.cli.editing._flow import edited as flow_edited
 from progflags.cli.editing._sections import KEY, Section, parts, sections
@@ -96,9 +96,8 @@ def _take(lines: list[str], path: Path) -> list[str]:
         return _in_body(lines, home, Take(path))
     for one in reversed(under):
         lines = blocks.take(lines, [(one.top, one.last)], 0)
-    left = sections(lines)
-    table = path[:-1]
-    if len(path) == 2 and not _under(left, table) and _home(left, lines, table) is None:
+    left, table = sections(lines), path[: lasting(path)]
+    if len(path) > len(table) and not _under(left, table) and _home(left, lines, table) is None:
         return _new_section(lines, left, table, {})  # an empty table is not no table
     return lines
 
