@@ -94,7 +94,7 @@ def test_as_json(file, capsys):
 
     told = json.loads(capsys.readouterr().out)
     assert (told["ok"], told["written"]) == (True, True)
-    assert told["file"] == "flags.toml"
+    assert told["files"] == ["flags.toml"]
     assert told["diff"][-2:] == ["+percent = 20      # a quarter", " "]
     (change,) = told["changes"]
     assert (change["flag"], change["kind"]) == ("new-search", "changed")
