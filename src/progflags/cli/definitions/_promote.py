@@ -35,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     def told() -> Iterator[str]:
         for promotion in asked:
-            yield from map(str, promotion.differences)
+            yield from (one.sentence for one in promotion.differences)
             for flag in promotion.alone:
                 yield f"note: only {arguments.target} has {flag}, and keeps it; name it to take it away"
             for part in promotion.elsewhere:

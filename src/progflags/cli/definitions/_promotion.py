@@ -28,7 +28,8 @@ class Difference:
     old: Any
     new: Any
 
-    def __str__(self) -> str:
+    @property
+    def sentence(self) -> str:
         return f"{printable(dotted((self.flag, *self.key)))}: {_shown(self.old)} → {_shown(self.new)}"
 
     def to_dict(self) -> dict[str, Any]:
