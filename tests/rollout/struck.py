@@ -1,11 +1,12 @@
 """
 A whole rollout, struck at every call by which it reaches its store.
 
-`python struck.py ADDRESS EVERY FIRST`: a child forked from a warm parent drives one life of a rollout (it climbs, is paused,
+`python struck.py ADDRESS EVERY FIRST [change]`: a child forked from a warm parent drives one life of a rollout (it climbs, is paused,
 approved, rolled back, tried again and watched) while `strace` strikes its n-th write, sync, truncation or removal of a
 file, its n-th send or receive on a socket: killed there, refused there, refused from there on. For n from FIRST in steps of EVERY.
 Each time: state, share, history and chain agree; nothing acknowledged is missing or there twice; no stage is skipped and no
-bake is short; from a request to roll back until a retry nobody is served the candidate; and the next process finishes it.
+bake is short; from a request to roll back until a retry nobody is served the candidate; and the next process finishes it. With
+`change` the candidate is another definition of the flag.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ GATES = [{"metric": "error_rate", "max": 0.2, "policy": "no_alarm"}]
 TABLE = rollout_table(
     stages=[{"percent": p, "bake": "40s", "min_samples": 20, "gates": GATES} for p in (10, 50)], approval={"before": [50]}, watch="40s"
 )
+NEW = {"rules": [{"percent": 100, "serve": "on"}], "rollout": TABLE}
 BEGIN = 1_800_000_000.0
 ENDS = {State.COMPLETED, State.ROLLED_BACK, State.DRAFT}
 
@@ -62,7 +64,7 @@ def life(house: House, say: Say) -> None:
     """Two climbs, as far as the store lets them: one is paused, approved and rolled back, the other goes to the end."""
     verbs = house.rollouts
     acts: list[Callable[[], RolloutStatus | None]] = [
-        lambda: verbs.start(FLAG, by="ann"),
+        lambda: verbs.change(FLAG, NEW, by="ann") if "change" in sys.argv[4:] else verbs.start(FLAG, by="ann"),
         lambda: tick(house, say),
         lambda: verbs.pause(FLAG),
         lambda: verbs.resume(FLAG),

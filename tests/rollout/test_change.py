@@ -18,6 +18,7 @@ from progflags.errors import DefinitionError, StoreError, TransitionRefused
 from progflags.events import Change, ChangeKind
 from progflags.flags import bucket
 from progflags.rollout import State
+from progflags.rollout.run._page import switch
 from progflags.rollout.state._codec import load
 from progflags.store import SQLiteStore
 from progflags.testing import ManualClock
@@ -210,7 +211,7 @@ def test_a_release_that_has_it_takes_over_process_by_process_and_one_that_went_b
         assert (first.served(), second.served()) == ({20: 400}, {20: 400})
         steps = first.flags.rollouts.history(FLAG)
         assert (steps[-1].source, steps[-1].target) == (State.COMPLETED, State.COMPLETED)
-        assert "another definition by now" in steps[-1].reason
+        assert steps[-1].reason == "the flag's file has the new definition now, and serves it to everybody"
 
         clock.advance(5)
         with closing((third := Shop(tmp_path, clock, "c.json")).flags):
@@ -410,3 +411,67 @@ def test_a_lenient_file_s_change_can_do_without_the_same_networks(shop: Shop) ->
     asked = [shop.flags.get(FLAG, -1, pf.Context("u", {"ip": ip})) for ip in ("10.1.2.3", "192.0.2.1")]
     assert asked == [20, 0]
     assert not [problem for problem in shop.flags.status().warnings if "can't be served" in problem.message]
+
+
+def test_a_kill_meanwhile_keeps_the_change_and_stops_its_climb(shop: Shop) -> None:
+    """In the store, too: taken back, everybody is served as before."""
+    shop.flags.rollouts.change(FLAG, NEW)
+    before = shop.served()
+    shop.flags.kill(FLAG, by="ann", reason="support")
+    assert shop.served() == {0: 400}
+    shop.run(100)
+    assert shop.status.percent == 10
+    shop.flags.unkill(FLAG)
+    assert shop.served() == before
+
+
+def test_a_decorated_function_is_chosen_by_the_variant_and_counted_for_the_definition(shop: Shop) -> None:
+    """The candidate of a change is no function: who is served which definition says nothing of the code behind a variant."""
+    shop.edit({"percent": 0})
+    shop.flags.rollouts.change(FLAG, {"rules": [{"percent": 50, "serve": "on"}], "rollout": {"stages": [{"percent": 50, "bake": "1h"}]}})
+
+    @pf.progressive(FLAG, candidate=lambda key: "new", flags=shop.flags, key=lambda key: key)
+    def checkout(key: str) -> str:
+        return "old"
+
+    called = {key: checkout(key) for key in PEOPLE}
+    assert called == {key: "new" if shop.flags.is_enabled(FLAG, key) else "old" for key in PEOPLE}
+    assert 50 < list(called.values()).count("new") < 150
+    counted = shop.flags.metrics.read(FLAG)
+    assert counted["candidate"]["requests"] == len(inside(50))
+    assert counted["control"]["requests"] == 400 - len(inside(50))
+    shop.flags.metrics.record(FLAG, arm="on", seconds=0.1)  # a variant is no arm now
+    assert shop.flags.metrics.read(FLAG)["candidate"]["requests"] == len(inside(50))
+
+
+def test_a_process_that_starts_without_the_store_serves_what_was_seen_last(tmp_path: Path) -> None:
+    """The change is in the folder of the last known good, with the rest of the live state."""
+    clock = ManualClock(wall=1_800_000_000.0)
+    with closing((first := Shop(tmp_path, clock, last_known_good=tmp_path / "kept")).flags):
+        first.flags.rollouts.change(FLAG, NEW)
+        served = first.served()
+        first.flags.rollouts.carry()
+    (tmp_path / "state.db").rename(tmp_path / "away.db")
+    (tmp_path / "state.db").mkdir()
+    with closing((second := Shop(tmp_path, clock, last_known_good=tmp_path / "kept")).flags):
+        assert second.flags.status().store_problem
+        assert second.served() == served
+
+
+def test_a_store_that_went_back_to_before_a_change_rolls_nothing_back(tmp_path: Path) -> None:
+    """The share of a change is none of the flag's own rollout, which stood at everybody all the while."""
+    clock = ManualClock(wall=1_800_000_000.0)
+    table = {"rollout": {**rollout_table(), "variant": "small"}}
+    old = {"variants": VARIANTS, "default": "none", **table}
+    with closing((shop := Shop(tmp_path, clock)).flags):
+        shop.edit(old)
+        shop.flags.rollouts.start(FLAG)
+        shop.run(400)
+        copy = SQLiteStore(shop.database, clock=clock).read()[1]
+        shop.flags.rollouts.change(FLAG, {**old, "rules": [{"when": 'plan == "pro"', "serve": "large"}]})
+        assert shop.served().keys() == {5, 20}
+        before = dict(shop.flags.rollouts._parts.controller.pages)
+        ledger = shop.flags.rollouts._parts.ledger
+        earlier = {FLAG: ledger._page(switch(FLAG, copy), copy[f"rollout/{FLAG}"])}
+        shop.flags.rollouts._parts.looks._hold(shop.flags.rollouts._parts.brake, before, earlier)
+        assert shop.flags.rollouts._parts.brake.intent(FLAG) is None

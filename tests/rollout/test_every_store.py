@@ -57,6 +57,12 @@ def test_it_survives_a_fault_at_every_call_that_reaches_the_store(address):
     run("struck.py", address, size(397 if address.startswith("sqlite") else 151, full=1), 0)
 
 
+@pytest.mark.skipif(not possible(), reason="strace is not here, or may not trace")
+def test_a_change_of_definition_survives_a_fault_at_every_call_that_reaches_the_store(address):
+    """The same life of another definition: old or new for everybody by their bucket, and the old one from a rollback on."""
+    run("struck.py", address, size(797 if address.startswith("sqlite") else 301, full=1), 0, "change")
+
+
 def test_eight_controllers_stopped_and_continued_at_random_lose_nothing(address):
     """Eight processes over one store, frozen (SIGSTOP) for longer than a batch now and then: see crowd.py."""
     run("crowd.py", address, 8, size(120, full=10_000))

@@ -458,7 +458,8 @@ class Rollouts:
         """
         record = self._parts.ledger.page(flag).record
         if record is None or record.evidence is None:
-            self._parts.plans.model(flag)
+            if record is None or record.edit is None:
+                self._parts.plans.model(flag)
             raise TransitionRefused(f"{quoted(flag)} has no evidence yet: start it, and let some traffic pass")
         return report(record, self.status(flag), self._parts.ledger.history.of(flag, run=record.run))
 

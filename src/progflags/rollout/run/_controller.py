@@ -167,10 +167,11 @@ class Controller:
         """
         if record is None or record.edit is None or record.edit.landed is not None or record.state is not State.COMPLETED:
             return
-        if defined(record, self._client).still or self._ledger.read_only:
+        still = defined(record, self._client)
+        if (still.still and not still.landed) or self._ledger.read_only:
             return
         try:
-            self._ledger.land(page, actor=ACTOR)
+            self._ledger.land(page, actor=ACTOR, reason=still.why)
         except (ConflictError, StoreError) as error:  # the next tick finds out what became of it
             swallow(f"change of {page.flag}", error)
 

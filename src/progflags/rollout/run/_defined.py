@@ -10,7 +10,7 @@ from progflags.rollout.state import Record, State
 __all__ = ["Defined", "defined"]
 
 _OTHER: Final = "the flag's file has another definition by now than the one this change was made of, and that serves"
-_HAS_IT: Final = "the flag's file has the new definition now, and serves it to everybody: nothing here can take it back"
+_HAS_IT: Final = "the flag's file has the new definition now, and serves it to everybody"
 
 
 class Defined(NamedTuple):

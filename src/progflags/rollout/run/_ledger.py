@@ -227,7 +227,7 @@ class Ledger:
         """
         return told_of(self._store, ROLLOUT + possible(flag))
 
-    def land(self, page: Page, *, actor: str) -> None:
+    def land(self, page: Page, *, actor: str, reason: str) -> None:
         """
         Commit that a new definition, which serves everybody, has been found replaced in some file: with its line, and nothing moves.
 
@@ -238,7 +238,7 @@ class Ledger:
         assert page.record.edit is not None
         now = self.clock.now()
         record = replace(page.record, edit=replace(page.record.edit, landed=now))
-        line, record = noted(record, LANDED, actor, now, reason="a file has another definition by now, and files come first")
+        line, record = noted(record, LANDED, actor, now, reason=reason)
         served = _served(page, replace(page.live, edit=record.edit))
         key = ROLLOUT + page.flag
         self.commit(Commit({key: dump(record), subject(page.flag): served}, page.expects, ((key, line),), uuid4().hex))
