@@ -239,6 +239,8 @@ async def test_a_change_of_definition_is_said_wherever_its_flag_is_shown(flags):
     page, data = await got(flags, "flag", flag="banner")
     assert data["change"] == {"change": name, "changePercent": 1.0}
     assert "Its definition is being changed" in page
+    assert f"The new definition, {name}" in page
+    assert [rule["percent"] for rule in (*data["table"], *data["new"]["table"])] == [50.0, 80.0]
     page, data = await got(flags, "flags", q="banner")
     assert "new definition 1 %" in page
     assert data["flags"][0]["rollout"] is True

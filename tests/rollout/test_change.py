@@ -274,14 +274,21 @@ def test_a_rollout_of_its_own_stays_where_it_stands(shop: Shop) -> None:
     shop.flags.rollouts.start(FLAG)
     shop.run(400)
     assert (shop.status.state, shop.served()) == (State.COMPLETED, {5: 400})
+    heard: list[Change] = []
+    shop.flags.bus.listen(Change, heard.append)
     shop.flags.rollouts.change(FLAG, new)
     assert shop.served() == {20: len(inside(10, run=2)), 5: 400 - len(inside(10, run=2))}
+    for told in (heard, reversed(shop.flags.changes(FLAG))):  # a share of a definition, not the flag's own that fell from 100 %
+        shares = [(one.before, one.after) for one in told if one.kind is ChangeKind.SHARE]
+        assert shares[-1] == (0.0, 10.0)
+        assert (100.0, 0.0) not in shares
     shop.flags.rollouts.rollback(FLAG)
     assert shop.served() == {5: 400}
     shop.flags.rollouts.rollback(FLAG)
     assert shop.served() == {5: 400}
     shop.flags.rollouts.start(FLAG)  # the flag's own again, which was never rolled back: from its first stage
     assert shop.status.change == ""
+    assert [(one.before, one.after) for one in heard if one.kind is ChangeKind.SHARE] == [(0.0, 10.0), (10.0, 0.0), (0.0, 10.0)]
     assert shop.served().keys() == {0, 5}
 
 
@@ -427,7 +434,7 @@ def test_a_kill_meanwhile_keeps_the_change_and_stops_its_climb(shop: Shop) -> No
 
 def test_a_decorated_function_is_chosen_by_the_variant_and_counted_for_the_definition(shop: Shop) -> None:
     """The candidate of a change is no function: who is served which definition says nothing of the code behind a variant."""
-    shop.edit({"percent": 0})
+    shop.edit({"rollout": {}})
     shop.flags.rollouts.change(FLAG, {"rules": [{"percent": 50, "serve": "on"}], "rollout": {"stages": [{"percent": 50, "bake": "1h"}]}})
 
     @pf.progressive(FLAG, candidate=lambda key: "new", flags=shop.flags, key=lambda key: key)

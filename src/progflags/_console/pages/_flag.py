@@ -41,23 +41,32 @@ def flag(client: Flags, query: Query) -> View:
     at = moment(then)
     unread = f"{quoted(then[:40])} is no time: write one as 2026-11-29T10:00, in UTC" if then and at is None else ""
     wanted = bool(key or attributes or then) and not unread
+    new = client.edits.definition(asked) if live.told else None
     data = {
         **summary(model, live),
         **known(client, (asked,))[asked],
         "ticket": model.ticket,
-        "variants": [{"name": name, "value": plain(value)} for name, value in model.variants.items()],
-        "default": model.default,
-        "safe": model.safe,
+        **_said(model),
+        "new": None if new is None else _said(new),
         "unit": str(model.unit),
         "requires": [f"{one.flag} = {' or '.join(one.variants)}" for one in model.requires],
         "group": model.group,
         "holdout": None if model.holdout is None else model.holdout.name,
-        "table": [_rule(rule, model) for rule in model.rules],
         "asked": {"key": key, "attributes": attributes, "at": "" if at is None else then, "unread": unread},
         "answer": plain(client.explain(asked, Context(key or None, _read(attributes)), at=at).to_dict()) if wanted else None,
         "changes": _changes(client, asked),
     }
     return View(asked, "flag.html", data)
+
+
+def _said(model: FlagModel) -> dict[str, Any]:
+    """What a definition says of who gets what."""
+    return {
+        "variants": [{"name": name, "value": plain(value)} for name, value in model.variants.items()],
+        "default": model.default,
+        "safe": model.safe,
+        "table": [_rule(rule, model) for rule in model.rules],
+    }
 
 
 def _read(text: str) -> dict[str, Any]:

@@ -53,6 +53,11 @@ class Edits:
             known = self._marks[flag.key] = flag, imprint(flag)
         return known[1]
 
+    def definition(self, key: str) -> FlagModel | None:
+        """The new definition of a flag that serves some of the traffic here, None where there is none."""
+        read = self._read.get(key)
+        return None if read is None else read.model
+
     def served(self, flags: Mapping[str, FlagModel], lives: Mapping[str, Live], *, whole: bool) -> dict[str, FlagModel]:
         """The new definitions by flag, of those changes that are served here. `whole`: these are all of the file's flags, as it is now."""
         changed = {key: live for key, live in lives.items() if live.edit is not None and key in flags}

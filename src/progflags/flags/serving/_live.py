@@ -103,10 +103,8 @@ class Live:
 
         A share says nothing about another variant than its own. If the file names another by now, that one waits for a start
         of its own, at 0. A run that has ended leaves its winner where it is, while the file has such a variant; one under way,
-        which the file gave up, serves nobody: so the controller's next look will write it down.
+        which the file gave up, serves nobody: so the controller's next look will write it down. Of a flag with an edit `own` is asked.
         """
-        if self.edit is not None:
-            return self.own.given(flag)
         share = self.share or 0
         if flag.candidate is None or self.about(flag.candidate):
             return flag.candidate, share
