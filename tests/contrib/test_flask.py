@@ -158,6 +158,20 @@ def test_the_command_line_knows_the_applications_file(app, tmp_path):
     assert run(args=["progflags", "validate"]).exit_code == 2
 
 
+def test_an_application_says_which_environment_it_is_in(tmp_path):
+    """To its client, and to its command line."""
+    (tmp_path / "flags.toml").write_text("[flags.a]\n[environments.staging.flags.a]\npercent = 100\n")
+    app = Flask(__name__)
+    app.config["PROGFLAGS"] = {"source": tmp_path / "flags.toml", "environment": "staging", "poll": None}
+    Progflags(app)
+    try:
+        assert app.extensions["progflags"].is_enabled("a", "u1")
+        assert app.test_cli_runner().invoke(args=["progflags", "evaluate", "a", "--key", "u1"]).output == "true\n"
+    finally:
+        app.extensions["progflags"].close()
+        set_default(None)
+
+
 def test_without_a_source_it_says_what_to_do():
     with pytest.raises(RuntimeError, match=r'app.config\["PROGFLAGS"\]'):
         Progflags(Flask(__name__))

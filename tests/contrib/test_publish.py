@@ -99,6 +99,23 @@ WELL = Live("new")
 # ── what arrives ───────────────────────────────────────────────────────────
 
 
+def test_each_reader_chooses_its_environment(home, shelf, site):
+    """What is published is the whole document; a change in one environment moves nobody in the other."""
+    document = {
+        "flags": {"new": {"percent": 0}},
+        "environments": {"production": {}, "staging": {"flags": {"new": {"percent": 100}}}},
+    }
+    with following(home, shelf, site, source=document):
+        for environment, served in (("staging", True), ("production", False), ("", False)):
+            site.readers.append(HttpSource(site.url, every=0.05, timeout=PATIENCE))
+            with pf.connect(site.readers[-1], environment=environment, poll=None) as far:
+                assert far.is_enabled("new", "u") is served
+                assert far.status().environment == environment
+        site.readers.append(HttpSource(site.url, every=0.05, timeout=PATIENCE))
+        with pytest.raises(DefinitionError, match=r"there is no environment 'stagin' \(did you mean 'staging'\?\)"):
+            pf.connect(site.readers[-1], environment="stagin", poll=None)
+
+
 def test_kills_shares_rollbacks_and_panics_arrive(home, shelf, site):
     """With the next question, as if the reader were at the store."""
     with following(home, shelf, site), reader(site) as far:

@@ -16,7 +16,7 @@ class Limits(BaseModel):
     timeout: float
 
 
-flags = pf.connect({"flags": {}}, store="sqlite:///progflags.db")
+flags = pf.connect({"flags": {}}, store="sqlite:///progflags.db", environment="staging")
 ctx = pf.Context("user-42", {"plan": "pro"})
 
 assert_type(flags, pf.Flags)

@@ -65,6 +65,7 @@ def assemble(name: str, pieces: Sequence[Piece], previous: Snapshot | None, envi
     own = {name: spec if isinstance(spec, str) else merged.rehomed(("profiles", name), spec) for name, spec in snapshot.profiles.items()}
     rejected, warnings = (*merged.placed(snapshot.rejected), *wrong), merged.placed(snapshot.warnings)
     snapshot = replace(snapshot, flags=flags, notify=notify, profiles=own, rejected=rejected, warnings=warnings, environment=environment)
+    merged.document = {}  # rollouts remember where their parts are, and no more of it
     del document, merged
     let_go(tables)
     return snapshot
@@ -203,7 +204,7 @@ class _Merged:
     def _replaced(self, path: tuple[str, ...], origin: _Origin) -> None:
         """What is at `path` comes from `origin` now, and nothing in it from a lower layer's environment."""
         self.origins[path] = origin
-        for below in [one for one in self.laid if one[: len(path)] == path]:
+        for below in () if path not in self.laid else [one for one in self.laid if one[: len(path)] == path]:
             del self.laid[below]
 
     def lay(self, over: _Merged) -> None:

@@ -137,8 +137,9 @@ def test_a_profile_that_goes_wrong_stays_as_it_was(tmp_path: Path) -> None:
 
 
 def test_files_of_a_folder_share_profiles_and_an_environment_has_its_own(tmp_path: Path) -> None:
-    """One of them may be nothing but defaults; mistakes are named in the file they are in."""
-    (tmp_path / "defaults.toml").write_text('[profiles]\n"*" = "ours"\n[profiles.ours]\nextends = "low"\nwatch = "12h"\n')
+    """One of them may be nothing but defaults, and a link to the repository's; mistakes are named in the file they are in."""
+    (tmp_path / ".repository").write_text('[profiles]\n"*" = "ours"\n[profiles.ours]\nextends = "low"\nwatch = "12h"\n')
+    (tmp_path / "defaults.toml").symlink_to(tmp_path / ".repository")
     (tmp_path / "shop.toml").write_text('[flags.one.rollout]\n[environments.staging.profiles.ours]\nwatch = "1h"\nextends = "lo"\n')
     with pf.connect(tmp_path, poll=None) as flags:
         assert (flags.rollouts.plan("one").profile, flags.rollouts.plan("one").watch) == ("ours (low@2)", 43_200.0)
