@@ -24,7 +24,7 @@ def add_parser(commands: Any) -> None:
         one = verbs.add_parser(verb, help=text)
         one.add_argument("flag", metavar="FLAG")
         if verb == "add":
-            one.add_argument("words", nargs="+", metavar="KEY=VALUE", help="as in name=staff, when='plan == \"pro\"', serve=fast")
+            one.add_argument("words", nargs="+", metavar="KEY=VALUE", help="as in name=staff, serve=fast, percent=50")
         else:
             one.add_argument("rule", metavar="RULE", help=_WHICH)
         if verb != "remove":
