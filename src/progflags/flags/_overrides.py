@@ -46,7 +46,7 @@ class Layer:
         made = self._made
         if made is None or made[0] is not base:
             lives = {key: compiled.live for key, compiled in base.compiled.items()}
-            ruleset, _ = assemble(base.snapshot, Stated(lives, self._forced(base)), self.workshop, base, self.pins)
+            ruleset, _ = assemble(base.snapshot, Stated(lives, self._forced(base), aside=True), self.workshop, base, self.pins)
             made = self._made = (base, ruleset)
         return made[1]
 

@@ -250,6 +250,27 @@ def test_a_process_that_begins_after_the_file_had_moved_on_goes_by_its_file() ->
     assert served(new) == 400
 
 
+def test_a_view_that_was_kept_teaches_nobody_anything() -> None:
+    """Under an override it is made anew, of what served before: that the file has been the old one all the while is still known."""
+    flags = client(OLD, other={})
+    view = flags.snapshot()
+    change = edit(flags, NEW)
+    serve(flags, change, FULL)
+    flags.clock.advance(5.0)  # type: ignore[attr-defined]
+    with view, flags.override({"other": "on"}):
+        assert flags.is_enabled("other", "u")
+        assert served(flags) == 400
+    serve(flags, Edit.of({**change.to_json(), "landed": 1_800_000_001.0}), FULL, revision=2)
+    assert served(flags) == 0
+
+    kept = flags.snapshot()
+    flags.install(parse(document({"percent": 100}, other={})))
+    with kept, flags.override({"other": "on"}):
+        assert served(flags) == 0
+    flags.install(parse(document(OLD, other={})))
+    assert served(flags) == 400
+
+
 def test_what_speaks_of_a_flag_is_no_other_definition() -> None:
     """Owner, description, tags, names of rules and segments: the change goes on, and the text is the file's."""
     flags = client({"rules": [{"when": 'segment("s")', "serve": "on"}]})

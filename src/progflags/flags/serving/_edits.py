@@ -58,8 +58,11 @@ class Edits:
         read = self._read.get(key)
         return None if read is None else read.model
 
-    def served(self, flags: Mapping[str, FlagModel], lives: Mapping[str, Live], *, whole: bool) -> dict[str, FlagModel]:
-        """The new definitions by flag, of those changes that are served here. `whole`: these are all of the file's flags, as it is now."""
+    def served(self, flags: Mapping[str, FlagModel], lives: Mapping[str, Live], *, aside: bool = False) -> dict[str, FlagModel]:
+        """
+        The new definitions by flag, of those changes that are served here. `aside`: for a view that is kept, or an override, which may be
+        of what served before: nothing is learnt from it.
+        """
         changed = {key: live for key, live in lives.items() if live.edit is not None and key in flags}
         if not changed and not self._read and not self._left:
             return {}
@@ -67,7 +70,8 @@ class Edits:
         found: dict[str, FlagModel] = {}
         for key, live in changed.items():
             assert live.edit is not None
-            self._look(key, live.edit, flags[key], whole=whole)
+            if not aside:
+                self._look(key, live.edit, flags[key])
             if live.share and self._stands(key, live.edit, flags[key]):
                 read = self._model(key, live.edit, flags)
                 if read.model is None:
@@ -77,9 +81,10 @@ class Edits:
         for key, said in _circular(flags, found).items():
             del found[key]
             why[key] = said
-        self._forget(changed)
-        self.whole = tuple(key for key in found if (live := lives[key]).share == PPM and not live.counting)
-        self.why = why
+        if not aside:
+            self._forget(changed)
+            self.whole = tuple(key for key in found if (live := lives[key]).share == PPM and not live.counting)
+            self.why = why
         return found
 
     def doubtful(self) -> tuple[Problem, ...]:
@@ -99,12 +104,11 @@ class Edits:
             for key in self.whole
         )
 
-    def _look(self, key: str, edit: Edit, flag: FlagModel, *, whole: bool) -> None:
-        """Notice whether the file still has the definition that the change was made of. What a view has kept is no file's."""
+    def _look(self, key: str, edit: Edit, flag: FlagModel) -> None:
+        """Notice whether the file still has the definition that the change was made of."""
         mark = _mark(edit)
         if self.imprint(flag) != edit.base:
-            if whole:
-                self._left[key] = mark
+            self._left[key] = mark
         elif self._since.get(key, ("", 0.0))[0] != mark:
             self._since[key] = mark, self._now()
 

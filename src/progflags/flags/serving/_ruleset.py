@@ -102,10 +102,14 @@ def forced_by(pins: Mapping[str, Pin], *, panic: bool) -> Forced:
 
 
 class Stated(NamedTuple):
-    """What is said of flags beside their definitions: their live states, and what overrules their rules."""
+    """
+    What is said of flags beside their definitions: their live states, and what overrules their rules. `aside`: not by the client, but
+    by a view that is kept, or an override.
+    """
 
     lives: Mapping[str, Live]
     forced: Forced
+    aside: bool = False
 
 
 def assemble(
@@ -137,7 +141,7 @@ class _Assembly:
 
     def __init__(self, flags: Mapping[str, FlagModel], stated: Stated, workshop: Workshop, before: Ruleset) -> None:
         self.flags = flags
-        self.lives, self.forced = stated
+        self.lives, self.forced, self.aside = stated
         self.workshop = workshop
         self.before = before
         self.compiled: dict[str, Compiled] = {}
@@ -149,7 +153,7 @@ class _Assembly:
     def all(self) -> None:
         """Every flag."""
         self.dependents = _dependents(self.flags)
-        self._edits(whole=True)
+        self._edits()
         for key, flag in self.flags.items():
             if key not in self.compiled:
                 self._make(key, flag)
@@ -160,7 +164,7 @@ class _Assembly:
 
     def only(self, touched: Iterable[str]) -> None:
         """The touched ones, and those that require one of them."""
-        self._edits(whole=False)
+        self._edits()
         reached: set[str] = set()
         waiting = [key for key in touched if key in self.flags]
         while waiting:
@@ -175,9 +179,9 @@ class _Assembly:
             if key not in self.compiled:
                 self._make(key, self.flags[key])
 
-    def _edits(self, *, whole: bool) -> None:
+    def _edits(self) -> None:
         """Look which definitions are being changed; what a new one requires is asked by its flag as well."""
-        self.edited = self.workshop.edits.served(self.flags, self.lives, whole=whole)
+        self.edited = self.workshop.edits.served(self.flags, self.lives, aside=self.aside)
         ties = [(require.flag, key) for key, model in self.edited.items() for require in model.requires]
         if ties:
             known = {flag: (*self.dependents.get(flag, ()),) for flag, _ in ties}
