@@ -227,3 +227,20 @@ def test_a_header_of_another_version_is_counted(flags):
     assert run({"v": 2, "key": "u1"}, flags)["key"] is None
 
     assert counts()["task header"] == before + 1
+
+
+def test_what_a_definition_gave_that_was_taken_back_is_not_carried(flags):
+    """A header has a variant, and not by which definition: it stands as long as the flag would answer it anyway."""
+    before = {user for user in (f"u{i}" for i in range(100)) if flags.is_enabled("new-search", user)}
+    plan = {"stages": [{"percent": 50, "bake": "1m"}]}
+    flags.rollouts.change("new-search", {"rules": [{"serve": "on"}], "rollout": plan})
+    user = next(user for user in (f"u{i}" for i in range(100)) if flags.is_enabled("new-search", user) and user not in before)
+    with bind(user):
+        flags.is_enabled("new-search")
+        header = pack()
+    assert header["flags"] == {"new-search": "on"}
+    with unpack(header, flags):
+        assert flags.is_enabled("new-search")
+    flags.rollouts.rollback("new-search")
+    with unpack(header, flags):
+        assert not flags.is_enabled("new-search")

@@ -175,6 +175,9 @@ def test_a_third_definition_in_the_file_ends_it(shop: Shop, step: str) -> None:
 
     assert shop.status.state is (State.COMPLETED if step == "done" else State.SUPERSEDED)
     assert "another definition by now" in f"{shop.status.reason} {shop.status.notes}"
+    if step != "done":
+        with pytest.raises(TransitionRefused, match="make the change anew, or start the flag's own rollout"):
+            shop.flags.rollouts.retry(FLAG)
     shop.edit(OLD)
     shop.run(20)
     assert shop.served() == {5: 400}
@@ -237,6 +240,17 @@ def test_two_processes_serve_everybody_alike_and_either_may_carry_it_on(tmp_path
             first.flags.rollouts.retry(FLAG)
         first.flags.rollouts.retry(FLAG, force=True)
         assert first.served() == {20: len(inside(10)), 5: 400 - len(inside(10))}  # the same people as before
+
+
+def test_a_change_that_was_decided_on_something_else_is_refused(shop: Shop) -> None:
+    """`seen=`, as for every verb."""
+    shop.flags.rollouts.change(FLAG, NEW, seen="0.0.")
+    seen = shop.flags.rollouts.rollback(FLAG).version
+    shop.flags.rollouts.retry(FLAG, force=True)
+    shop.flags.rollouts.rollback(FLAG)
+    with pytest.raises(pf.MovedOn):
+        shop.flags.rollouts.change(FLAG, NEW, force=True, seen=seen)
+    assert shop.served() == {5: 400}
 
 
 def test_another_change_draws_other_people(shop: Shop) -> None:

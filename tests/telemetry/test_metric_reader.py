@@ -130,3 +130,17 @@ def test_reading_while_being_read_does_not_lock_up(rolling, provider, clock):
 
     assert done.wait(60)
     handle.close()
+
+
+def test_while_two_definitions_are_compared_no_variant_is_an_arm(rolling, provider):
+    """Either of them may have served it, so it counts for neither."""
+    histogram = provider.get_meter("shop").create_histogram(NAME, unit="s")
+    ArmReader(rolling).attach(provider)
+    rolling.rollouts.abort(FLAG)
+    plan = {"stages": [{"percent": 50, "bake": "1m"}]}
+    rolling.rollouts.change(FLAG, {"rules": [{"percent": 50, "serve": "on"}], "rollout": plan})
+
+    histogram.record(0.1, label("on"))
+    rolling.metrics.window(FLAG)
+    assert NAME not in rolling.metrics.read(FLAG)["candidate"]
+    assert NAME not in rolling.metrics.read(FLAG)["control"]
