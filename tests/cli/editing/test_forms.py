@@ -108,12 +108,20 @@ def test_whatever_is_edited_the_document_says_exactly_that_and_comments_stay(for
     text, document = text_of(form, made), made.document
     for _ in range(chance.randrange(1, 5)):
         edit = anything(chance, document)
-        text = text.edited([edit])
-        assert any(same(text.document, one) for one in readings(document, edit)), edit
-        document = text.document
+        new = text.edited([edit])
+        assert any(same(new.document, one) for one in readings(document, edit)), edit
+        if isinstance(edit, (Insert, Move)):
+            assert comments(new.plain) == comments(text.plain), edit
+        text, document = new, new.document
         if not isinstance(edit, Take) and not isinstance(getattr(edit, "value", None), list):
             assert text.plain.count("a part of the file") == made.text.count("a part of the file")
     assert text.plain.startswith(made.text.split("\n")[0])
+
+
+def comments(text):
+    """Every comment on a line of its own, and those the generator puts behind a value."""
+    lines = text.split("\n")
+    return sorted([line.strip() for line in lines if line.lstrip().startswith("#")] + [found for line in lines if (found := comment(line))])
 
 
 def anything(chance, document):

@@ -14,7 +14,7 @@ from progflags.errors import ProgflagsError
 
 __all__ = ["locked"]
 
-_PATIENCE: Final = 10.0  # seconds: an edit takes a fraction of one
+_PATIENCE: Final = 30.0  # seconds: an edit takes one or two, and several may wait
 _PAUSE: Final = 0.02
 
 
