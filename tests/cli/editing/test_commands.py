@@ -519,6 +519,24 @@ def test_a_store_that_is_never_still_is_left_alone(store, monkeypatch, capsys):
     assert "somebody else pushed at the same moment, 5 times; nothing was written" in capsys.readouterr().err
 
 
+def test_flags_are_added_and_archived_in_the_store_until_none_is_left(store):
+    """With a client that takes every step: nothing looks as if it had been cut off, or emptied."""
+    with pf.connect(store=store, poll=None) as flags:
+        for words in (
+            ["add", "third", "percent=5"],
+            ["rule", "remove", "checkout-flow", "2"],
+            ["archive", "third"],
+            ["archive", "checkout-flow"],
+            ["archive", "new-search", "--by", "ann"],
+        ):
+            assert main(["--store", store, *words]) == 0, words
+            flags.refresh()
+            assert flags.status().state == "READY", words
+        assert list(flags.definitions.flags) == []
+        assert flags.definitions.retired == {"third", "checkout-flow", "new-search"}
+        assert flags.changes(limit=1)[0].actor == "ann"
+
+
 def test_a_store_without_definitions_and_no_place_at_all_are_said(tmp_path, monkeypatch, capsys):
     monkeypatch.delenv("PROGFLAGS_FILE", raising=False)
     monkeypatch.delenv("PROGFLAGS_STORE", raising=False)

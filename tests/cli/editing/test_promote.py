@@ -62,6 +62,7 @@ def effective(definitions, environment):
 
 
 @pytest.mark.parametrize("form", FORMS)
+@pytest.mark.sized
 @settings(max_examples=size(80, full=2000), deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.randoms(use_true_random=False))
 def test_afterwards_the_named_flags_are_the_same_and_everything_else_is_as_it_was(form, chance):

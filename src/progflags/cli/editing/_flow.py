@@ -71,7 +71,7 @@ def _entry(rows: Rows, path: Path, writing: Writing) -> tuple[int | None, Path]:
     """The row of a key, and what is left of the path behind it: TOML may say several parts at once."""
     for at, row in enumerate(rows.rows):
         key = writing.split(row.body)[0]
-        if path[: len(key)] == key:
+        if key and path[: len(key)] == key:
             return at, path[len(key) :]
     return None, path
 

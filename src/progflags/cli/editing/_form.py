@@ -21,18 +21,19 @@ _MARK: Final = "\ufeff"
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """
-    A piece and the document in it.
-
-    Raises:
-        DefinitionError: it is no document.
-    """
+    """A piece and the document in it."""
 
     piece: Piece
     document: Mapping[str, Any]
 
     @classmethod
     def of(cls, piece: Piece) -> Text:
+        """
+        The piece, read.
+
+        Raises:
+            DefinitionError: it is no document.
+        """
         return cls(piece, decode_piece(piece)[0] if piece.text.strip() or piece.form == "json" else {})
 
     @property

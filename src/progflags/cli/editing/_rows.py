@@ -58,7 +58,9 @@ class Rows:
         said, last = [self.opened], len(self.rows) - 1
         for at, row in enumerate(self.rows):
             comma = "," if at < last or self.comma else ""
-            said += [row.above, row.body, comma, row.behind]
+            above = self.rows[at + 1].above if at < last else self.end
+            ended = "" if "#" not in row.behind or "\n" in above else self._above(at, "    ")  # a comment takes the rest of its line
+            said += [row.above, row.body, comma, row.behind, ended]
         return "".join([*said, self.end, self.closed])
 
     @property

@@ -78,6 +78,8 @@ class _Step:
         mark = (self.key or self.node).start_mark
         self.line: int = mark.line
         self.column: int = mark.column if self.key is not None else holder.start_mark.column
+        while self.key is None and self.line and lines[self.line][self.column : self.column + 1] != "-":
+            self.line -= 1  # the dash stands on a line of its own
         self.dash = lines[self.line][: mark.column].strip() != "" and self.key is not None  # the first key of a list's item
 
 
