@@ -172,6 +172,13 @@ def test_what_production_said_is_taken_back_and_it_stays_declared(file):
     assert "flags.b]" in file.read_text()
 
 
+def test_a_flag_of_which_nothing_is_said_is_one_all_the_same(file):
+    """Its only table goes, in which alone it stood."""
+    file.write_text(FILE + "\n[environments.staging.flags.c]\n\n[environments.production.flags.c.metadata]\nx = 1\n")
+    assert run("staging", "production", "c") == 0
+    assert tomllib.loads(file.read_text())["environments"]["production"] == {"flags": {"c": {}}}
+
+
 def test_a_flag_that_only_production_has_stays_unless_it_is_named(file, capsys):
     file.write_text(FILE + "\n[environments.production.flags.valve]\npercent = 100\n")
     assert run("staging", "production") == 0

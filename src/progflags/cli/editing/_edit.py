@@ -108,8 +108,12 @@ def _prune(document: dict[str, Any], path: Path, levels: int) -> None:
 
 
 def lasting(path: Path) -> int:
-    """How many parts of a path name a table that stays where it is empty: `flags`, and an environment, which that declares."""
-    return 2 if path[0] == "environments" else 1
+    """
+    How many parts of a path name a table that stays where it is left empty: `flags`, a flag (it is one, with nothing said of it), an
+    environment (its name is declared by that).
+    """
+    table, flag = (2, 4) if path[0] == "environments" else (1, 2)
+    return flag if len(path) > flag else table
 
 
 def readings(document: Mapping[str, Any], edit: Edit) -> list[dict[str, Any]]:

@@ -93,12 +93,13 @@ def _take(lines: list[str], path: Path) -> list[str]:
     if not under and home is None:
         raise ProgflagsError(f"{_header(path)}: can't be found where it is written; change it by hand")
     if home is not None:
-        return _in_body(lines, home, Take(path))
-    for one in reversed(under):
+        lines = _in_body(lines, home, Take(path))
+    for one in reversed(under if home is None else []):
         lines = blocks.take(lines, [(one.top, one.last)], 0)
     left, table = sections(lines), path[: lasting(path)]
     if len(path) > len(table) and not _under(left, table) and _home(left, lines, table) is None:
-        return _new_section(lines, left, table, {})  # an empty table is not no table
+        # An empty table is not no table: said as it was.
+        return _new_section(lines, left, table, {}) if home is None else _put(lines, Put(table, {}))
     return lines
 
 
