@@ -167,7 +167,7 @@ class _Merged:
     name: str
     document: dict[str, Any] = field(default_factory=dict)
     origins: dict[tuple[str, ...], _Origin] = field(default_factory=dict)
-    laid: dict[tuple[str, ...], _Origin] = field(default_factory=dict)  # what an environment says otherwise
+    laid: dict[tuple[str, ...], dict[tuple[str, ...], _Origin]] = field(default_factory=dict)  # an environment's say, by entry
 
     # What it is made of.
 
@@ -204,8 +204,7 @@ class _Merged:
     def _replaced(self, path: tuple[str, ...], origin: _Origin) -> None:
         """What is at `path` comes from `origin` now, and nothing in it from a lower layer's environment."""
         self.origins[path] = origin
-        for below in () if path not in self.laid else [one for one in self.laid if one[: len(path)] == path]:
-            del self.laid[below]
+        self.laid.pop(path, None)
 
     def lay(self, over: _Merged) -> None:
         """Lay what the pieces of a layer say of the environment over everything so far."""
@@ -213,9 +212,10 @@ class _Merged:
         def note(path: Path, whole: bool) -> None:
             origin = over.origin(path)
             if origin is not None:
-                self.laid[tuple(map(str, path))] = replace(origin, whole=whole)
+                names = tuple(map(str, path))
+                self.laid.setdefault(names[:2], {})[names] = replace(origin, whole=whole)
             elif whole:  # a section that was not there: its entries may be of several files
-                self.laid.update({entry: one for entry, one in over.origins.items() if entry[0] == path[0]})
+                self.laid |= {entry: {entry: one} for entry, one in over.origins.items() if entry[0] == path[0]}
 
         self.document = overlay(self.document, over.document, note)
 
@@ -223,8 +223,9 @@ class _Merged:
 
     def origin(self, path: Path) -> _Origin | None:
         names = tuple(map(str, path))
+        laid = {**self.laid.get(names[:1], {}), **self.laid.get(names[:2], {})} if self.laid else {}
         for length in range(len(names), 0, -1):
-            found = self.laid.get(names[:length])
+            found = laid.get(names[:length])
             if found is not None and (found.whole or length == len(names)):
                 return found
         return self.origins.get(names[:2]) or self.origins.get(names[:1])
@@ -243,20 +244,25 @@ class _Merged:
         problems = tuple(problems)
         if not problems:
             return ()
-        places = {dotted(path): origin for path, origin in (*self.origins.items(), *self.laid.items()) if origin.whole}
-        shared = {dotted(path): origin for path, origin in self.laid.items() if not origin.whole}
+        laid = [each for entry in self.laid.values() for each in entry.items()]
+        places = {dotted(path): origin for path, origin in (*self.origins.items(), *laid) if origin.whole}
+        shared = {dotted(path): origin for path, origin in laid if not origin.whole}
         return tuple(_placed(problem, shared.get(problem.key) or _owner(problem.key, places)) for problem in problems)
 
     def reworked(self, key: str, flag: Any) -> Any:
         """A flag whose rollout names the file it is in, for the problems found later."""
-        origin = self.origins.get(("flags", key)) or self.laid.get(("flags", key))  # its own file, by which profiles are chosen
+        origin = self._home(("flags", key))
         if origin is None or flag.rollout is None or flag.rollout.file != self.name:
             return flag
         return replace(flag, rollout=replace(flag.rollout, file=origin.piece.file, place=self.place))
 
+    def _home(self, path: tuple[str, ...]) -> _Origin | None:
+        """Where an entry was defined, whoever says something else of it: the file by which a flag's profile is chosen."""
+        return self.origins.get(path) or self.laid.get(path, {}).get(path)
+
     def rehomed(self, path: tuple[str, ...], spec: Any) -> Any:
         """Likewise a channel, or a profile."""
-        origin = self.origins.get(path) or self.laid.get(path)
+        origin = self._home(path)
         return replace(spec, file=origin.piece.file, place=self.place) if origin is not None and spec.file == self.name else spec
 
 
@@ -326,5 +332,5 @@ def _placed(problem: Problem, origin: _Origin | None) -> Problem:
 
 def _owner(key: str, places: Mapping[str, _Origin]) -> _Origin | None:
     """The longest origin that `key` lies in."""
-    found = [path for path in places if key == path or key.startswith((f"{path}.", f"{path}["))]
-    return places[max(found, key=len)] if found else None
+    ends = [len(key), *(at for at in range(len(key) - 1, 0, -1) if key[at] in ".[")]
+    return next((places[key[:end]] for end in ends if key[:end] in places), None)
