@@ -28,6 +28,9 @@ class AnonymousId:
     It stands in only where the middleware's `context` gave no targeting key, and only in requests that need to know who is
     asking: those get the cookie and `Vary: Cookie`, and no other does. A response that brings a new id is `Cache-Control: private`.
 
+        keep = AnonymousId([NEW_SECRET, OLD_SECRET], max_age=90 * 86_400, same_site="Strict")
+        app = FlagsMiddleware(app, flags=flags, anonymous=keep)
+
     Raises:
         ValueError: a secret shorter than 16 bytes, which could be guessed, or a cookie name, path or domain that would
             break the header.

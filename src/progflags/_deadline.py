@@ -38,7 +38,13 @@ def within(seconds: float) -> Iterator[None]:
 
 
 def left(most: float) -> float:
-    """Seconds that may still be waited: what the deadline leaves, at most `most`; 0 once it has passed."""
+    """
+    Seconds that may still be waited: what the deadline leaves, at most `most`; 0 once it has passed.
+
+        def lock(self):
+            if not self.mutex.acquire(timeout=left(2.0)):
+                raise pf.StoreError("the store is locked")
+    """
     return max(0.0, min(most, _deadline.get() - time.monotonic()))
 
 

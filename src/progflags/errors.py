@@ -29,7 +29,15 @@ __all__ = [
 
 
 class ProgflagsError(Exception):
-    """Everything progflags raises on purpose. Its text is printable, in one line and bounded, whoever chose the names in it."""
+    """
+    Everything progflags raises on purpose. Its text is printable, in one line and bounded, whoever chose the names in it.
+
+        try:
+            flags.rollouts.start("new-checkout", by="ann")
+            flags.rollouts.start("new-checkout", by="bob")
+        except pf.ProgflagsError as error:
+            print(error)                                        # what is wrong, and what to do
+    """
 
     def __str__(self) -> str:
         return printable(super().__str__(), MESSAGE)
@@ -45,6 +53,9 @@ class Problem:
 
     `file` is the path as given (or `<dict>`, `<env>`, the store's name); `line` counts from 1, None where the source has
     no lines; `key` is the dotted path of the offending key, empty for the whole document; `hint` says what to do.
+
+        for problem in flags.status().rejected:
+            print(problem.file, problem.line, problem.key, problem.message, problem.hint)
     """
 
     file: str
@@ -67,7 +78,15 @@ class Problem:
 
 
 class DefinitionError(ProgflagsError, ValueError):
-    """The flag's author made a mistake, and nothing older can serve. `problems` has all of it; correct them and load again."""
+    """
+    The flag's author made a mistake, and nothing older can serve. `problems` has all of it; correct them and load again.
+
+        try:
+            pf.connect({"flag": {"new-search": {"percent": 25}}})
+        except pf.DefinitionError as error:
+            for problem in error.problems:
+                print(problem)                                  # file, line, key, and what would be right
+    """
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems: tuple[Problem, ...] = tuple(problems)
@@ -79,7 +98,14 @@ class DefinitionError(ProgflagsError, ValueError):
 
 
 class TransitionRefused(ProgflagsError, ValueError):  # noqa: N818 - the public name, fixed
-    """The verb is not legal now. `state` is where the rollout stands, `legal` the verbs that would be accepted."""
+    """
+    The verb is not legal now. `state` is where the rollout stands, `legal` the verbs that would be accepted.
+
+        try:
+            flags.rollouts.resume("new-checkout")
+        except pf.TransitionRefused as refused:
+            print(refused.state, "takes only", *refused.legal)
+    """
 
     def __init__(self, message: str, *, state: str = "", legal: Iterable[str] = ()) -> None:
         self.state = state
@@ -88,7 +114,16 @@ class TransitionRefused(ProgflagsError, ValueError):  # noqa: N818 - the public 
 
 
 class MovedOn(TransitionRefused):
-    """The rollout is not any more as it was when the verb was decided on. `version` is what it is now: look, and decide again."""
+    """
+    The rollout is not any more as it was when the verb was decided on. `version` is what it is now: look, and decide again.
+
+        seen = flags.rollouts.status("new-checkout")
+        flags.rollouts.pause("new-checkout", by="bob")          # meanwhile, perhaps in another process
+        try:
+            flags.rollouts.promote("new-checkout", by="ann", seen=seen.version)
+        except pf.MovedOn as moved:
+            print("look again, it is", moved.state)             # and then with seen=moved.version
+    """
 
     def __init__(self, message: str, *, version: str, state: str = "", legal: Iterable[str] = ()) -> None:
         self.version = version
@@ -96,7 +131,16 @@ class MovedOn(TransitionRefused):
 
 
 class ConflictError(ProgflagsError):
-    """Another writer was first. `revisions` holds what the store has now; read again and decide again."""
+    """
+    Another writer was first. `revisions` holds what the store has now; read again and decide again.
+
+        from progflags.store import Commit
+
+        try:
+            store.commit(Commit({"notes/a": {"text": "mine"}}, expects={"notes/a": 7}))
+        except ConflictError as conflict:
+            print("now at", conflict.revisions["notes/a"])      # read it again, and decide again
+    """
 
     def __init__(self, message: str, *, revisions: Mapping[str, int] | None = None) -> None:
         self.revisions: dict[str, int] = dict(revisions or {})
@@ -104,7 +148,14 @@ class ConflictError(ProgflagsError):
 
 
 class StoreError(ProgflagsError, OSError):
-    """The store is out of reach, full, damaged or of another version. Flags keep serving what was read last."""
+    """
+    The store is out of reach, full, damaged or of another version. Flags keep serving what was read last.
+
+        try:
+            flags = pf.connect("flags.toml", store="sqlite:////no/such/folder/progflags.db", require_store=True)
+        except pf.StoreError as error:
+            print("not started:", error)                        # without require_store it starts, and status() says this
+    """
 
 
 class WentBackError(StoreError):
@@ -121,15 +172,39 @@ class PublishError(ProgflagsError, OSError):
 
 
 class ReadOnlyError(StoreError):
-    """This process follows a published snapshot and can write nothing. Do it where the store is: it arrives with the next one."""
+    """
+    This process follows a published snapshot and can write nothing. Do it where the store is: it arrives with the next one.
+
+        flags = pf.connect("https://config.example.com/snapshot.json")
+        try:
+            flags.rollouts.start("new-checkout")
+        except ReadOnlyError as error:
+            print(error)                                        # start it where the store is; it arrives with the next snapshot
+    """
 
 
 class ClosedError(ProgflagsError, RuntimeError):
-    """The client was closed: evaluation goes on from the last snapshot, but nothing can be changed. Connect again."""
+    """
+    The client was closed: evaluation goes on from the last snapshot, but nothing can be changed. Connect again.
+
+        flags.close()
+        try:
+            flags.kill("new-search")
+        except ClosedError:
+            flags = pf.connect("flags.toml")
+            flags.kill("new-search")
+    """
 
 
 class MissingExtraError(ProgflagsError, ImportError):
-    """An optional package is not installed. The message is the command that installs it."""
+    """
+    An optional package is not installed. The message is the command that installs it.
+
+        try:
+            flags = pf.connect("s3://config/flags.json")
+        except MissingExtraError as error:
+            print(error.extra, error)                           # objects, and the command that installs it
+    """
 
     def __init__(self, package: str, extra: str) -> None:
         self.package = package

@@ -1,6 +1,5 @@
 """The reference names what there is."""
 
-import ast
 import inspect
 import re
 import subprocess
@@ -14,18 +13,8 @@ from progflags.flags import json_schema
 from progflags.flags.file._format import CHANNEL, DOCUMENT, FLAG, GROUP, HOLDOUT, RAMP, REQUIRE, RULE, SEGMENT
 from progflags.flags.file._meaning import MEANING
 from progflags.rollout.plan import Plan
-from support.public import members, named
+from support.public import named
 
-#: What tutorials and how-tos use most.
-USED_MOST = [
-    *(f"progflags.{name}" for name in ("connect", "bind", "Context", "Flag", "dark_launch", "progressive", "console", "Viewer")),
-    *(f"progflags.{name}" for name in ("Gate", "CanaryAnalyzer", "ignore", "tolerance", "within", "unordered", "by_key", "normalize")),
-    *(f"progflags.Flags.{name}" for name in ("is_enabled", "get", "evaluate", "explain", "kill", "panic", "override", "track", "status")),
-    *(f"progflags.rollout.Rollouts.{name}" for name in ("start", "status", "forecast", "rollback")),
-    *("progflags.asgi.FlagsMiddleware", "progflags.contrib.fastapi.flag", "progflags.contrib.fastapi.identify"),
-    *("progflags.contrib.fastapi.lifespan", "progflags.notify.Hook", "progflags.context.current"),
-    *(f"progflags.testing.{name}" for name in ("override", "capture", "ManualClock")),
-]
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 
 
@@ -102,26 +91,6 @@ def test_every_public_name_is_in_the_reference_once():
     assert [sorted(either) for either in names.values() if len(either & set(shown)) != 1] == []
     assert [dotted for kind, dotted in directives if (kind == "class") != inspect.isclass(values[dotted])] == []
     assert len(shown) == len(set(shown))
-
-
-def examples(text):
-    """The blocks of a docstring that are indented after a blank line: the reference shows them as code."""
-    for block in re.finditer(r"(?<=\n\n)(?: {4}.*\n?|\n(?= {4}))+", text):
-        outer = next(line for line in reversed(text[: block.start()].splitlines()) if line.strip())
-        if not outer.startswith(" "):
-            yield inspect.cleandoc("\n" + block[0])
-
-
-def test_what_is_used_most_has_an_example():
-    """And every example of a public name is Python."""
-    texts = {}
-    for dotted, value in named():
-        texts[dotted] = inspect.getdoc(value) or ""
-        if inspect.isclass(value):
-            texts |= {f"{dotted}.{name}": inspect.getdoc(getattr(value, name, None)) or "" for name, _ in members(value)}
-    shown = {dotted for dotted, text in texts.items() if [ast.parse(example) for example in examples(text)]}
-
-    assert set(USED_MOST) - shown == set()
 
 
 def test_the_files_that_a_change_touches_are_there():

@@ -45,6 +45,11 @@ class Status:
     where nothing does (`poll=None`, a ManualClock, a closed client).
 
     `environment`: the one whose tables are laid over the definitions; empty, none is.
+
+        status = flags.status()
+        if status.state in {"DEGRADED", "ERROR", "NOT_READY"}:
+            print(*status.rejected, *status.problems, status.store_problem)
+        status.revision, status.age, status.pending
     """
 
     state: State

@@ -14,7 +14,12 @@ __all__ = ["Asked", "Auth", "Role", "Viewer"]
 
 
 class Role(StrEnum):
-    """What somebody may do in the console. Each lets one look."""
+    """
+    What somebody may do in the console. Each lets one look.
+
+        ann = pf.Viewer("ann", [pf.Role.OPERATOR])
+        ann.may(pf.Role.OPERATOR), ann.may(pf.Role.APPROVER)    # True, False
+    """
 
     VIEWER = "viewer"  #: look at everything, change nothing
     OPERATOR = "operator"  #: start, pause, resume, promote, roll back, retry, abort, kill, panic
@@ -23,7 +28,15 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request as far as it says who asks: `headers` by lower-case name, `client` the address it came from, and the whole ASGI scope."""
+    """
+    A request as far as it says who asks: `headers` by lower-case name, `client` the address it came from, and the whole ASGI scope.
+
+        def who(asked: pf.Asked) -> pf.Viewer | None:
+            name = PEOPLE.get(asked.headers.get("authorization"))
+            return pf.Viewer(name, ("operator",)) if name else None
+
+        app.mount("/ops", pf.console(flags, auth=who, hosts=("shop.example.com",)))
+    """
 
     method: str
     path: str

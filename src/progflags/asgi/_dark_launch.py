@@ -44,6 +44,9 @@ class DarkLaunchMiddleware(Door[ASGIApp]):
     Its experiment is the attribute `dark_launch`. Websockets pass; a lifespan passes, and its shutdown begins with a drain of
     two seconds at most. A candidate application's own lifespan begins after the application has started and holds nothing
     up: until it has started there are no shadows, and where it fails there are none.
+
+        app = DarkLaunchMiddleware(app, flag="pricing-v2", candidate=pf.force("new-search", "on"), flags=flags, deadline=0.5)
+        print(app.dark_launch.verdict(max_mismatch=0.01))
     """
 
     def __init__(self, app: ASGIApp, *, flag: str, candidate: ASGIApp | Forced | str, **options: Unpack[DoorOptions]) -> None:

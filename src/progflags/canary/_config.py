@@ -25,6 +25,10 @@ class CanaryConfig:
     before a gate may pass. `alternative` "two-sided" takes an improvement beyond the bound for a finding too. `look` True
     treats the data's end as the one planned end: most of alpha then goes to an exact look there.
 
+        gates = [pf.Gate("error_rate", max_increase=0.25), {"metric": "p99_latency", "max": 0.5}]
+        config = pf.CanaryConfig(gates=gates, method="fixed", alpha=0.01, min_samples=500)
+        report = pf.CanaryAnalyzer(config).analyze(baseline, canary)
+
     Raises:
         ValueError: no gates, or an option that isn't one.
     """

@@ -34,6 +34,9 @@ class MetricResult:
     compared, or of an absolute gate nobody knows whose they are; 1: each is a witness of its own).
     `level`: of a quantile, which one decided.
     `unit`: what values are measured in, as UCUM has it ("s", "By"); empty for rates, and where nobody said.
+
+        for name, found in analyzer.analyze(baseline, canary).results.items():
+            print(name, found.decision, found.baseline, found.canary, found.interval, found.reason)
     """
 
     metric: str

@@ -12,7 +12,13 @@ LATENCY: Final = "latency"  #: the sample of how long requests took, in seconds;
 
 
 class Decision(StrEnum):
-    """What a judgement says: go on, wait, or back out. HOLD is a verdict with a reason, not the absence of one."""
+    """
+    What a judgement says: go on, wait, or back out. HOLD is a verdict with a reason, not the absence of one.
+
+        report = analyzer.analyze(baseline, canary)
+        if report.decision is pf.CanaryDecision.ROLLBACK:
+            print(report.reason)
+    """
 
     PASS = "PASS"  # noqa: S105 - a decision, not a password
     HOLD = "HOLD"

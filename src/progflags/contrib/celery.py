@@ -26,12 +26,22 @@ def install(flags: Client | None = None, *, attributes: Sequence[str] = ()) -> T
     Carry the targeting key and assignments in the headers of every task queued from now on, and bind them where it runs.
 
     `attributes` names the context's attributes that travel too; none by default. The returned handle's `close()` ends it.
+
+        from celery import Celery
+
+        app = Celery("shop", broker="memory://")
+        carrying = install(flags, attributes=("plan",))         # in web processes and workers alike
     """
     return Tasks(flags, attributes)
 
 
 class Tasks:
-    """The signal receivers of one `install`."""
+    """
+    The signal receivers of one `install`.
+
+        carrying = install(flags)
+        carrying.close()                                        # in a test, or before another install
+    """
 
     def __init__(self, flags: Client | None, attributes: Sequence[str]) -> None:
         self._flags = flags

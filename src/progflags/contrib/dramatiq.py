@@ -26,6 +26,11 @@ class FlagsMiddleware(Middleware):
     Carries the targeting key and assignments in a message's options, and binds them where it is processed.
 
     `attributes` names the context's attributes that travel too; none by default.
+
+        from dramatiq.brokers.stub import StubBroker
+
+        broker = StubBroker()                                   # or any other
+        broker.add_middleware(FlagsMiddleware(flags, attributes=("plan",)))
     """
 
     def __init__(self, flags: Client | None = None, *, attributes: Sequence[str] = ()) -> None:

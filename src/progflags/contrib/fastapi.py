@@ -41,6 +41,10 @@ class FlagDependency(Generic[T]):
 
     So `app.dependency_overrides[flag("new-search")] = lambda: True` replaces it in a test, wherever it is used. It is
     asynchronous and does no I/O: FastAPI calls it without a thread.
+
+        def test_vectors(client):
+            app.dependency_overrides[flag("new-search")] = lambda: True
+            assert client.get("/search").json() == {"by": "vectors"}
     """
 
     __slots__ = ("default", "flags", "key")
@@ -96,7 +100,11 @@ def flag(key: str | Flag[Any], default: Any = False, *, flags: Client | None = N
 
 
 class Identified:
-    """A dependency that binds who is asking; see `identify`. Equal for the same `who`, so that it can be overridden."""
+    """
+    A dependency that binds who is asking; see `identify`. Equal for the same `who`, so that it can be overridden.
+
+        app.dependency_overrides[identify(of_user)] = identify(lambda: pf.Context("user-42", {"plan": "pro"}))      # in a test
+    """
 
     __slots__ = ("__signature__", "who")
 

@@ -34,6 +34,15 @@ class Progflags:
     `context` is called inside a request (so `request`, `session` and `g` are there) when a flag is first asked for, and answers
     who is asking; a request that asks none never calls it. `PROGFLAGS["anonymous"]` (True: signed with SECRET_KEY) gives other
     visitors a sticky id. `.client` is the client of the current application.
+
+        from flask import session
+
+        app.config["PROGFLAGS"] = {"source": "flags.toml", "store": "sqlite:///progflags.db"}
+        flags = Progflags(app, context=lambda: session.get("user_id"))
+
+        @app.get("/search")
+        def search():
+            return {"vectors": flags.client.is_enabled("new-search")}
     """
 
     def __init__(self, app: Flask | None = None, *, flags: Client | None = None, context: Callable[[], Any] | None = None) -> None:

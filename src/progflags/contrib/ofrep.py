@@ -52,6 +52,11 @@ def asgi(
     otherwise answers name the path that was asked, and clients add the origin.
 
     Streams need a server on asyncio.
+
+        def may(headers):
+            return headers.get("authorization") == f"Bearer {TOKEN}"
+
+        app.mount("/flags", asgi(flags, authorize=may, expose=lambda key: key.startswith("web-"), secret=SECRET))
     """
     told = Streams(streams, expose) if streams > 0 else None
     endpoint = Endpoint(flags, authorize, expose, frozenset(origins), told, Tickets(secret), public_url.rstrip("/"))
@@ -97,7 +102,13 @@ def wsgi(
     expose: Callable[[str], bool] | None = None,
     origins: Iterable[str] = (),
 ) -> Callable[[dict[str, Any], Callable[..., Any]], Sequence[bytes]]:
-    """The protocol as a WSGI application; the same as `asgi`, but for event streams: each would hold a worker, so none are offered."""
+    """
+    The protocol as a WSGI application; the same as `asgi`, but for event streams: each would hold a worker, so none are offered.
+
+        from werkzeug.middleware.dispatcher import DispatcherMiddleware
+
+        app.wsgi_app = DispatcherMiddleware(app.wsgi_app, {"/flags": wsgi(flags, origins=["https://shop.example.com"])})
+    """
     endpoint = Endpoint(flags, authorize, expose, frozenset(origins))
 
     def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Sequence[bytes]:

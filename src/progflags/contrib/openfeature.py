@@ -55,6 +55,12 @@ class ProgflagsProvider(AbstractProvider):
 
     It emits READY or ERROR from `initialize` (2.8.1–2.8.3), CONFIGURATION_CHANGED with the keys that changed, STALE when the
     last known good serves, and READY when the source is good again. Without an OpenFeature context the ambient one answers.
+
+        from openfeature import api
+        from openfeature.evaluation_context import EvaluationContext
+
+        api.set_provider_and_wait(ProgflagsProvider(flags))
+        api.get_client().get_boolean_value("new-search", False, EvaluationContext("user-42"))       # True
     """
 
     def __init__(self, flags: Client) -> None:

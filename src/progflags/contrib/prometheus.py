@@ -45,6 +45,9 @@ class Query:
     `(sum(rate(failed[5m])) or vector(0)) / sum(rate(requests[5m]))`, which can tell the two apart.
 
     Note that the server itself still answers with samples up to five minutes old; ask `timestamp(…)` where that matters.
+
+        failed = Query("https://prometheus.example.com", 'sum(rate(payments_failed_total[5m]))', missing=0.0)
+        flags.metrics.source("payments_failed", failed)         # a gate: { metric = "payments_failed", max = 0.2 }
     """
 
     def __init__(

@@ -45,6 +45,10 @@ class Publisher:
     that a fleet notices when nobody does any more. `manifest`: OpenFeature's manifest as well, as `openfeature/v0/manifest` in the same
     folder, which is where `openfeature pull` looks for it; it has every flag, and no signature.
 
+        publisher = Publisher("flags.toml", store="sqlite:///progflags.db", to="snapshot.json")
+        print(publisher.publish().revision)
+        publisher.close()
+
     Raises:
         ValueError: nothing can be published at `to`, or the key is none.
         MissingExtraError: obstore or cryptography is needed and not installed.

@@ -44,7 +44,11 @@ _ROW_LIVES = 86_400  # seconds a Board row is kept after its worker was last hea
 
 
 class RedisStore(ServerStore):
-    """A store in the Redis that `url` names. `timeout` is how many seconds one call to it may take."""
+    """
+    A store in the Redis that `url` names. `timeout` is how many seconds one call to it may take.
+
+        flags = pf.connect("flags.toml", store=RedisStore("redis://redis.example.com/0", timeout=1.0))
+    """
 
     _went_back = "it lost commits in a failover, was flushed or restored"
 

@@ -31,7 +31,15 @@ _SESSIONS: Final = (Session, AsyncSession, scoped_session, async_scoped_session)
 
 
 class OwnSession(TypedDict):
-    """The options that `own_session` gives a dark launch."""
+    """
+    The options that `own_session` gives a dark launch.
+
+        options = own_session(orders_v2, sessions)
+        options["reduce"] = len                                 # compare how many there are, no more
+
+        @pf.dark_launch("orders-v2", flags=flags, **options)
+        def orders(session, user_id): ...
+    """
 
     candidate: Callable[..., Any]
     share: tuple[type, ...]
@@ -47,6 +55,15 @@ def own_session(candidate: Callable[..., Any], sessions: Callable[..., Any], *, 
     if the candidate has such a parameter. What the candidate would write is refused before the database sees it
     (`guard_blocked`), and nothing is committed. Both answers are compared as `rows` (with `related`, as `rows_with`).
     `sessions` is the application's `sessionmaker` or `async_sessionmaker`, bound to engines.
+
+        from sqlalchemy import select
+        from sqlalchemy.orm import sessionmaker
+
+        sessions = sessionmaker(engine)
+
+        @pf.dark_launch("orders-v2", flags=flags, **own_session(orders_v2, sessions, related=("lines",)))
+        def orders(session, user_id):
+            return session.scalars(select(Order).where(Order.user_id == user_id)).all()
 
     Raises:
         TypeError: the candidate is a generator: let it return a list.
@@ -108,12 +125,19 @@ def rows(value: Any) -> Any:
     Mapped objects and rows (`Row`) as dicts of their columns' values, in lists, tuples, sets and dicts of them; the rest as it is.
 
     Nothing is loaded for it: a column that is deferred or expired is left out, relationships always are (see `rows_with`).
+
+        rows([Order(id=1, user_id=42)])                         # [{"id": 1, "user_id": 42}]
     """
     return plain(value, functools.partial(_opened, ()))
 
 
 def rows_with(*related: str) -> Callable[[Any], Any]:
-    """As `rows`, with the relationships of these names, on whatever object, where they are loaded already. A cycle ends."""
+    """
+    As `rows`, with the relationships of these names, on whatever object, where they are loaded already. A cycle ends.
+
+        @pf.dark_launch("orders-v2", candidate=orders_v2, reduce=rows_with("lines"), flags=flags)
+        def orders(session, user_id): ...
+    """
     return functools.partial(plain, opened=functools.partial(_opened, related))
 
 

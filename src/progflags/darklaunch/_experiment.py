@@ -25,6 +25,10 @@ class Experiment(Admission):
     One dark launch. `price.dark_launch` is that of a decorated function, `middleware.dark_launch` that of a middleware.
 
     `lane` is where its shadows run; inline ones run before the caller gets its answer.
+
+        launch = price.dark_launch
+        launch.drain()                                          # wait for the shadows under way
+        print(launch.verdict(max_mismatch=0.01), launch.stats().mismatches)
     """
 
     def __init__(self, flag: str, *, own_engine: Engine | None = None, **options: Unpack[Options]) -> None:

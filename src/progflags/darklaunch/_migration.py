@@ -77,7 +77,14 @@ STEPS: dict[Stage, frozenset[Stage]] = {
 
 @dataclass(frozen=True, slots=True)
 class Unrepaired:
-    """A write that one store took and the other did not: which one is behind, what was to be written, and why it failed."""
+    """
+    A write that one store took and the other did not: which one is behind, what was to be written, and why it failed.
+
+        def repair(missed: Unrepaired):
+            behind.append((missed.behind, missed.args, missed.kwargs, repr(missed.error)))
+
+        moved = Migration("orders-store", read=(old.get, new.get), write=(old.put, new.put), repair=repair, flags=flags)
+    """
 
     behind: str  # "old" | "new"
     args: tuple[Any, ...]

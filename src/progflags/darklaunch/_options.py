@@ -36,6 +36,11 @@ class Options(TypedDict, total=False):
     - `reveal`: paths whose values may be kept in samples; `redact`: further names whose values never are.
     - `record`: a path for a JSON Lines file, or a function of one record; `capture=True` also records the arguments, for replay.
     - `raise_on_mismatch`: for tests: the caller gets an exception instead of an answer that the candidate disagrees with.
+
+        options: Options = {"flags": flags, "sample": 0.1, "deadline": 0.5, "rules": [pf.ignore("$.served_at")]}
+
+        @pf.dark_launch("pricing-v2", candidate=price_v2, **options)
+        def price(cart): ...
     """
 
     flags: Client | None
@@ -76,6 +81,11 @@ class DoorOptions(Options, total=False):
     - `trust_marker`: leave the shadow marker on inbound requests. It is stripped otherwise: whoever may send it can switch off
       the writes of code that heeds it.
     - `forward`: names of request headers (credentials among them) a remote candidate may get beside the harmless ones.
+
+        from progflags.asgi import DarkLaunchMiddleware
+
+        options: DoorOptions = {"max_body": 65_536, "headers": ["etag"], "rules": [pf.ignore("$.body.id")]}
+        app.add_middleware(DarkLaunchMiddleware, flag="pricing-v2", candidate=pf.force("new-search", "on"), flags=flags, **options)
     """
 
     methods: Iterable[str]

@@ -34,6 +34,9 @@ def overlap(k: int, *, key: Key = None) -> Score:
 
     `key`: the field or function that tells results apart; otherwise their whole value. Two empty lists score 1.0.
 
+        pf.score.overlap(2)(["a", "b"], ["b", "c"])             # 0.5
+        pf.score.overlap(10, key="id")([{"id": 1, "at": 3}], [{"id": 1, "at": 4}])      # 1.0
+
     Raises:
         ValueError: `k` is not a positive whole number.
     """
@@ -55,6 +58,12 @@ def ndcg(k: int, *, key: Key = None) -> Score:
     The control's order is the truth: its first result is worth k, its second k − 1, and so on; what it does not list is worth
     nothing. Two empty lists score 1.0. Source: Järvelin & Kekäläinen (2002), discounted cumulated gain, normalised by the
     control's own.
+
+        pf.score.ndcg(3)(["a", "b", "c"], ["a", "b", "c"])      # 1.0
+        pf.score.ndcg(3)(["a", "b", "c"], ["x", "y", "z"])      # 0.0
+
+        @pf.dark_launch("search-v2", candidate=search_v2, score=pf.score.ndcg(10, key="id"), flags=flags)
+        def search(query): ...
 
     Raises:
         ValueError: `k` is not a positive whole number.
@@ -84,6 +93,9 @@ def jaccard(*, key: Key = None) -> Score:
     What the two collections share, as a share of all that is in either, order and repetition aside. Two empty ones score 1.0.
 
     Of mappings the items are compared. Source: Jaccard (1901).
+
+        pf.score.jaccard()({"red", "blue"}, {"blue", "red"})    # 1.0
+        pf.score.jaccard()([1, 2, 3, 4], [4])                   # 0.25
     """
 
     def score(control: Any, candidate: Any) -> float:
@@ -98,6 +110,8 @@ def relative_error() -> Score:
     `1 − |a − b| / max(|a|, |b|)` of two numbers: 0.99 is one percent apart, 1.0 equal, 0.0 of opposite signs or one of them zero.
 
     NaN equals NaN and nothing else; an infinity equals only itself.
+
+        pf.score.relative_error()(100.0, 99.0)                  # 0.99
     """
 
     def score(control: Any, candidate: Any) -> float:
@@ -116,6 +130,8 @@ def text_similarity() -> Score:
 
     Beyond 2,000 words a side their order does not count either. Source: Ratcliff & Metzener (1988), as in difflib; the
     share of common words is Dice's coefficient, which is the same number without the order.
+
+        pf.score.text_similarity()("We ship  today", "we ship today")       # 1.0
     """
 
     def score(control: Any, candidate: Any) -> float:

@@ -50,7 +50,12 @@ _here: ContextVar[Shadow | None] = ContextVar("progflags.shadow", default=None)
 
 
 def active() -> bool:
-    """Whether this code runs in a shadow, so that its effects must not be real."""
+    """
+    Whether this code runs in a shadow, so that its effects must not be real.
+
+        if not pf.shadow.active():
+            send_receipt(order)
+    """
     return _here.get() is not None
 
 
@@ -92,6 +97,9 @@ def suppressed(flag: str = "") -> Iterator[Shadow]:
     Be in a shadow by one's own decision: a server doing so for a request that carries the marker header.
 
     The block's `active()` is True, guards refuse, and nothing inside is shadowed again.
+
+        with pf.shadow.suppressed("pricing-v2"):
+            assert pf.shadow.active()                           # price(cart) here shadows nothing
     """
     with enter(Shadow(flag)) as shadow:
         yield shadow

@@ -154,7 +154,12 @@ class Moved:
 
 
 class ChangeKind(StrEnum):
-    """What a Change is about."""
+    """
+    What a Change is about.
+
+        flags.kill("new-search", reason="the index is gone", by="ann")
+        [each.actor for each in flags.changes() if each.kind is pf.ChangeKind.KILL]     # ["ann"]
+    """
 
     DEFINITION = "definition"  #: what the file, or the store's definitions, say
     SHARE = "share"  #: how much of the traffic the candidate gets
@@ -173,6 +178,9 @@ class Change:
     `flag` is empty where it is about several or all; `at` wall time; `source` where it was changed: the file's name or the
     store's. `before` and `after` are what the kind speaks of: digests of the definitions (empty: none are known), the share in
     percent, the states of a rollout, whether it was killed. `reason` of a definition says which flags differ, and in what.
+
+        for change in flags.changes("new-checkout", since=time.time() - 86_400):
+            print(change.at, change.kind, change.actor, change.before, change.after, change.reason)
     """
 
     kind: ChangeKind

@@ -19,7 +19,14 @@ class NoDefaultError(ProgflagsError, LookupError):
 
 
 def set_default(client: Client | None) -> None:
-    """Use this client wherever `flags=` is not given; None takes it back."""
+    """
+    Use this client wherever `flags=` is not given; None takes it back.
+
+        pf.set_default(flags)
+
+        @pf.dark_launch("pricing-v2", candidate=price_v2)       # without flags=
+        def price(cart): ...
+    """
     global _default  # noqa: PLW0603 - the one name this module exists for
     _default = client
 
@@ -27,6 +34,9 @@ def set_default(client: Client | None) -> None:
 def default() -> Client:
     """
     The client set by `set_default`.
+
+        pf.set_default(pf.connect("flags.toml"))
+        pf.default().is_enabled("new-search", "user-42")
 
     Raises:
         NoDefaultError: none is set.
@@ -54,5 +64,11 @@ class Forced:
 
 
 def force(flag: str, variant: Any) -> Forced:
-    """This flag at this variant: what `DarkLaunchMiddleware(candidate=pf.force("new-search", "on"))` runs its shadow under."""
+    """
+    This flag at this variant: what `DarkLaunchMiddleware(candidate=pf.force("new-search", "on"))` runs its shadow under.
+
+        @pf.dark_launch("pricing-v2", candidate=pf.force("new-search", "on"), flags=flags)
+        def search(query):
+            return "vectors" if flags.is_enabled("new-search") else "words"
+    """
     return Forced(flag, variant)

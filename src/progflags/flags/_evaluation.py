@@ -12,7 +12,14 @@ __all__ = ["ErrorCode", "Evaluation", "Reason"]
 
 
 class Reason(StrEnum):
-    """Why an answer is what it is; the words of OpenFeature where it has them."""
+    """
+    Why an answer is what it is; the words of OpenFeature where it has them.
+
+        from progflags.flags import Reason
+
+        flags.kill("new-search")
+        flags.evaluate("new-search", False, "user-42").reason is Reason.DISABLED        # True
+    """
 
     STATIC = "STATIC"  #: the same for everybody
     TARGETING_MATCH = "TARGETING_MATCH"  #: a rule's condition alone
@@ -25,7 +32,13 @@ class Reason(StrEnum):
 
 
 class ErrorCode(StrEnum):
-    """What went wrong, as OpenFeature names it."""
+    """
+    What went wrong, as OpenFeature names it.
+
+        from progflags.flags import ErrorCode
+
+        flags.evaluate("no-such-flag").error_code is ErrorCode.FLAG_NOT_FOUND           # True
+    """
 
     FLAG_NOT_FOUND = "FLAG_NOT_FOUND"
     TYPE_MISMATCH = "TYPE_MISMATCH"
@@ -42,6 +55,9 @@ class Evaluation:
 
     `value` is what the application uses; `variant` its name, None when the caller's default was given; `reason` why;
     `error_code` what went wrong, None normally; `revision` that of the flag's live state (0 until there is one).
+
+        answer = flags.evaluate("no-such-flag", False, "user-42")
+        answer.value, answer.variant, answer.reason, answer.error_code      # False, None, "ERROR", "FLAG_NOT_FOUND"
     """
 
     __slots__ = ("error_code", "key", "reason", "revision", "value", "variant")

@@ -187,7 +187,13 @@ def as_type_of(default: Any, value: Any) -> Any:
 
 
 def mismatches(snapshot: Snapshot, flags: Iterable[Flag[Any]] | None = None) -> tuple[Problem, ...]:
-    """Where the code's declared flags (by default all of this process) and the file's definitions disagree."""
+    """
+    Where the code's declared flags (by default all of this process) and the file's definitions disagree.
+
+        CHECKOUT = pf.Flag("checkout-flow", default=3)
+        for problem in mismatches(flags.definitions, [CHECKOUT]):
+            print(problem)                                      # the file has a text where the code wants a number
+    """
     found = []
     for flag in declared() if flags is None else flags:
         place, definition = ("flags", flag.key), snapshot.flags.get(flag.key)

@@ -35,6 +35,9 @@ class Only:
 
     `flags` are patterns as of a shell (`pay-*`), one of which the flag's key matches; `owners` and `tags` one of which the flag has;
     `severity` is the least that is told. What is about every flag, a panic or a stale source, passes all but `severity`.
+
+        payments = pf.notify.Only(flags=["pay-*"], owners=["payments"], severity="warning")
+        pf.notify.Webhook(url="https://hooks.example.com/payments", only=payments)
     """
 
     flags: Sequence[str] = ()
@@ -72,6 +75,12 @@ class Channel:
     `name` must stay the same over restarts and differ from the others': how far the channel was told is kept under it. Left out, it
     is made of the kind and of where it leads. `only`: which messages. `console_url`: where the console is, for links. `timeout`:
     seconds that one attempt may take.
+
+        class Pager(pf.notify.Channel):
+            def send(self, message):
+                page(message.title, *message.said, message.link)
+
+        flags = pf.connect("flags.toml", notify=[Pager(name="pager", only=pf.notify.Only(severity="critical"))])
 
     Raises:
         ValueError: a name that can't be one, or a `timeout` that is not a number above 0.

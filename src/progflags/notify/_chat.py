@@ -37,6 +37,9 @@ class Slack(Channel):
     With a token what belongs together, as the steps of one rollout, is one thread, whichever process tells. An incoming webhook's
     answer does not say where its message stands, so there each stands for itself.
 
+        ops = pf.notify.Slack(token=TOKEN, channel="#releases", console_url="https://shop.example.com/ops")
+        flags = pf.connect("flags.toml", notify=[ops])
+
     Raises:
         ValueError: neither a URL nor a token with a channel.
     """
@@ -83,7 +86,11 @@ class Slack(Channel):
 
 @dataclass(frozen=True, kw_only=True)
 class Teams(Channel):
-    """A Teams channel or chat, by the `url` of a workflow that posts when a webhook request is received: an adaptive card each."""
+    """
+    A Teams channel or chat, by the `url` of a workflow that posts when a webhook request is received: an adaptive card each.
+
+        flags = pf.connect("flags.toml", notify=[pf.notify.Teams(url="https://shop.webhook.office.com/workflows/abc")])
+    """
 
     url: str = field(repr=False)
 
@@ -101,7 +108,11 @@ class Teams(Channel):
 
 @dataclass(frozen=True, kw_only=True)
 class Discord(Channel):
-    """A Discord channel, by its webhook's `url`: an embed each."""
+    """
+    A Discord channel, by its webhook's `url`: an embed each.
+
+        flags = pf.connect("flags.toml", notify=[pf.notify.Discord(url="https://discord.com/api/webhooks/123/abc")])
+    """
 
     url: str = field(repr=False)
 

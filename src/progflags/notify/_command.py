@@ -20,6 +20,9 @@ class Command(Channel):
 
     Exit status 0 is a receipt. One that has not ended after `timeout` seconds is killed, and the message comes again.
 
+        told = pf.notify.Command(argv=["/usr/local/bin/tell-oncall", "--from", "progflags"])
+        flags = pf.connect("flags.toml", notify=[told])
+
     Raises:
         ValueError: `argv` is no list of texts, or empty.
     """

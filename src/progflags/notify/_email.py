@@ -30,6 +30,9 @@ class Email(Channel):
 
     What belongs together is one conversation: the letters refer to one that was perhaps never sent, which mail programs group by.
 
+        letters = pf.notify.Email(to=["oncall@example.com"], smtp="smtps://shop:secret@mail.example.com", sender="flags@example.com")
+        flags = pf.connect("flags.toml", notify=[letters])
+
     Raises:
         ValueError: no address, or no SMTP server's URL.
     """

@@ -14,7 +14,12 @@ __all__ = ["Message", "Severity"]
 
 
 class Severity(StrEnum):
-    """How much a message matters. What ends something matters as much as what began it, so that the same people hear of both."""
+    """
+    How much a message matters. What ends something matters as much as what began it, so that the same people hear of both.
+
+        if message.severity is pf.notify.Severity.CRITICAL:
+            page(message.title)
+    """
 
     INFO = "info"  #: it goes as it should
     WARNING = "warning"  #: somebody is waited for, or ought to look
@@ -42,6 +47,10 @@ class Message:
     `said` are sentences, `do` the one thing to do about it and `link` where, either may be empty. `at` is wall time in seconds.
     `changes` are the lines of history it was made of, as plain JSON values. `first` is what the channel itself called the first message
     of this thread, empty where this is it, or where the channel has no threads.
+
+        class Log(pf.notify.Channel):
+            def send(self, message: pf.notify.Message):
+                print(message.severity, message.flag, message.title, *message.said, message.do, message.link)
     """
 
     id: str

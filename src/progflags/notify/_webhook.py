@@ -22,6 +22,9 @@ class Webhook(Channel):
 
     With a `secret` the header `X-Progflags-Signature` is `t=<seconds>,v1=<hex>`, an HMAC-SHA256 over `<seconds>.<body>`. Any 2xx is a
     receipt. One that is sent again has the `id` it had. `source` says who speaks, where several applications do.
+
+        hook = pf.notify.Webhook(url="https://hooks.example.com/flags", secret=SECRET, source="shop")
+        flags = pf.connect("flags.toml", notify=[hook])
     """
 
     url: str = field(repr=False)

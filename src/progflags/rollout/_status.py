@@ -22,6 +22,9 @@ class Transition:
 
     `percent` is the share after it; `actor` a person's name or `controller`; `evidence` the digest of the verdict it rests
     on, empty where none was needed; `at` wall time, for reading.
+
+        for step in flags.rollouts.history("new-checkout"):
+            print(step.revision, step.source, step.target, step.percent, step.actor, step.reason)
     """
 
     flag: str
@@ -99,6 +102,11 @@ class RolloutStatus:
     `watched_by`: by metric what it is held against after 100 %: `control` (a holdback), `remembered` (the control as it was), `bound`,
     or `nothing`. `change`: what is delivered is another definition, called so by its digest; empty: a variant of the file's. `version`:
     what a verb's `seen=` takes, to be refused where it is another by then.
+
+        status = flags.rollouts.status("new-checkout")
+        print(status)                                           # all there is to know, for people
+        status.state, status.stage, status.percent, status.eta
+        status.verdict, status.why, status.waiting              # why it does not climb
     """
 
     flag: str

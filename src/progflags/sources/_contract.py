@@ -48,6 +48,14 @@ class Source(Protocol):
     Somewhere definitions come from. `read` does I/O, never blocks for long, and may be called from any thread.
 
     One that holds something open may have a `close`, which is called when the client is closed; a `read` after it opens it again.
+
+        class Settings:
+            name = "the table of settings"
+
+            def read(self):
+                return [Piece(self.name, "toml", settings["flags"].encode())]
+
+        flags = pf.connect(Settings(), poll=30.0)
     """
 
     @property

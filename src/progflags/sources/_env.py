@@ -24,7 +24,11 @@ _NAME = re.compile(r"[^A-Z0-9]")
 
 
 class EnvSource:
-    """The variables that begin with `PROGFLAGS_FLAG_`. A key's letters count without case, every other sign of it is a `_`."""
+    """
+    The variables that begin with `PROGFLAGS_FLAG_`. A key's letters count without case, every other sign of it is a `_`.
+
+        flags = pf.connect(["flags.toml", EnvSource()])         # PROGFLAGS_FLAG_NEW_SEARCH=50%, or off, is above what the file says
+    """
 
     def __init__(self, environment: Mapping[str, str] | None = None) -> None:
         self._environment = os.environ if environment is None else environment

@@ -71,6 +71,9 @@ def source_of(what: str | os.PathLike[str] | Mapping[str, Any] | Source | Sequen
     The source a person means: a path (of a file, or of a folder that is there now), the `https://` address of a document, that of an
     object in a bucket (`s3://`, `gs://`, `az://`), a dict, a Source, or a list of these as layers.
 
+        for piece in source_of(["flags.toml", {"flags": {"new-search": {"percent": 5}}}]).read():
+            print(piece.file, piece.layer, len(piece.text))
+
     Raises:
         MissingExtraError: a YAML file, without PyYAML; an address, without httpx; a bucket's, without obstore.
         ValueError: an address that is none, or that anybody on the way could answer for.

@@ -25,7 +25,12 @@ The document, and the history's subject, that hold what was pushed: `{"v": 1, "p
 
 
 class StoreSource:
-    """What was last pushed to `store`. Looked at by the store's revision, so that an unchanged one costs no read."""
+    """
+    What was last pushed to `store`. Looked at by the store's revision, so that an unchanged one costs no read.
+
+        push(store, source_of("flags.toml").read(), by="ann")
+        flags = pf.connect([StoreSource(store), "local.toml"], store=store)
+    """
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -69,6 +74,9 @@ def push(store: Store, pieces: Sequence[Piece], *, by: str = "", force: bool = F
 
     Stricter than a reload: not even a single flag may be wrong, in any environment. `force` pushes a set that lost more than half of
     the flags, too. `seen`: the revision of what was there when the pieces were made from it.
+
+        revision, snapshot = push(store, source_of("flags.toml").read(), by="ann")
+        print(revision, snapshot.digest, *snapshot.flags)
 
     Raises:
         DefinitionError: something is wrong, or too much is missing; nothing was pushed.

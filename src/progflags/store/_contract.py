@@ -31,7 +31,13 @@ Body = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A JSON object under a key. `revision` is the store's revision at its last write: it only grows, also over deletion."""
+    """
+    A JSON object under a key. `revision` is the store's revision at its last write: it only grows, also over deletion.
+
+        revision, there = store.read("rollout/")
+        for document in there.values():
+            print(document.key, document.revision, document.body)
+    """
 
     key: str
     revision: int
@@ -40,7 +46,12 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line of history. `number` counts from 1 without gaps within its `subject`; `revision` is that of its commit."""
+    """
+    One line of history. `number` counts from 1 without gaps within its `subject`; `revision` is that of its commit.
+
+        store.commit(Commit({}, entries=[("notes", {"by": "ann"})]))
+        [(entry.number, entry.body) for entry in store.history("notes", after=0, limit=10)]     # [(1, {"by": "ann"})]
+    """
 
     subject: str
     number: int
@@ -57,6 +68,10 @@ class Commit:
     "absent"; keys may be expected without being written. `entries`: (subject, body) lines appended to history. `id`
     makes a retry harmless: a commit whose id the store has already taken returns the revision it got then. `quiet`: nobody needs to
     hear of it before they look anyway (see `Hinting`).
+
+        revision, there = store.read("notes/")
+        known = {key: document.revision for key, document in there.items()}
+        store.commit(Commit({"notes/a": {"n": 1}}, expects={"notes/a": 0, **known}, entries=[("notes", {"by": "ann"})]))
     """
 
     writes: Mapping[str, Body | None]
@@ -103,7 +118,16 @@ class Board(Protocol):
 
 @runtime_checkable
 class Store(Protocol):
-    """Where live state is kept. Every method raises StoreError when the store is out of reach, full, damaged or foreign."""
+    """
+    Where live state is kept. Every method raises StoreError when the store is out of reach, full, damaged or foreign.
+
+        class Audited(MemoryStore):
+            def commit(self, commit):
+                print(sorted(commit.writes), commit.entries)
+                return super().commit(commit)
+
+        flags = pf.connect("flags.toml", store=Audited())
+    """
 
     @property
     def url(self) -> str:
@@ -152,6 +176,12 @@ class Timed(Protocol):
     What a store may have besides: a time of its own. Every store of ours has it.
 
     Without it a cool-down goes by the wall clock of whichever process meets it, and a wall clock can be set.
+
+        class Dated(MemoryStore):
+            def now(self):
+                return ask_the_server()                         # as by `SELECT extract(epoch FROM now())`
+
+        assert isinstance(Dated(), Timed)
     """
 
     def now(self) -> float | None:
@@ -170,6 +200,15 @@ class Hinting(Protocol):
 
     A hint may be late, lost or for nothing: it is the look that counts. One that has a `rouse` too, which ends the wait from another
     thread, is waited for at greater length.
+
+        class Telling(MemoryStore):
+            deaf, heard = "", -1
+
+            def hint(self, timeout):
+                before, self.heard = self.heard, self.wait(self.heard, left(timeout))
+                return self.heard > before
+
+        assert isinstance(Telling(), Hinting)
     """
 
     @property
@@ -200,7 +239,13 @@ def read_only(store: object) -> str:
 
 @runtime_checkable
 class Trimming(Protocol):
-    """What a store may have besides: it forgets the beginning of a history, once that is kept elsewhere. Every store of ours can."""
+    """
+    What a store may have besides: it forgets the beginning of a history, once that is kept elsewhere. Every store of ours can.
+
+        store.commit(Commit({}, entries=[("notes", {"n": 1}), ("notes", {"n": 2}), ("notes", {"n": 3})]))
+        if isinstance(store, Trimming):
+            store.trim("notes", through=2)                      # 3
+    """
 
     def trim(self, subject: str, through: int) -> int:
         """

@@ -29,6 +29,10 @@ class MemoryStore:
 
     A named store keeps its documents when it is closed, as a file would: open it again and they are there. `clock` is
     asked for the age of the Board's rows, and for the store's time: the wall clock as it was when the first with that clock came.
+
+        store = MemoryStore()
+        web = pf.connect("flags.toml", store=store)
+        worker = pf.connect("flags.toml", store=store)          # one sees what the other changes, as over a server's store
     """
 
     def __init__(self, name: str = "", *, clock: Clock = SYSTEM) -> None:

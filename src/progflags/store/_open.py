@@ -29,6 +29,10 @@ def open_store(url: str | Store | None = None, *, clock: Clock = SYSTEM) -> Stor
     None (memory, nobody else's), `memory://name`, `sqlite:///rel.db`, `sqlite:////abs.db`, `postgresql://…`, `redis://…`,
     `redis+sentinel://…`, `redis+cluster://…`.
 
+        store = open_store("sqlite:///progflags.db")
+        print(store.url, store.revision(), *store.read("rollout/")[1])
+        store.close()
+
     Raises:
         ValueError: not a store's address; the message lists the forms there are.
         MissingExtraError: the store's extra is not installed; the message is the command that does it.

@@ -41,6 +41,10 @@ def instrument(
     which evaluations become `feature_flag.evaluation` log events: "off", "changes", "sampled" or "all". Nothing that an
     exporter does reaches a request. The returned handle's `close()` ends it, within about a second.
 
+        handle = instrument(flags, meter_provider=provider, events="changes")
+        flags.is_enabled("new-search", "user-42")               # counted in progflags.flag.evaluations
+        handle.close()
+
     Raises:
         ValueError: `events` is none of these words.
     """
@@ -53,6 +57,9 @@ def pre_instrument() -> None:
 
     With `PROGFLAGS_OTEL_SPANS=1` in the environment, server spans credit the arms their request met (see ServerSpans), with
     no line of code; otherwise nothing happens. `pf.default()` is the client, whenever it is set.
+
+        # PROGFLAGS_OTEL_SPANS=1 opentelemetry-instrument uvicorn shop:app
+        pf.set_default(pf.connect("flags.toml"))                # in shop.py; there is nothing else to write
     """
     if os.environ.get("PROGFLAGS_OTEL_SPANS", "").lower() not in _ON:
         return
@@ -66,7 +73,13 @@ def pre_instrument() -> None:
 
 
 class Instrumentation:
-    """The handle `instrument` returns."""
+    """
+    The handle `instrument` returns.
+
+        handle = instrument(flags, events="changes")
+        handle.flush(timeout=1.0)                               # what waits has been handed to the exporter
+        handle.close()
+    """
 
     def __init__(
         self, flags: Client, meter_provider: MeterProvider | None, tracer_provider: TracerProvider | None, logger_provider: Any, events: str

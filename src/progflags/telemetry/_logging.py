@@ -30,12 +30,22 @@ def log_changes(flags: Client, logger: Any = None) -> ChangeLog:
     Lines go to structlog where the application uses it, else to the standard logger `progflags`, with extras named
     `progflags_flag`, `progflags_percent` and so on; `logger` overrides that. A cause is logged at most once a minute, with
     the number left out. Control characters are escaped. The returned handle's `close()` ends it.
+
+        import logging
+
+        lines = log_changes(flags, logging.getLogger("shop.releases"))
+        flags.kill("new-search", reason="the index is gone", by="ann")      # is a line now
     """
     return ChangeLog(flags, logger)
 
 
 class ChangeLog:
-    """Listens to a client's Bus and writes lines; see log_changes."""
+    """
+    Listens to a client's Bus and writes lines; see log_changes.
+
+        lines = log_changes(flags)
+        lines.close()                                           # in a test, or before the client is closed
+    """
 
     def __init__(self, flags: Client, logger: Any = None) -> None:
         self._write = _writer(logger)
@@ -126,7 +136,15 @@ def _met() -> dict[str, str]:
 
 
 class VariantFilter(logging.Filter):
-    """Adds `record.progflags`, the variants this request has met so far by flag; lets every record through."""
+    """
+    Adds `record.progflags`, the variants this request has met so far by flag; lets every record through.
+
+        import logging
+
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(levelname)s %(message)s %(progflags)s"))
+        handler.addFilter(VariantFilter())
+    """
 
     def filter(self, record: logging.LogRecord) -> bool:
         record.progflags = _met()
@@ -134,7 +152,13 @@ class VariantFilter(logging.Filter):
 
 
 def add_variants(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """A structlog processor: adds `progflags`, the variants this request has met so far, to events that met any."""
+    """
+    A structlog processor: adds `progflags`, the variants this request has met so far, to events that met any.
+
+        import structlog
+
+        structlog.configure(processors=[add_variants, structlog.processors.JSONRenderer()])
+    """
     met = _met()
     if met:
         event["progflags"] = met

@@ -35,6 +35,8 @@ class ArmReader(MetricReader):
     controller takes a window, and the application's own readers don't notice. Values arrive as the middle of their bucket
     (within 1.1 % at the usual scale). Once a series has overflowed the provider's cardinality limit, points of one
     arm may be missing: its metric is rejected from then on, and a gate on it can't pass.
+
+        reader = ArmReader(flags, ["checkout.duration"]).attach(provider)
     """
 
     def __init__(

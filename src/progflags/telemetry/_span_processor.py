@@ -25,6 +25,11 @@ class ServerSpans(SpanProcessor):
 
     Sees what the tracer records: with a sampler that drops spans, wrap it in RecordServerSpans, or the verdict is built on
     the sampled requests alone. Use this or the tee, not both: each request would count twice.
+
+        from opentelemetry.sdk.trace import TracerProvider
+
+        provider = TracerProvider()
+        provider.add_span_processor(ServerSpans(flags))
     """
 
     def __init__(self, flags: Client | None = None) -> None:
@@ -67,6 +72,12 @@ class RecordServerSpans(Sampler):
     The sampler given, except that a server span it drops is still recorded in the process.
 
     Processors see every request then; exporters send only what the inner sampler sampled, as before. About 12 µs a span.
+
+        from opentelemetry.sdk.trace import TracerProvider
+        from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
+
+        provider = TracerProvider(sampler=RecordServerSpans(ParentBased(TraceIdRatioBased(0.01))))
+        provider.add_span_processor(ServerSpans(flags))
     """
 
     def __init__(self, inner: Sampler) -> None:

@@ -35,6 +35,12 @@ def tee(meter_provider: MeterProvider, flags: Client | None = None, instruments:
 
     The old `http.server.duration` is heard under its name in milliseconds, and as `http.server.request.duration` in seconds
     where that one does not speak itself. An instrument that stays silent is warned about.
+
+        from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
+        from progflags.asgi import FlagsMiddleware
+
+        teed = tee(provider, flags, instruments=("checkout.items",))
+        app = OpenTelemetryMiddleware(FlagsMiddleware(app, flags=flags), meter_provider=teed)
     """
     return _TeeMeterProvider(meter_provider, Ear(flags, instruments))
 

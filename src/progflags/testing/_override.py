@@ -36,7 +36,14 @@ def override(pins: Mapping[str, Any] | None = None, *, flags: Client | None = No
 
 
 class Pinned:
-    """The pins of one test on one client; the client is looked up when it is first needed."""
+    """
+    The pins of one test on one client; the client is looked up when it is first needed.
+
+        pins = Pinned(flags)
+        pins.update({"new-search": "off", "checkout-flow": "fast"})
+        flags.get("checkout-flow", "classic", "user-42")        # "fast"
+        pins.clear()
+    """
 
     def __init__(self, client: Client | None = None) -> None:
         self._client = client

@@ -24,7 +24,17 @@ __all__ = ["SharedStoreContract"]
 
 
 class SharedStoreContract(StoreContract):
-    """What a store of several processes promises besides. Other processes open it with the source text of `opener`."""
+    """
+    What a store of several processes promises besides. Other processes open it with the source text of `opener`.
+
+        from uuid import uuid4
+
+        from progflags.store import open_store
+
+        class TestMyStore(SharedStoreContract):
+            def make_store(self):
+                return open_store(f"sqlite:///{self.folder}/{uuid4()}.db")
+    """
 
     kills = 40
     """How many writers `test_a_killed_writer_leaves_before_or_after` kills."""

@@ -35,7 +35,16 @@ __all__ = ["StoreContract"]
 
 
 class StoreContract(CommitContract, BoardContract, HintContract, TrimContract):
-    """The promises of `progflags.store.Store`, each a test. `make_store` returns a new, empty store at every call."""
+    """
+    The promises of `progflags.store.Store`, each a test. `make_store` returns a new, empty store at every call.
+
+        class TestMyStore(StoreContract):
+            def make_store(self):
+                return MyStore(self.folder / "state")
+
+            def join(self, store):                              # a second handle on what `store` holds; None: there is none
+                return MyStore(store.path)
+    """
 
     examples = 30
     """How many sequences of steps `test_behaves_like_its_model` tries."""

@@ -36,6 +36,9 @@ class DarkLaunchMiddleware(Door[WSGIApp]):
     of a remote one (`"https://host"`). The client always gets `app`'s response. The options are DoorOptions and Options;
     `key` and `run_if` get the environ. Mismatches are told apart by the endpoint's template: Flask's whole rule, or the label
     that an application puts into `environ["progflags.route"]`. The experiment is the attribute `dark_launch`.
+
+        app.wsgi_app = DarkLaunchMiddleware(app.wsgi_app, flag="pricing-v2", candidate="https://next.shop.example.com", flags=flags)
+        print(app.wsgi_app.dark_launch.verdict(max_mismatch=0.01))
     """
 
     def __init__(self, app: WSGIApp, *, flag: str, candidate: WSGIApp | Forced | str, **options: Unpack[DoorOptions]) -> None:

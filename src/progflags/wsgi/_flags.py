@@ -38,6 +38,11 @@ class FlagsMiddleware:
     `anonymous` (a secret, or an AnonymousId) gives visitors without a targeting key a sticky one, in a signed cookie: in the
     answers to requests that needed it, which also say `Vary: Cookie`. With it the server is told the head of a response with
     its first piece.
+
+        def who(environ):
+            return pf.Context(environ.get("REMOTE_USER"), {"path": environ["PATH_INFO"]})
+
+        app.wsgi_app = FlagsMiddleware(app.wsgi_app, flags=flags, context=who, anonymous=SECRET)
     """
 
     def __init__(

@@ -38,6 +38,10 @@ class Recorder:
     `arms` says on which arm each variant of a flag is counted, None of a flag that is not known: an observation by hand on any
     other arm than these, `control` and `candidate` is refused. Without it every flag is taken, with arms that were met.
     `refusals` counts what was refused.
+
+        flags.metrics.record("new-checkout", arm="candidate", seconds=0.12, error=False, unit="user-42")
+        flags.metrics.observe("new-checkout", "basket", 49.90, arm="candidate", measured_in="EUR")
+        flags.metrics.source("tickets", open_tickets)           # a function that gives a number; a gate names it
     """
 
     def __init__(

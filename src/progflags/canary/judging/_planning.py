@@ -48,7 +48,12 @@ def requests_to_detect(rate: float, factor: float, *, share: float = 0.5, tolera
 
 
 def smallest_detectable(requests: float, rate: float, *, share: float = 0.5, tolerated: float = 0.0, alpha: float = 0.05) -> float | None:
-    """The smallest factor on `rate` that `requests` on the candidate catch with 80 % power; None: not even ×50."""
+    """
+    The smallest factor on `rate` that `requests` on the candidate catch with 80 % power; None: not even ×50.
+
+        factor = smallest_detectable(20_000, 0.01)
+        print(f"errors of {0.01 * factor:.2%} would be seen")
+    """
     low, high = 1 + tolerated, min(_LARGEST, 1 / rate)
     if high <= low or requests_to_detect(rate, high, share=share, tolerated=tolerated, alpha=alpha) > requests:
         return None
@@ -64,6 +69,9 @@ def requests_to_prove(limit: float, rate: float = 0.0, *, alpha: float = 0.05) -
     Requests on the candidate until "the rate is below `limit`" is proven, when it truly is `rate`; infinity if it isn't below.
 
     0.1 % without an error takes 4,519; at half of the limit it takes several times that.
+
+        round(requests_to_prove(0.001))                         # 4519
+        requests_to_prove(0.001, 0.002)                         # inf: it isn't below
     """
     if not 0 < limit < 1 or rate >= limit:
         return math.inf

@@ -25,6 +25,11 @@ class CanaryReport:
     What an analysis found. `decision` is what to do, `reason` why in one sentence, `results` the finding of each metric.
 
     Printing it gives a table; `to_dict` the same numbers as plain JSON; `to_html` one self-contained page.
+
+        report = analyzer.analyze(baseline, canary)
+        report.decision, report.results["error_rate"].effect
+        print(report)                                           # a table of the findings
+        report.to_html("report.html")
     """
 
     decision: Decision

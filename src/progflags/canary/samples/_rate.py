@@ -27,6 +27,9 @@ class Rate:
     """
     `events` in `trials` (a share), or in an `exposure` of any unit (counts per hour, per gigabyte).
 
+        pf.Rate(12, 10_000).value                               # 0.0012
+        pf.Rate(3, exposure=24.0).value                         # 0.125
+
     Raises:
         ValueError: a number is missing, negative, infinite or not a number, or there are more events than trials.
     """

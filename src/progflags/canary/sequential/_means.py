@@ -216,6 +216,8 @@ def clipped(values: Sequence[float], cap: float) -> list[float]:
 
     The cap must be fixed before the comparison (say, the control's 99.9th percentile of the week before), and be the same
     for both arms. One order of ten thousand euros then no longer decides a rollout.
+
+        clipped([12.0, 49.9, 10_000.0], cap=500.0)              # [12.0, 49.9, 500.0]
     """
     return [min(value, cap) for value in values]
 
@@ -229,6 +231,9 @@ def cuped(values: Sequence[float], covariate: Sequence[float], *, slope: float, 
 
     Source: Deng, Xu, Kohavi & Walker, WSDM 2013.
 
+        slope, centre = slope_of([10.0, 30.0, 20.0], [1.0, 3.0, 2.0])       # last week: spent, visits
+        cuped([14.0, 34.0], [1.0, 3.0], slope=slope, centre=centre)         # [24.0, 24.0]
+
     Raises:
         ValueError: the two are not of one length.
     """
@@ -236,7 +241,11 @@ def cuped(values: Sequence[float], covariate: Sequence[float], *, slope: float, 
 
 
 def slope_of(values: Sequence[float], covariate: Sequence[float]) -> tuple[float, float]:
-    """(slope, centre) of the regression of pre-period `values` on `covariate`, for `cuped`; slope 0 where nothing varies."""
+    """
+    (slope, centre) of the regression of pre-period `values` on `covariate`, for `cuped`; slope 0 where nothing varies.
+
+        slope_of([10.0, 30.0, 20.0], [1.0, 3.0, 2.0])           # (10.0, 2.0)
+    """
     ys, xs = list(values), list(covariate)
     centre, middle = math.fsum(xs) / len(xs), math.fsum(ys) / len(ys)
     spread = math.fsum((x - centre) ** 2 for x in xs)

@@ -45,6 +45,10 @@ def client() -> Client:
     """
     The project's client, connected when first asked for, and `pf.default()` from then on.
 
+        from progflags.contrib.django import client
+
+        client().rollouts.start("new-checkout", by="release 42")            # in a management command, a signal, a shell
+
     Raises:
         ImproperlyConfigured: the setting is wrong.
         DefinitionError: nothing can be served from the source.

@@ -16,6 +16,10 @@ def rows(value: Any) -> Any:
 
     For `dark_launch(…, reduce=rows)`. Nothing is loaded for it: a deferred column is left out.
 
+        @pf.dark_launch("orders-v2", candidate=orders_v2, reduce=rows, flags=flags)
+        def orders(user):
+            return list(Order.objects.filter(user=user))
+
     Raises:
         TypeError: a queryset nobody has read yet: it is a question, no answer. Return `list(queryset)` from both functions.
     """

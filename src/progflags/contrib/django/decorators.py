@@ -21,6 +21,12 @@ def flag_required(flag: str, variant: str | None = None) -> Callable[[Callable[.
     A view that answers 404 unless the flag is on for this request, or serves `variant` where one is named.
 
     For functions, sync or async. A flag that doesn't exist is off; `manage.py check` reports it.
+
+        from django.http import HttpResponse
+
+        @flag_required("new-search")
+        def search(request):
+            return HttpResponse("vectors")
     """
 
     def decorate(view: Callable[..., Any]) -> Callable[..., Any]:
@@ -49,6 +55,16 @@ class FlagRequiredMixin:
     A class-based view that answers 404 unless `flag_name` is on, or serves `flag_variant` where that is set.
 
     Put it first among the bases.
+
+        from django.http import HttpResponse
+        from django.views import View
+
+        class FastCheckout(FlagRequiredMixin, View):
+            flag_name = "checkout-flow"
+            flag_variant = "fast"
+
+            def get(self, request):
+                return HttpResponse("fast")
     """
 
     flag_name: str = ""

@@ -34,6 +34,14 @@ class FlagsMiddleware:
 
     Who is asking is found out when a flag first needs to know. A page that asks none opens no session, queries nothing, and
     gets neither a cookie nor `Vary: Cookie`. An async `PROGFLAGS["context"]` is awaited before each request.
+
+        # settings.py; a view then asks request.flags.is_enabled("new-search")
+        MIDDLEWARE = [
+            "django.contrib.sessions.middleware.SessionMiddleware",
+            "django.contrib.auth.middleware.AuthenticationMiddleware",
+            "progflags.contrib.django.middleware.FlagsMiddleware",
+        ]
+        PROGFLAGS = {"source": "flags.toml", "store": "sqlite:///progflags.db", "anonymous": True}
     """
 
     sync_capable = True

@@ -18,6 +18,10 @@ class override_flag(ContextDecorator):  # noqa: N801 - named like django.test.ov
 
     `variant` is a variant's name, or a value: True and False for boolean flags, `active=` likewise. It holds for the thread
     or task of the test, hence for Django's test client, and not for a live server's threads.
+
+        @override_flag("new-search", True)
+        def test_vectors(client):
+            assert client.get("/search").content == b"vectors"
     """
 
     def __init__(self, flag: str, variant: Any = True, *, active: bool | None = None) -> None:

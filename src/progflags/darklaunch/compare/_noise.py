@@ -30,7 +30,13 @@ _Z: Final = 1.96
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """A rule for a path that differs without any candidate: in `noisy` of `pairs` A/A comparisons; against it, in `hits` of as many."""
+    """
+    A rule for a path that differs without any candidate: in `noisy` of `pairs` A/A comparisons; against it, in `hits` of as many.
+
+        for proposal in price.dark_launch.proposals():          # needs aa_rate=
+            print(proposal.path, proposal.rule, proposal.noisy, proposal.pairs)
+            price.dark_launch.approve(proposal.path)
+    """
 
     rule: Rule
     path: str

@@ -34,7 +34,12 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One allowance at one path. Build them with the functions below; `str()` is how a report names it."""
+    """
+    One allowance at one path. Build them with the functions below; `str()` is how a report names it.
+
+        rules = [pf.ignore("$.served_at"), pf.tolerance("$.total", abs=0.01)]
+        print(*rules)
+    """
 
     path: str
     kind: str
@@ -88,7 +93,11 @@ def within(path: str, seconds: float) -> Rule:
 
 
 def opaque(path: str) -> Rule:
-    """Values at `path`, and below it, need only be of the same shape: two UUIDs, two ULIDs, two hexadecimal tokens of one length."""
+    """
+    Values at `path`, and below it, need only be of the same shape: two UUIDs, two ULIDs, two hexadecimal tokens of one length.
+
+        pf.opaque("$.id")
+    """
     return _made(path, "opaque")
 
 
@@ -126,7 +135,11 @@ def normalize(path: str, function: Callable[[Any], Any]) -> Rule:
 
 
 def subset(path: str) -> Rule:
-    """The candidate's mapping or set at `path` may have more in it than the control's."""
+    """
+    The candidate's mapping or set at `path` may have more in it than the control's.
+
+        pf.subset("$.features")
+    """
     return _made(path, "subset")
 
 

@@ -9,7 +9,14 @@ __all__ = ["BAD", "CONCLUSIVE", "GOOD", "Outcome", "Shed"]
 
 
 class Outcome(StrEnum):
-    """The fifteen ends of a call. The first three never ran the candidate."""
+    """
+    The fifteen ends of a call. The first three never ran the candidate.
+
+        from progflags.darklaunch import Outcome
+
+        stats = price.dark_launch.stats()
+        print(stats.outcomes[Outcome.MISMATCH], stats.outcomes["mismatch"])     # the same number twice
+    """
 
     OFF = "off"  # the flag is off for everybody, unknown, or there is no client
     NOT_SAMPLED = "not_sampled"  # the share, `sample` or `run_if` left this call out

@@ -25,6 +25,10 @@ class DarkLaunchStats:
     `stopped`: candidates ended by `stop_runaways`; each has been counted as abandoned before. `unstoppable`: those it could not
     end so far, for they are in native code, or catch everything: each holds a thread until it comes back by itself.
     `mismatches`: calls by the path that differed, `$` being the whole value.
+
+        stats = price.dark_launch.stats()
+        stats.calls, stats.outcomes["match"], stats.outcomes["mismatch"]
+        stats.mismatches, stats.failures, stats.candidate.p95   # where they differ, what was raised, seconds
     """
 
     calls: int

@@ -31,6 +31,10 @@ class ShadowSummary:
     `outcomes`, `shed`, `failures`, `mismatches`, `not_isolated` count calls as in `stats()`; `breaker` counts processes by
     the state of their breaker, `runaways` candidates by what `stop_runaways` came to ("stopped", "unstoppable"). `control` and
     `shadow` are both sides' durations. `scored` are the sums of their scores, None where the launch has no `score=`.
+
+        for found in flags.rollouts.dark_launches():
+            print(found.flag, found.function, found.processes, found.outcomes.most_common(3))
+            print(found.verdict(max_mismatch=0.01))
     """
 
     flag: str

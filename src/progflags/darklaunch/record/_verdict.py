@@ -25,7 +25,14 @@ from progflags._printed import printable, quoted
 
 
 class Safety(StrEnum):
-    """SAFE: the rate is below the bound. UNSAFE: it is above. UNDECIDED: nobody can know yet."""
+    """
+    SAFE: the rate is below the bound. UNSAFE: it is above. UNDECIDED: nobody can know yet.
+
+        from progflags.darklaunch import Safety
+
+        if price.dark_launch.verdict(max_mismatch=0.01).state is Safety.UNSAFE:
+            flags.kill("pricing-v2", reason="answers differ", by="the nightly check")
+    """
 
     SAFE = "SAFE"
     UNSAFE = "UNSAFE"
@@ -41,6 +48,11 @@ class DarkLaunchVerdict:
     the confidence asked for; `needed`: how many further calls would make it SAFE if all of them matched (0 when it is).
     `caveats`: what a reader should know before acting on it. Where a `score` was asked about: the mean score, and where the
     true one lies (None, None otherwise); `rate` and `interval` are then of calls that failed, for answers are scored.
+
+        verdict = price.dark_launch.verdict(max_mismatch=0.01)
+        print(verdict)
+        if verdict.state != "SAFE":
+            print(verdict.rate, verdict.needed, verdict.caveats)
     """
 
     state: Safety

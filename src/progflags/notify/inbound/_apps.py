@@ -14,7 +14,11 @@ __all__ = ["asgi", "wsgi"]
 
 
 def asgi(hook: Hook) -> Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]:
-    """`app.mount("/hooks/rollback", pf.notify.asgi(hook))`. The store is waited for in a thread, not on the loop."""
+    """
+    The hook as an ASGI application, to be mounted. The store is waited for in a thread, not on the loop.
+
+        app.mount("/hooks/rollback", pf.notify.asgi(pf.notify.Hook(flags, token=TOKEN)))
+    """
 
     async def app(scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -38,7 +42,14 @@ def asgi(hook: Hook) -> Callable[[MutableMapping[str, Any], Receive, Send], Awai
 
 
 def wsgi(hook: Hook) -> Callable[[dict[str, Any], Callable[..., Any]], Sequence[bytes]]:
-    """The same for WSGI."""
+    """
+    The hook as a WSGI application.
+
+        from werkzeug.middleware.dispatcher import DispatcherMiddleware
+
+        hook = pf.notify.Hook(flags, secret=SECRET)
+        app.wsgi_app = DispatcherMiddleware(app.wsgi_app, {"/hooks/rollback": pf.notify.wsgi(hook)})
+    """
 
     def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Sequence[bytes]:
         length = environ.get("CONTENT_LENGTH") or ""

@@ -35,6 +35,9 @@ class Process:
     A process as it last told of itself. `name`: host and process id; `definitions`: the digest of what it serves; `revision`: of the
     store, as it last saw it; `judges`: whether it may run rollouts. `age`: seconds since it told, by the store's clock; `since`: wall
     time, when it began.
+
+        for process in flags.rollouts.processes():
+            print(process.name, process.version, process.definitions, process.judges, process.age)
     """
 
     name: str

@@ -62,7 +62,13 @@ class Gathering(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Hook:
-    """A function of this program as a sink."""
+    """
+    A function of this program as a sink.
+
+        from progflags.rollout import Hook
+
+        flags.rollouts.notify(Hook("audit", lambda line: print(line["flag"], line["to"], line["actor"], line["reason"])))
+    """
 
     name: str
     function: Callable[[Line], object]
@@ -78,6 +84,10 @@ class Webhook:
 
     With a `secret` the header `X-Progflags-Signature` is `t=<seconds>,v1=<hex>`, an HMAC-SHA256 over `<seconds>.<body>`:
     see `signature`, which a receiver can use as well. `X-Progflags-Id` is the line's id.
+
+        from progflags.rollout import Webhook
+
+        flags.rollouts.notify(Webhook("https://hooks.example.com/rollouts", secret=SECRET))
 
     Raises:
         ValueError: not an http or https URL.
@@ -112,7 +122,15 @@ class Webhook:
 
 
 def signature(secret: str, body: bytes, at: int) -> str:
-    """What the signature header says for `body` sent at `at` (seconds since the epoch)."""
+    """
+    What the signature header says for `body` sent at `at` (seconds since the epoch).
+
+        import hmac
+
+        said = headers["X-Progflags-Signature"]
+        at = int(said.split(",")[0].removeprefix("t="))
+        genuine = hmac.compare_digest(said, signature(SECRET, body, at)) and abs(time.time() - at) < 300
+    """
     return f"t={at},v1={hmac.new(secret.encode(), f'{at}.'.encode() + body, hashlib.sha256).hexdigest()}"
 
 

@@ -36,7 +36,14 @@ __all__ = ["ACTIVE", "COOLING", "SERVING", "TRANSITIONS", "VERBS", "Act", "State
 
 
 class State(StrEnum):
-    """Where a rollout stands."""
+    """
+    Where a rollout stands.
+
+        from progflags.rollout import State
+
+        if flags.rollouts.status("new-checkout").state is State.RAMPING:
+            flags.rollouts.pause("new-checkout", by="ann")
+    """
 
     DRAFT = "draft"  #: written down, never started
     SCHEDULED = "scheduled"  #: started, and waiting for a window, a freeze's end, a rollout it needs, a dark launch
