@@ -114,8 +114,30 @@ _COMMON: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
 class _Parser(argparse.ArgumentParser):
     """What was typed comes back in an error, as printable as everything else."""
 
+    any_order = False
+    """Whether options may stand between positional words of any number: argparse would take none for the first of them."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        return super().parse_known_args(_options_first(self, args) if self.any_order and args is not None else args, namespace)
+
     def error(self, message: str) -> NoReturn:
         super().error(printable(message))
+
+
+def _options_first(parser: argparse.ArgumentParser, words: Sequence[str]) -> list[str]:
+    """The same words, the options with their values before the others."""
+    options, others, rest = list[str](), list[str](), iter(words)
+    for word in rest:
+        if word == "--":
+            others += rest
+        elif not word.startswith("-"):
+            others.append(word)
+        else:
+            options.append(word)
+            known = {id(one): one for text, one in parser._option_string_actions.items() if text == word or text.startswith(f"{word}")}
+            if len(known) == 1 and next(iter(known.values())).nargs is None:
+                options += [value for value in (next(rest, None),) if value is not None]
+    return [*options, *(["--"] if others else []), *others]
 
 
 def _child(common: argparse.ArgumentParser) -> Any:

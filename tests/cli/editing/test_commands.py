@@ -544,3 +544,30 @@ def test_a_store_without_definitions_and_no_place_at_all_are_said(tmp_path, monk
     assert "progflags push FILE puts them there" in capsys.readouterr().err
     assert main(["set", "a", "percent=1"]) == 2
     assert "--flags FILE" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["set", "--dry-run", "new-search", "percent=20"],
+        ["set", "new-search", "--dry-run", "percent=20", "owner=ann"],
+        ["set", "new-search", "owner=ann", "--unset", "percent", "description=x", "--dry-run"],
+        ["set", "new-search", "--uns", "percent", "--keys=keys", "owner=ann", "--dry"],
+        ["add", "third", "--by", "ann", "percent=5", "--flags", "flags.toml", "owner=x", "--dry-run", "--json"],
+        ["rule", "add", "--first", "checkout-flow", "--dry-run", "percent=5", "--attr", "plan=pro", "serve=fast"],
+        ["rule", "move", "--before", "staff", "checkout-flow", "--dry-run", "rule 2"],
+        ["archive", "--reason", "over", "checkout-flow", "--dry-run"],
+    ],
+)
+def test_options_stand_wherever_one_types_them(file, tmp_path, words, capsys):
+    (tmp_path / "keys").write_text("ann")
+    assert main([*words, "--flags", "flags.toml"]) == 0
+    assert file.read_text() == FILE
+    assert "--dry-run" in capsys.readouterr().out or "--json" in words
+
+
+def test_what_is_no_option_is_said(file, capsys):
+    assert run("set", "new-search", "--nothing", "percent=20") == 2
+    assert "--nothing" in capsys.readouterr().err
+    assert run("set", "new-search", "percent=20", "--unset") == 2
+    assert file.read_text() == FILE

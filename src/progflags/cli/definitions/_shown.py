@@ -18,8 +18,9 @@ __all__ = ["change", "options"]
 _TIMEOUT = 30.0  # seconds, as `push` has: the definitions are compared as a whole
 
 
-def options(parser: argparse.ArgumentParser) -> None:
-    """What all of them take."""
+def options(parser: Any) -> None:
+    """What all of them take, in any order."""
+    parser.any_order = True
     parser.add_argument("--dry-run", action="store_true", help="show what it would do, and write nothing")
     parser.add_argument("--by", default=None, help="who, for the store's history; default: the login name")
     people(parser)
