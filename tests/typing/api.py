@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import assert_type
 
 from pydantic import BaseModel
@@ -59,6 +60,8 @@ async def use() -> None:
 
 
 assert_type(flags.rollouts.start("new-checkout"), pf.RolloutStatus)
+assert_type(flags.rollouts.change("new-checkout", {"percent": 20}, by="ann"), pf.RolloutStatus)
+assert_type(flags.rollouts.change("new-checkout", Path("new.toml")), pf.RolloutStatus)
 assert_type(flags.rollouts.tick(), tuple[pf.Transition, ...])
 flags.metrics.record("new-checkout", arm="candidate", seconds=0.12, error=False)
 flags.metrics.source("tickets", lambda: 3.0, kind="gauge")
