@@ -571,3 +571,13 @@ def test_what_is_no_option_is_said(file, capsys):
     assert "--nothing" in capsys.readouterr().err
     assert run("set", "new-search", "percent=20", "--unset") == 2
     assert file.read_text() == FILE
+
+
+def test_items_of_a_list_that_go_together_are_those_that_were_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rules = "".join(f"[[flags.many.rules]]\nname = 'r{number}'\npercent = {number + 1}\n" for number in range(12))
+    (tmp_path / "flags.toml").write_text(f"[flags.many]\nowner = 'ann'\n{rules}")
+    assert run("set", "many", "--unset", "rules[2]", "--unset", "owner", "--unset", "rules[10]", "--unset", "rules[9].percent") == 0
+    with pf.connect("flags.toml", poll=None) as flags:
+        names = [rule.name for rule in flags.definitions.flags["many"].rules]
+    assert names == [f"r{number}" for number in range(12) if number not in (2, 10)]

@@ -48,7 +48,12 @@ def _takes(spot: Spot, gone: list[Path]) -> list[Edit]:
     for path in paths:
         if at(spot.text.document, path) is None:
             raise ProgflagsError(f"{spot.path[-1]}: there is no {dotted(path[len(spot.path) :])} that could be taken out")
-    return [Take(path) for path in sorted(paths, key=repr, reverse=True)]
+    return [Take(path) for path in sorted(paths, key=_order, reverse=True)]
+
+
+def _order(path: Path) -> list[tuple[str, int]]:
+    """By name, and by place in a list; what lies within something is behind it."""
+    return [("", part) if isinstance(part, int) else (part, 0) for part in path]
 
 
 def _path(spot: Spot, path: Path) -> Path:

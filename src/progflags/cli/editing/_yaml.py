@@ -125,17 +125,18 @@ class _Text:
     def edited(self, edit: Edit) -> str:
         steps, rest = self.way(edit.path)
         holder = steps[-1].node if steps else self.root
-        if rest and holder is not None and holder.id != "scalar" and holder.flow_style:
-            return self._flow(holder, edit, rest)
+        if holder is None:  # nothing is said yet
+            return self._absent(None, edit, rest)
+        flows = holder.id != "scalar" and holder.flow_style
         if rest:
-            return self._absent(holder, edit, rest)
+            return self._flow(holder, edit, rest) if flows else self._absent(holder, edit, rest)
         match edit:
             case Put(_, value):
                 return self._replaced(steps[-1], value)
             case Take():
                 return self._taken(steps)
             case Insert() | Move():
-                if holder.flow_style:
+                if flows:
                     return self._flow(holder, edit, ())
                 return "\n".join(self._listed(holder, edit))
 
