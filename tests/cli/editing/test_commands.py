@@ -368,6 +368,13 @@ def test_in_an_environment_its_own_lines_are_changed(file, capsys):
     assert told["environments"]["staging"] == []
 
 
+def test_where_a_program_runs_is_not_where_is_written(file, monkeypatch):
+    file.write_text(PLACES)
+    monkeypatch.setenv("PROGFLAGS_ENVIRONMENT", "staging")
+    assert run("set", "new-search", "percent=20") == 0
+    assert file.read_text() == PLACES.replace("percent = 25 ", "percent = 20 ")
+
+
 def test_for_everybody_it_is_said_where_an_environment_moves_otherwise(file, capsys):
     file.write_text(PLACES)
     assert run("set", "new-search", "percent=20") == 0

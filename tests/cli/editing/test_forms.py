@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from progflags.cli.editing._edit import Insert, Move, Put, Take, after, at, readings, same
 from progflags.cli.editing._form import Text
-from progflags.errors import MissingExtraError
+from progflags.errors import MissingExtraError, ProgflagsError
 from progflags.sources import Piece
 from support.documents import documents
 from support.sizes import size
@@ -307,3 +307,23 @@ def every(document):
                 Put((*rules, place, "percent"), 44),
             )
             yield Put((*rules, place, "serve"), "on")
+
+
+def test_what_a_library_can_not_read_is_left_to_a_person(monkeypatch):
+    """Though an application can."""
+    import ruamel.yaml
+    import tomlkit
+    from ruamel.yaml.error import YAMLError
+    from tomlkit.exceptions import TOMLKitError
+
+    def refuses(error):
+        def refuse(*_):
+            raise error
+
+        return refuse
+
+    monkeypatch.setattr(tomlkit, "parse", refuses(TOMLKitError("no")))
+    monkeypatch.setattr(ruamel.yaml.YAML, "compose", refuses(YAMLError("no")))
+    for form, raw in (("toml", b"[flags.a]\npercent = 5\n"), ("yaml", b"flags:\n  a:\n    percent: 5\n")):
+        with pytest.raises(ProgflagsError, match="change it by hand"):
+            Text.of(Piece("x", form, raw)).edited([Put(("flags", "a", "percent"), 7)])

@@ -30,20 +30,13 @@ def edited(text: str, edit: Edit) -> str:
 
     Raises:
         MissingExtraError: tomlkit is not installed.
-        ProgflagsError: there is no such place.
+        ProgflagsError: there is no such place, or tomlkit can't read it.
     """
-    _tomlkit()
-    lines = text.split("\n")
-    match edit:
-        case Put():
-            lines = _put(lines, edit)
-        case Take(path):
-            lines = _take(lines, path)
-        case Insert():
-            lines = _insert(lines, edit)
-        case Move():
-            lines = _move(lines, edit)
-    return "\n".join(lines)
+    from_library = _tomlkit().exceptions.TOMLKitError
+    try:
+        return "\n".join(_edited(text.split("\n"), edit))
+    except from_library as error:
+        raise ProgflagsError(f"{_header(edit.path)}: tomlkit can't change it ({error}); change it by hand") from error
 
 
 def notes(text: str, path: Path) -> tuple[str, ...]:
@@ -62,6 +55,18 @@ def _tomlkit() -> Any:
 
 
 # ── the four edits ─────────────────────────────────────────────────────────
+
+
+def _edited(lines: list[str], edit: Edit) -> list[str]:
+    match edit:
+        case Put():
+            return _put(lines, edit)
+        case Take(path):
+            return _take(lines, path)
+        case Insert():
+            return _insert(lines, edit)
+        case Move():
+            return _move(lines, edit)
 
 
 def _put(lines: list[str], edit: Put) -> list[str]:

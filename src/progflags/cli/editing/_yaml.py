@@ -87,9 +87,15 @@ class _Text:
     """A YAML text and its nodes."""
 
     def __init__(self, text: str) -> None:
+        _ruamel()
+        from ruamel.yaml.error import YAMLError
+
         self.text = text
         self.lines = text.split("\n")
-        self.root = _ruamel().compose(text)
+        try:
+            self.root = _ruamel().compose(text)
+        except YAMLError as error:
+            raise ProgflagsError(f"ruamel.yaml can't read it ({error}); change it by hand") from error
 
     # ── where things are ──
 
