@@ -10,7 +10,6 @@ from progflags.cli.definitions._shown import change, options
 from progflags.cli.definitions._words import assignments, table
 from progflags.cli.editing import Definitions, Edit, Put, Text, empty
 from progflags.errors import ProgflagsError
-from progflags.sources import FORMS
 
 __all__ = ["add_parser", "run"]
 
@@ -52,6 +51,8 @@ def _text(definitions: Definitions, into: str | None) -> Text:
     Raises:
         ProgflagsError: nobody can know which.
     """
+    from progflags.sources import FORMS
+
     files = [text.piece.file for text in definitions.texts]
     if into is None:
         if len(files) == 1:

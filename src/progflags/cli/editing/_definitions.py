@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from progflags.cli.editing._edit import Path, at
 from progflags.cli.editing._form import Text
 from progflags.errors import ProgflagsError
 from progflags.flags import meant, suggest
-from progflags.sources import Piece
+
+if TYPE_CHECKING:
+    from progflags.sources import Piece
 
 __all__ = ["Definitions"]
 

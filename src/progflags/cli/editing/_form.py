@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import ModuleType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from progflags.cli.editing import _json, _toml, _yaml
 from progflags.cli.editing._edit import Edit, Insert, Path, Put, readings, same
 from progflags.errors import DefinitionError, ProgflagsError
 from progflags.flags import dotted, plain_text
-from progflags.sources import Piece, decode_piece
+
+if TYPE_CHECKING:
+    from progflags.sources import Piece
 
 __all__ = ["Text"]
 
@@ -34,6 +36,8 @@ class Text:
         Raises:
             DefinitionError: it is no document.
         """
+        from progflags.sources import decode_piece
+
         return cls(piece, decode_piece(piece)[0] if piece.text.strip() or piece.form == "json" else {})
 
     @property
@@ -73,6 +77,8 @@ class Text:
 
     def _checked(self, text: str, wanted: Sequence[Any], edit: Edit) -> Mapping[str, Any]:
         """What the new text says, if that is what was meant."""
+        from progflags.sources import decode_piece
+
         try:
             document = decode_piece(replace(self.piece, text=text.encode()))[0]
         except DefinitionError as error:

@@ -14,9 +14,9 @@ from progflags.cli.editing._definitions import Definitions
 from progflags.cli.editing._form import Text
 from progflags.cli.editing._lock import locked
 from progflags.errors import ConflictError, DefinitionError, Problem, ProgflagsError
-from progflags.sources import FORMS, Piece
 
 if TYPE_CHECKING:
+    from progflags.sources import Piece
     from progflags.store import Store
 
 __all__ = ["Files", "Kept", "Place"]
@@ -72,7 +72,7 @@ class Files:
             return draft
 
     def _read(self) -> Sequence[Piece]:
-        from progflags.sources import source_of
+        from progflags.sources import FORMS, source_of
 
         path = Path(self.name)
         if self._new and not path.exists() and path.suffix.lower() in FORMS:
@@ -134,6 +134,8 @@ def place(arguments: Any, *, new: bool = False) -> Iterator[Place]:
 
 def empty(file: str) -> Piece:
     """A file that is not there yet."""
+    from progflags.sources import FORMS, Piece
+
     form = FORMS[Path(file).suffix.lower()]
     return Piece(file, form, _NOTHING[form == "json"])
 
