@@ -1,5 +1,9 @@
 """Docstrings as readers of the reference need them."""
 
+import inspect
+
+import progflags
+
 #: Functions of ours make them, or a decorator does: what their constructors take is nobody else's affair.
 MADE_FOR_YOU = {
     "progflags.Flags",
@@ -14,6 +18,14 @@ MADE_FOR_YOU = {
     "progflags.telemetry.Instrumentation",
     "progflags.testing.Pinned",
 }
+
+
+def by_public_name(app):
+    """A class whose public name is not its own is shown as what it is; autodoc would say of what it is an alias, and no more."""
+    for name in progflags.__all__:
+        value = getattr(progflags, name)
+        if inspect.isclass(value) and value.__name__ != name:
+            value.__name__ = value.__qualname__ = name
 
 
 def without_constructor(app, what, name, value, options, signature, returns):
@@ -36,6 +48,7 @@ def examples(app, what, name, value, options, lines):
 
 
 def setup(app):
+    app.connect("builder-inited", by_public_name)
     app.connect("autodoc-process-signature", without_constructor)
     app.connect("autodoc-process-docstring", sentence, priority=400)  # before napoleon's 500
     app.connect("autodoc-process-docstring", examples, priority=401)

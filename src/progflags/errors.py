@@ -85,7 +85,7 @@ class DefinitionError(ProgflagsError, ValueError):
             pf.connect({"flag": {"new-search": {"percent": 25}}})
         except pf.DefinitionError as error:
             for problem in error.problems:
-                print(problem)                                  # file, line, key, and what would be right
+                print(problem)                          # file, line, key, and what would be right
     """
 
     def __init__(self, problems: Iterable[Problem]) -> None:
@@ -118,7 +118,7 @@ class MovedOn(TransitionRefused):
     The rollout is not any more as it was when the verb was decided on. `version` is what it is now: look, and decide again.
 
         seen = flags.rollouts.status("new-checkout")
-        flags.rollouts.pause("new-checkout", by="bob")          # meanwhile, perhaps in another process
+        flags.rollouts.pause("new-checkout", by="bob")  # meanwhile, perhaps in another process
         try:
             flags.rollouts.promote("new-checkout", by="ann", seen=seen.version)
         except pf.MovedOn as moved:
@@ -152,9 +152,10 @@ class StoreError(ProgflagsError, OSError):
     The store is out of reach, full, damaged or of another version. Flags keep serving what was read last.
 
         try:
-            flags = pf.connect("flags.toml", store="sqlite:////no/such/folder/progflags.db", require_store=True)
+            where = "sqlite:////no/such/folder/progflags.db"
+            flags = pf.connect("flags.toml", store=where, require_store=True)
         except pf.StoreError as error:
-            print("not started:", error)                        # without require_store it starts, and status() says this
+            print("not started:", error)            # without require_store status() says this
     """
 
 
@@ -179,7 +180,7 @@ class ReadOnlyError(StoreError):
         try:
             flags.rollouts.start("new-checkout")
         except ReadOnlyError as error:
-            print(error)                                        # start it where the store is; it arrives with the next snapshot
+            print(error)                            # start it where the store is
     """
 
 
@@ -203,7 +204,7 @@ class MissingExtraError(ProgflagsError, ImportError):
         try:
             flags = pf.connect("s3://config/flags.json")
         except MissingExtraError as error:
-            print(error.extra, error)                           # objects, and the command that installs it
+            print(error.extra, error)               # objects, and the command that installs it
     """
 
     def __init__(self, package: str, extra: str) -> None:

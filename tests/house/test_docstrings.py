@@ -124,6 +124,24 @@ def test_every_public_name_has_an_example():
     assert set(CALLED_MOST) - {dotted for _, dotted, _ in SHOWN} == set()
 
 
+def test_examples_are_read_without_scrolling():
+    """So many signs has a line of the reference on a screen 1,250 px wide; a member's stands further in."""
+    wide = [(dotted, line) for whose, dotted, text in SHOWN for line in text.splitlines() if len(line) > (93 if whose == dotted else 88)]
+    assert wide == []
+
+
+def test_members_of_enums_say_what_they_are():
+    """By `#:` beside or above each, which is what the reference shows; without it a member is left out."""
+    silent = []
+    for dotted, value in named():
+        if inspect.isclass(value) and issubclass(value, Enum):
+            lines = inspect.getsource(value).splitlines()
+            for before, line in zip(lines, lines[1:], strict=False):
+                name = line.strip().partition(" = ")[0]
+                silent += [f"{dotted}.{name}"] if name in value.__members__ and "#: " not in line and "#: " not in before else []
+    assert silent == []
+
+
 def test_what_is_said_of_examples_is_said_of_some():
     """No reason is given for an example that is gone, and nothing prepared for it."""
     assert {*NOT_RUN, *BEFORE, *THEN} <= {dotted for _, dotted, _ in SHOWN}

@@ -45,7 +45,8 @@ class DarkLaunchMiddleware(Door[ASGIApp]):
     two seconds at most. A candidate application's own lifespan begins after the application has started and holds nothing
     up: until it has started there are no shadows, and where it fails there are none.
 
-        app = DarkLaunchMiddleware(app, flag="pricing-v2", candidate=pf.force("new-search", "on"), flags=flags, deadline=0.5)
+        other = pf.force("new-search", "on")
+        app = DarkLaunchMiddleware(app, flag="pricing-v2", candidate=other, flags=flags)
         print(app.dark_launch.verdict(max_mismatch=0.01))
     """
 

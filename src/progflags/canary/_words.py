@@ -20,9 +20,10 @@ class Decision(StrEnum):
             print(report.reason)
     """
 
+    #: nothing keeps it from going on
     PASS = "PASS"  # noqa: S105 - a decision, not a password
-    HOLD = "HOLD"
-    ROLLBACK = "ROLLBACK"
+    HOLD = "HOLD"  #: too little is known, or a warning asks to wait
+    ROLLBACK = "ROLLBACK"  #: a critical gate is broken
 
 
 class Severity(StrEnum):

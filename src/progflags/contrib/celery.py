@@ -40,7 +40,7 @@ class Tasks:
     The signal receivers of one `install`.
 
         carrying = install(flags)
-        carrying.close()                                        # in a test, or before another install
+        carrying.close()                                # in a test, or before another install
     """
 
     def __init__(self, flags: Client | None, attributes: Sequence[str]) -> None:

@@ -103,7 +103,8 @@ class Identified:
     """
     A dependency that binds who is asking; see `identify`. Equal for the same `who`, so that it can be overridden.
 
-        app.dependency_overrides[identify(of_user)] = identify(lambda: pf.Context("user-42", {"plan": "pro"}))      # in a test
+        ann = pf.Context("user-42", {"plan": "pro"})
+        app.dependency_overrides[identify(of_user)] = identify(lambda: ann)     # in a test
     """
 
     __slots__ = ("__signature__", "who")

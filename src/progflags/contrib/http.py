@@ -38,7 +38,8 @@ class HttpSource(Afar):
     the 32 bytes in base64, whose signature of the document is inside a snapshot, or at `url` + `.sig`, in base64; a document without it is
     refused. Redirects are followed within the host. The form is that of the address's suffix, else of the answer's type: JSON, TOML, YAML.
 
-        shared = HttpSource("https://config.example.com/flags.toml", every=30.0, headers={"Authorization": f"Bearer {TOKEN}"})
+        mine = {"Authorization": f"Bearer {TOKEN}"}
+        shared = HttpSource("https://config.example.com/flags.toml", every=30.0, headers=mine)
         flags = pf.connect([shared, "flags.toml"], last_known_good="var/flags")
 
     Raises:

@@ -105,7 +105,8 @@ class ObjectSource(Afar):
     `timeout`: seconds that an answer usually takes; the first is waited for twice as long. `options` are obstore's, beside what the
     environment says: `ObjectSource("s3://…", options={"region": "eu-central-1"})`.
 
-        published = ObjectSource("s3://config/snapshot.json", every=30.0, key=PUBLIC_KEY, options={"region": "eu-central-1"})
+        where = {"region": "eu-central-1"}
+        published = ObjectSource("s3://config/snapshot.json", key=PUBLIC_KEY, options=where)
         flags = pf.connect(published, last_known_good="var/flags")
 
     Raises:

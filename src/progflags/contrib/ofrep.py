@@ -56,7 +56,10 @@ def asgi(
         def may(headers):
             return headers.get("authorization") == f"Bearer {TOKEN}"
 
-        app.mount("/flags", asgi(flags, authorize=may, expose=lambda key: key.startswith("web-"), secret=SECRET))
+        def shown(key):
+            return key.startswith("web-")
+
+        app.mount("/flags", asgi(flags, authorize=may, expose=shown, secret=SECRET))
     """
     told = Streams(streams, expose) if streams > 0 else None
     endpoint = Endpoint(flags, authorize, expose, frozenset(origins), told, Tickets(secret), public_url.rstrip("/"))
@@ -107,7 +110,8 @@ def wsgi(
 
         from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
-        app.wsgi_app = DispatcherMiddleware(app.wsgi_app, {"/flags": wsgi(flags, origins=["https://shop.example.com"])})
+        answers = wsgi(flags, origins=["https://shop.example.com"])
+        app.wsgi_app = DispatcherMiddleware(app.wsgi_app, {"/flags": answers})
     """
     endpoint = Endpoint(flags, authorize, expose, frozenset(origins))
 

@@ -60,7 +60,8 @@ class ProgflagsProvider(AbstractProvider):
         from openfeature.evaluation_context import EvaluationContext
 
         api.set_provider_and_wait(ProgflagsProvider(flags))
-        api.get_client().get_boolean_value("new-search", False, EvaluationContext("user-42"))       # True
+        client = api.get_client()
+        client.get_boolean_value("new-search", False, EvaluationContext("user-42"))     # True
     """
 
     def __init__(self, flags: Client) -> None:

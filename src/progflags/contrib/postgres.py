@@ -37,7 +37,8 @@ class PostgresStore(ServerStore):
     """
     A store in the database that `url` names. `timeout` is how many seconds a call may take as a whole, the wait for a lock included.
 
-        flags = pf.connect("flags.toml", store=PostgresStore("postgresql://shop@db.example.com/shop", timeout=1.0))
+        store = PostgresStore("postgresql://shop@db.example.com/shop", timeout=1.0)
+        flags = pf.connect("flags.toml", store=store)
     """
 
     _went_back = "it was restored, or this is a replica"

@@ -46,8 +46,10 @@ class Query:
 
     Note that the server itself still answers with samples up to five minutes old; ask `timestamp(…)` where that matters.
 
-        failed = Query("https://prometheus.example.com", 'sum(rate(payments_failed_total[5m]))', missing=0.0)
-        flags.metrics.source("payments_failed", failed)         # a gate: { metric = "payments_failed", max = 0.2 }
+        asked = "sum(rate(payments_failed_total[5m]))"
+        failed = Query("https://prometheus.example.com", asked, missing=0.0)
+        flags.metrics.source("payments_failed", failed)
+        # a gate: { metric = "payments_failed", max = 0.2 }
     """
 
     def __init__(

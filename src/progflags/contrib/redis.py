@@ -47,7 +47,8 @@ class RedisStore(ServerStore):
     """
     A store in the Redis that `url` names. `timeout` is how many seconds one call to it may take.
 
-        flags = pf.connect("flags.toml", store=RedisStore("redis://redis.example.com/0", timeout=1.0))
+        store = RedisStore("redis://redis.example.com/0", timeout=1.0)
+        flags = pf.connect("flags.toml", store=store)
     """
 
     _went_back = "it lost commits in a failover, was flushed or restored"

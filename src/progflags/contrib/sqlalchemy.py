@@ -60,8 +60,9 @@ def own_session(candidate: Callable[..., Any], sessions: Callable[..., Any], *, 
         from sqlalchemy.orm import sessionmaker
 
         sessions = sessionmaker(engine)
+        apart = own_session(orders_v2, sessions, related=("lines",))
 
-        @pf.dark_launch("orders-v2", flags=flags, **own_session(orders_v2, sessions, related=("lines",)))
+        @pf.dark_launch("orders-v2", flags=flags, **apart)
         def orders(session, user_id):
             return session.scalars(select(Order).where(Order.user_id == user_id)).all()
 

@@ -83,7 +83,8 @@ class Unrepaired:
         def repair(missed: Unrepaired):
             behind.append((missed.behind, missed.args, missed.kwargs, repr(missed.error)))
 
-        moved = Migration("orders-store", read=(old.get, new.get), write=(old.put, new.put), repair=repair, flags=flags)
+        read, write = (old.get, new.get), (old.put, new.put)
+        moved = Migration("orders-store", read=read, write=write, repair=repair, flags=flags)
     """
 
     behind: str  # "old" | "new"

@@ -37,7 +37,7 @@ class Options(TypedDict, total=False):
     - `record`: a path for a JSON Lines file, or a function of one record; `capture=True` also records the arguments, for replay.
     - `raise_on_mismatch`: for tests: the caller gets an exception instead of an answer that the candidate disagrees with.
 
-        options: Options = {"flags": flags, "sample": 0.1, "deadline": 0.5, "rules": [pf.ignore("$.served_at")]}
+        options: Options = {"flags": flags, "sample": 0.1, "rules": [pf.ignore("$.served_at")]}
 
         @pf.dark_launch("pricing-v2", candidate=price_v2, **options)
         def price(cart): ...
@@ -84,8 +84,9 @@ class DoorOptions(Options, total=False):
 
         from progflags.asgi import DarkLaunchMiddleware
 
-        options: DoorOptions = {"max_body": 65_536, "headers": ["etag"], "rules": [pf.ignore("$.body.id")]}
-        app.add_middleware(DarkLaunchMiddleware, flag="pricing-v2", candidate=pf.force("new-search", "on"), flags=flags, **options)
+        other = pf.force("new-search", "on")
+        options: DoorOptions = {"flags": flags, "max_body": 9_999, "rules": [pf.ignore("$.body.id")]}
+        app.add_middleware(DarkLaunchMiddleware, flag="pricing-v2", candidate=other, **options)
     """
 
     methods: Iterable[str]

@@ -62,7 +62,9 @@ def ndcg(k: int, *, key: Key = None) -> Score:
         pf.score.ndcg(3)(["a", "b", "c"], ["a", "b", "c"])      # 1.0
         pf.score.ndcg(3)(["a", "b", "c"], ["x", "y", "z"])      # 0.0
 
-        @pf.dark_launch("search-v2", candidate=search_v2, score=pf.score.ndcg(10, key="id"), flags=flags)
+        near = pf.score.ndcg(10, key="id")
+
+        @pf.dark_launch("search-v2", candidate=search_v2, score=near, flags=flags)
         def search(query): ...
 
     Raises:

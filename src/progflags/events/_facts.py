@@ -163,10 +163,10 @@ class ChangeKind(StrEnum):
 
     DEFINITION = "definition"  #: what the file, or the store's definitions, say
     SHARE = "share"  #: how much of the traffic the candidate gets
-    KILL = "kill"
-    UNKILL = "unkill"
-    PANIC = "panic"
-    UNPANIC = "unpanic"
+    KILL = "kill"  #: the safe variant of a flag, for everybody
+    UNKILL = "unkill"  #: a kill is taken back
+    PANIC = "panic"  #: the safe variant of every flag
+    UNPANIC = "unpanic"  #: a panic is taken back
     TRANSITION = "transition"  #: a rollout's step from one state to another
 
 

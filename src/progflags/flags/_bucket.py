@@ -82,7 +82,7 @@ def bucket(purpose: str, salt: str, unit: str | int | UUID | bytes) -> int:
     The bucket of `unit`, 0 … 999_999, as any evaluation computes it.
 
         bucket("r", "new-search", "user-42")                    # 50230
-        bucket("r", "new-search", "user-42") < 0.25 * 1_000_000 # inside a share of 25 %; the salt is the flag's key, unless it has another
+        bucket("r", "new-search", "user-42") < 250_000          # True: inside a share of 25 %
         bucket("v", "new-search", "user-42")                    # which variant of a split
 
     Raises:

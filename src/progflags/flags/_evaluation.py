@@ -40,13 +40,13 @@ class ErrorCode(StrEnum):
         flags.evaluate("no-such-flag").error_code is ErrorCode.FLAG_NOT_FOUND           # True
     """
 
-    FLAG_NOT_FOUND = "FLAG_NOT_FOUND"
-    TYPE_MISMATCH = "TYPE_MISMATCH"
-    TARGETING_KEY_MISSING = "TARGETING_KEY_MISSING"
-    PARSE_ERROR = "PARSE_ERROR"
-    INVALID_CONTEXT = "INVALID_CONTEXT"
-    PROVIDER_NOT_READY = "PROVIDER_NOT_READY"
-    GENERAL = "GENERAL"
+    FLAG_NOT_FOUND = "FLAG_NOT_FOUND"  #: there is no such flag
+    TYPE_MISMATCH = "TYPE_MISMATCH"  #: its value is of another type than the default
+    TARGETING_KEY_MISSING = "TARGETING_KEY_MISSING"  #: it buckets by an id, and who asks has none
+    PARSE_ERROR = "PARSE_ERROR"  #: its definition was refused
+    INVALID_CONTEXT = "INVALID_CONTEXT"  #: the context can't be used
+    PROVIDER_NOT_READY = "PROVIDER_NOT_READY"  #: no definitions are loaded yet
+    GENERAL = "GENERAL"  #: anything else
 
 
 class Evaluation:
@@ -57,7 +57,8 @@ class Evaluation:
     `error_code` what went wrong, None normally; `revision` that of the flag's live state (0 until there is one).
 
         answer = flags.evaluate("no-such-flag", False, "user-42")
-        answer.value, answer.variant, answer.reason, answer.error_code      # False, None, "ERROR", "FLAG_NOT_FOUND"
+        answer.value, answer.variant            # False, None
+        answer.reason, answer.error_code        # "ERROR", "FLAG_NOT_FOUND"
     """
 
     __slots__ = ("error_code", "key", "reason", "revision", "value", "variant")

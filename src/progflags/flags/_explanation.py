@@ -37,8 +37,8 @@ class Explanation:
     `notes` say of a past moment what of it is as of then, and what is as of now.
 
         why = flags.explain("new-search", "user-42")
-        print(why)                                              # every step, the bucket and its threshold
-        why.evaluation.value, why.unit                          # True, "user-42 (the targeting key)"
+        print(why)                                      # every step, the bucket and its threshold
+        why.evaluation.value, why.unit                  # True, "user-42 (the targeting key)"
     """
 
     evaluation: Evaluation

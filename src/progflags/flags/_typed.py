@@ -192,7 +192,7 @@ def mismatches(snapshot: Snapshot, flags: Iterable[Flag[Any]] | None = None) -> 
 
         CHECKOUT = pf.Flag("checkout-flow", default=3)
         for problem in mismatches(flags.definitions, [CHECKOUT]):
-            print(problem)                                      # the file has a text where the code wants a number
+            print(problem)                  # the file has a text where the code wants a number
     """
     found = []
     for flag in declared() if flags is None else flags:

@@ -80,7 +80,8 @@ class Channel:
             def send(self, message):
                 page(message.title, *message.said, message.link)
 
-        flags = pf.connect("flags.toml", notify=[Pager(name="pager", only=pf.notify.Only(severity="critical"))])
+        pager = Pager(name="pager", only=pf.notify.Only(severity="critical"))
+        flags = pf.connect("flags.toml", notify=[pager])
 
     Raises:
         ValueError: a name that can't be one, or a `timeout` that is not a number above 0.

@@ -37,7 +37,8 @@ class Slack(Channel):
     With a token what belongs together, as the steps of one rollout, is one thread, whichever process tells. An incoming webhook's
     answer does not say where its message stands, so there each stands for itself.
 
-        ops = pf.notify.Slack(token=TOKEN, channel="#releases", console_url="https://shop.example.com/ops")
+        console = "https://shop.example.com/ops"
+        ops = pf.notify.Slack(token=TOKEN, channel="#releases", console_url=console)
         flags = pf.connect("flags.toml", notify=[ops])
 
     Raises:
@@ -89,7 +90,8 @@ class Teams(Channel):
     """
     A Teams channel or chat, by the `url` of a workflow that posts when a webhook request is received: an adaptive card each.
 
-        flags = pf.connect("flags.toml", notify=[pf.notify.Teams(url="https://shop.webhook.office.com/workflows/abc")])
+        team = pf.notify.Teams(url="https://shop.webhook.office.com/workflows/abc")
+        flags = pf.connect("flags.toml", notify=[team])
     """
 
     url: str = field(repr=False)
@@ -111,7 +113,8 @@ class Discord(Channel):
     """
     A Discord channel, by its webhook's `url`: an embed each.
 
-        flags = pf.connect("flags.toml", notify=[pf.notify.Discord(url="https://discord.com/api/webhooks/123/abc")])
+        channel = pf.notify.Discord(url="https://discord.com/api/webhooks/123/abc")
+        flags = pf.connect("flags.toml", notify=[channel])
     """
 
     url: str = field(repr=False)

@@ -30,7 +30,8 @@ class Email(Channel):
 
     What belongs together is one conversation: the letters refer to one that was perhaps never sent, which mail programs group by.
 
-        letters = pf.notify.Email(to=["oncall@example.com"], smtp="smtps://shop:secret@mail.example.com", sender="flags@example.com")
+        server = "smtps://shop:secret@mail.example.com"
+        letters = pf.notify.Email(to=["oncall@example.com"], smtp=server, sender="flags@example.com")
         flags = pf.connect("flags.toml", notify=[letters])
 
     Raises:

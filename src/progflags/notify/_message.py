@@ -50,7 +50,7 @@ class Message:
 
         class Log(pf.notify.Channel):
             def send(self, message: pf.notify.Message):
-                print(message.severity, message.flag, message.title, *message.said, message.do, message.link)
+                print(message.severity, message.title, *message.said, message.do, message.link)
     """
 
     id: str

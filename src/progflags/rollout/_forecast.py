@@ -97,7 +97,7 @@ class Forecast:
     `expected`: seconds until everybody has it at the traffic there is; None: never, or not known.
 
         forecast = flags.rollouts.forecast("new-checkout", rps=20, error_rate=0.01)
-        print(forecast)                                         # each stage: when, and what it can see
+        print(forecast)                                 # each stage: when, and what it can see
         forecast.to_full, forecast.expected, forecast.stages[0].detects
     """
 

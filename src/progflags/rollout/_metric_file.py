@@ -41,7 +41,8 @@ class MetricFile:
     logs that, and it is no data.
 
         failed = MetricFile("imports.jsonl", "failed", per="rows", at="time", max_age=300)
-        flags.metrics.source("import_failures", failed)         # a gate: { metric = "import_failures", max = 0.01 }
+        flags.metrics.source("import_failures", failed)
+        # a gate: { metric = "import_failures", max = 0.01 }
 
     Raises:
         ValueError: the suffix is none of these, `value` is empty, or `max_age` is not above 0.

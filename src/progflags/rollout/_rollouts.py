@@ -277,7 +277,7 @@ class Rollouts:
         of the units is served by it, stage by stage, behind the gates of its own `rollout` table, else of the file's, else of its
         profile. Once everybody is, put it into the file; a file that says anything else than before wins at any time.
 
-            flags.rollouts.change("new-checkout", "new.toml", by="ann", reason="the discount for schools")
+            flags.rollouts.change("new-checkout", "new.toml", by="ann", reason="schools pay less")
 
         Raises:
             DefinitionError: it is wrong, does not go with the other flags, or is of another type; file, line and key are named.

@@ -27,7 +27,8 @@ class EnvSource:
     """
     The variables that begin with `PROGFLAGS_FLAG_`. A key's letters count without case, every other sign of it is a `_`.
 
-        flags = pf.connect(["flags.toml", EnvSource()])         # PROGFLAGS_FLAG_NEW_SEARCH=50%, or off, is above what the file says
+        # PROGFLAGS_FLAG_NEW_SEARCH=50%, or =off, is above what the file says
+        flags = pf.connect(["flags.toml", EnvSource()])
     """
 
     def __init__(self, environment: Mapping[str, str] | None = None) -> None:

@@ -50,7 +50,8 @@ class Entry:
     One line of history. `number` counts from 1 without gaps within its `subject`; `revision` is that of its commit.
 
         store.commit(Commit({}, entries=[("notes", {"by": "ann"})]))
-        [(entry.number, entry.body) for entry in store.history("notes", after=0, limit=10)]     # [(1, {"by": "ann"})]
+        [first] = store.history("notes", after=0, limit=10)
+        first.number, first.body                                # 1, {"by": "ann"}
     """
 
     subject: str
@@ -71,7 +72,8 @@ class Commit:
 
         revision, there = store.read("notes/")
         known = {key: document.revision for key, document in there.items()}
-        store.commit(Commit({"notes/a": {"n": 1}}, expects={"notes/a": 0, **known}, entries=[("notes", {"by": "ann"})]))
+        line = ("notes", {"by": "ann"})
+        store.commit(Commit({"notes/a": {"n": 1}}, expects={"notes/a": 0, **known}, entries=[line]))
     """
 
     writes: Mapping[str, Body | None]
@@ -179,7 +181,7 @@ class Timed(Protocol):
 
         class Dated(MemoryStore):
             def now(self):
-                return ask_the_server()                         # as by `SELECT extract(epoch FROM now())`
+                return ask_the_server()                 # as by `SELECT extract(epoch FROM now())`
 
         assert isinstance(Dated(), Timed)
     """
@@ -242,7 +244,7 @@ class Trimming(Protocol):
     """
     What a store may have besides: it forgets the beginning of a history, once that is kept elsewhere. Every store of ours can.
 
-        store.commit(Commit({}, entries=[("notes", {"n": 1}), ("notes", {"n": 2}), ("notes", {"n": 3})]))
+        store.commit(Commit({}, entries=[("notes", {"n": number}) for number in (1, 2, 3)]))
         if isinstance(store, Trimming):
             store.trim("notes", through=2)                      # 3
     """

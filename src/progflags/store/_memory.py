@@ -32,7 +32,7 @@ class MemoryStore:
 
         store = MemoryStore()
         web = pf.connect("flags.toml", store=store)
-        worker = pf.connect("flags.toml", store=store)          # one sees what the other changes, as over a server's store
+        worker = pf.connect("flags.toml", store=store)  # one sees what the other changes
     """
 
     def __init__(self, name: str = "", *, clock: Clock = SYSTEM) -> None:

@@ -42,7 +42,7 @@ def instrument(
     exporter does reaches a request. The returned handle's `close()` ends it, within about a second.
 
         handle = instrument(flags, meter_provider=provider, events="changes")
-        flags.is_enabled("new-search", "user-42")               # counted in progflags.flag.evaluations
+        flags.is_enabled("new-search", "user-42")       # counted in progflags.flag.evaluations
         handle.close()
 
     Raises:
@@ -59,7 +59,7 @@ def pre_instrument() -> None:
     no line of code; otherwise nothing happens. `pf.default()` is the client, whenever it is set.
 
         # PROGFLAGS_OTEL_SPANS=1 opentelemetry-instrument uvicorn shop:app
-        pf.set_default(pf.connect("flags.toml"))                # in shop.py; there is nothing else to write
+        pf.set_default(pf.connect("flags.toml"))        # in shop.py; there is nothing else to write
     """
     if os.environ.get("PROGFLAGS_OTEL_SPANS", "").lower() not in _ON:
         return
@@ -77,7 +77,7 @@ class Instrumentation:
     The handle `instrument` returns.
 
         handle = instrument(flags, events="changes")
-        handle.flush(timeout=1.0)                               # what waits has been handed to the exporter
+        handle.flush(timeout=1.0)                   # what waits has been handed to the exporter
         handle.close()
     """
 

@@ -44,7 +44,7 @@ class ChangeLog:
     Listens to a client's Bus and writes lines; see log_changes.
 
         lines = log_changes(flags)
-        lines.close()                                           # in a test, or before the client is closed
+        lines.close()                                   # in a test, or before the client is closed
     """
 
     def __init__(self, flags: Client, logger: Any = None) -> None:

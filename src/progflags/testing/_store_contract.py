@@ -42,7 +42,7 @@ class StoreContract(CommitContract, BoardContract, HintContract, TrimContract):
             def make_store(self):
                 return MyStore(self.folder / "state")
 
-            def join(self, store):                              # a second handle on what `store` holds; None: there is none
+            def join(self, store):                      # a second handle on what `store` holds
                 return MyStore(store.path)
     """
 

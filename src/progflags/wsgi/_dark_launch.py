@@ -37,7 +37,10 @@ class DarkLaunchMiddleware(Door[WSGIApp]):
     `key` and `run_if` get the environ. Mismatches are told apart by the endpoint's template: Flask's whole rule, or the label
     that an application puts into `environ["progflags.route"]`. The experiment is the attribute `dark_launch`.
 
-        app.wsgi_app = DarkLaunchMiddleware(app.wsgi_app, flag="pricing-v2", candidate="https://next.shop.example.com", flags=flags)
+        next_release = "https://next.shop.example.com"
+        app.wsgi_app = DarkLaunchMiddleware(
+            app.wsgi_app, flag="pricing-v2", candidate=next_release, flags=flags
+        )
         print(app.wsgi_app.dark_launch.verdict(max_mismatch=0.01))
     """
 

@@ -39,9 +39,9 @@ class Recorder:
     other arm than these, `control` and `candidate` is refused. Without it every flag is taken, with arms that were met.
     `refusals` counts what was refused.
 
-        flags.metrics.record("new-checkout", arm="candidate", seconds=0.12, error=False, unit="user-42")
+        flags.metrics.record("new-checkout", arm="candidate", seconds=0.12, error=False)
         flags.metrics.observe("new-checkout", "basket", 49.90, arm="candidate", measured_in="EUR")
-        flags.metrics.source("tickets", open_tickets)           # a function that gives a number; a gate names it
+        flags.metrics.source("tickets", open_tickets)   # a function of no arguments
     """
 
     def __init__(

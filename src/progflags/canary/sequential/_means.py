@@ -231,8 +231,8 @@ def cuped(values: Sequence[float], covariate: Sequence[float], *, slope: float, 
 
     Source: Deng, Xu, Kohavi & Walker, WSDM 2013.
 
-        slope, centre = slope_of([10.0, 30.0, 20.0], [1.0, 3.0, 2.0])       # last week: spent, visits
-        cuped([14.0, 34.0], [1.0, 3.0], slope=slope, centre=centre)         # [24.0, 24.0]
+        slope, centre = slope_of([10.0, 30.0, 20.0], [1.0, 3.0, 2.0])   # last week: spent, visits
+        cuped([14.0, 34.0], [1.0, 3.0], slope=slope, centre=centre)     # [24.0, 24.0]
 
     Raises:
         ValueError: the two are not of one length.

@@ -47,7 +47,7 @@ def client() -> Client:
 
         from progflags.contrib.django import client
 
-        client().rollouts.start("new-checkout", by="release 42")            # in a management command, a signal, a shell
+        client().rollouts.start("new-checkout", by="release 42")    # in a management command
 
     Raises:
         ImproperlyConfigured: the setting is wrong.

@@ -14,8 +14,9 @@ def flags(request: Any) -> dict[str, Any]:  # noqa: ARG001 - Django's signature;
     Adds `flags`: `flags.KEY` is the flag's value, with `_` for `-` where a key has dashes.
 
         # settings.py; a template then says {% if flags.new_search %}
-        PROCESSORS = ["django.template.context_processors.request", "progflags.contrib.django.context_processors.flags"]
-        TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "OPTIONS": {"context_processors": PROCESSORS}}]
+        ENGINE = "django.template.backends.django.DjangoTemplates"
+        PROCESSORS = ["progflags.contrib.django.context_processors.flags"]
+        TEMPLATES = [{"BACKEND": ENGINE, "OPTIONS": {"context_processors": PROCESSORS}}]
     """
     return {"flags": TemplateFlags()}
 

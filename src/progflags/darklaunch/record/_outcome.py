@@ -15,24 +15,24 @@ class Outcome(StrEnum):
         from progflags.darklaunch import Outcome
 
         stats = price.dark_launch.stats()
-        print(stats.outcomes[Outcome.MISMATCH], stats.outcomes["mismatch"])     # the same number twice
+        print(stats.outcomes[Outcome.MISMATCH], stats.outcomes["mismatch"])
     """
 
-    OFF = "off"  # the flag is off for everybody, unknown, or there is no client
-    NOT_SAMPLED = "not_sampled"  # the share, `sample` or `run_if` left this call out
-    SHED = "shed"  # left out under load or for safety; `Shed` says why
-    MATCH = "match"
-    MISMATCH = "mismatch"
-    IGNORED = "ignored"  # they differ, and `ignore_if` or ignore("$") says it does not matter
-    CONTROL_ERROR_MATCH = "control_error_match"  # both failed in the same way
-    CONTROL_ERROR_MISMATCH = "control_error_mismatch"  # the control failed, the candidate otherwise or not at all
-    CANDIDATE_ERROR = "candidate_error"  # only the candidate failed
-    TIMEOUT = "timeout"  # the candidate took longer than its deadline
-    ABANDONED = "abandoned"  # and did not even stop then: its thread or task was left behind
-    COMPARE_ERROR = "compare_error"  # the two values can't be compared
-    INCOMPLETE = "incomplete"  # not enough was captured to compare (an early answer, a cut stream)
-    GUARD_BLOCKED = "guard_blocked"  # the candidate wanted an effect a guard refuses
-    CANCELLED_SHUTDOWN = "cancelled_shutdown"  # the process or its loop ended first
+    OFF = "off"  #: the flag is off for everybody, unknown, or there is no client
+    NOT_SAMPLED = "not_sampled"  #: the share, `sample` or `run_if` left this call out
+    SHED = "shed"  #: left out under load or for safety; `Shed` says why
+    MATCH = "match"  #: both say the same
+    MISMATCH = "mismatch"  #: they differ
+    IGNORED = "ignored"  #: they differ, and `ignore_if` or ignore("$") says it does not matter
+    CONTROL_ERROR_MATCH = "control_error_match"  #: both failed in the same way
+    CONTROL_ERROR_MISMATCH = "control_error_mismatch"  #: the control failed, the candidate otherwise or not at all
+    CANDIDATE_ERROR = "candidate_error"  #: only the candidate failed
+    TIMEOUT = "timeout"  #: the candidate took longer than its deadline
+    ABANDONED = "abandoned"  #: it took longer, and did not even stop then: its thread or task was left behind
+    COMPARE_ERROR = "compare_error"  #: the two values can't be compared
+    INCOMPLETE = "incomplete"  #: not enough was captured to compare (an early answer, a cut stream)
+    GUARD_BLOCKED = "guard_blocked"  #: the candidate wanted an effect a guard refuses
+    CANCELLED_SHUTDOWN = "cancelled_shutdown"  #: the process or its loop ended first
 
 
 class Shed(StrEnum):

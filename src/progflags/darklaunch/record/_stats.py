@@ -28,7 +28,7 @@ class DarkLaunchStats:
 
         stats = price.dark_launch.stats()
         stats.calls, stats.outcomes["match"], stats.outcomes["mismatch"]
-        stats.mismatches, stats.failures, stats.candidate.p95   # where they differ, what was raised, seconds
+        stats.mismatches, stats.failures, stats.candidate.p95   # where, what was raised, seconds
     """
 
     calls: int

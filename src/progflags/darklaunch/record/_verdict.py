@@ -26,7 +26,7 @@ from progflags._printed import printable, quoted
 
 class Safety(StrEnum):
     """
-    SAFE: the rate is below the bound. UNSAFE: it is above. UNDECIDED: nobody can know yet.
+    What can be said of a rate and a bound.
 
         from progflags.darklaunch import Safety
 
@@ -34,9 +34,9 @@ class Safety(StrEnum):
             flags.kill("pricing-v2", reason="answers differ", by="the nightly check")
     """
 
-    SAFE = "SAFE"
-    UNSAFE = "UNSAFE"
-    UNDECIDED = "UNDECIDED"
+    SAFE = "SAFE"  #: the rate is below the bound
+    UNSAFE = "UNSAFE"  #: it is above
+    UNDECIDED = "UNDECIDED"  #: nobody can know yet
 
 
 @dataclass(frozen=True, slots=True)

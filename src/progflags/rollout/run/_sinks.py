@@ -67,7 +67,10 @@ class Hook:
 
         from progflags.rollout import Hook
 
-        flags.rollouts.notify(Hook("audit", lambda line: print(line["flag"], line["to"], line["actor"], line["reason"])))
+        def keep(line):
+            print(line["flag"], line["to"], line["actor"], line["reason"])
+
+        flags.rollouts.notify(Hook("audit", keep))
     """
 
     name: str
@@ -129,7 +132,8 @@ def signature(secret: str, body: bytes, at: int) -> str:
 
         said = headers["X-Progflags-Signature"]
         at = int(said.split(",")[0].removeprefix("t="))
-        genuine = hmac.compare_digest(said, signature(SECRET, body, at)) and abs(time.time() - at) < 300
+        genuine = hmac.compare_digest(said, signature(SECRET, body, at))
+        recent = abs(time.time() - at) < 300
     """
     return f"t={at},v1={hmac.new(secret.encode(), f'{at}.'.encode() + body, hashlib.sha256).hexdigest()}"
 
