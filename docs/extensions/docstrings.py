@@ -25,7 +25,7 @@ def by_public_name(app):
     for name in progflags.__all__:
         value = getattr(progflags, name)
         if inspect.isclass(value) and value.__name__ != name:
-            value.__name__ = value.__qualname__ = name
+            value.__name__ = name  # by `__qualname__` it finds what is said of members
 
 
 def without_constructor(app, what, name, value, options, signature, returns):

@@ -174,7 +174,7 @@ def test_an_example_that_says_what_is_not_so_is_found(names, text, wrong):
     assert run("progflags.Evaluation", text, names) == [wrong]
 
 
-@pytest.mark.parametrize("text", ["pf.conect('flags.toml')", "flags.is_on('new-search')", "pf.Gate('error_rate', most=1)", "flag.get()"])
+@pytest.mark.parametrize("text", ["pf.connected('flags.toml')", "flags.is_on('new-search')", "pf.Gate('error_rate', most=1)", "flag.get()"])
 @pytest.mark.parametrize("shown", [("progflags.Evaluation", "")])
 def test_an_example_of_what_is_not_there_is_found(names, text):
     """A misspelt name, a method nobody has, a parameter that isn't one, a name from nowhere."""

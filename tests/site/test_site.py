@@ -62,6 +62,11 @@ def test_llms_txt_names_every_page(site, pages):
     assert [page for page in pages if page != "index" and f"({page}.html): " not in said] == []
 
 
+def test_the_reference_shows_what_it_names(site, pages):
+    """A class that is public under another name than its own is no mere alias."""
+    assert [page for page in pages if "alias of" in (site / f"{page}.html").read_text()] == []
+
+
 def test_code_is_read_without_scrolling(site, pages, shown):
     wide = {}
     for page in pages:
