@@ -117,7 +117,7 @@ class _Parser(argparse.ArgumentParser):
     any_order = False
     """Whether options may stand between positional words of any number: argparse would take none for the first of them."""
 
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride] - one form for all its overloads
         return super().parse_known_args(_options_first(self, args) if self.any_order and args is not None else args, namespace)
 
     def error(self, message: str) -> NoReturn:

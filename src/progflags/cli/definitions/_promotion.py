@@ -149,12 +149,12 @@ def _between(flag: str, key: Path, old: Any, new: Any) -> Iterator[Difference]:
 
 def _copy(said: dict[str, Any], over: Mapping[str, Any], key: Path) -> None:
     """Make `said` have at `key`, of one or two parts, what `over` has."""
-    value, first = at(over, key, _GONE), str(key[0])
+    value, first, last = at(over, key, _GONE), str(key[0]), str(key[-1])
     inside = said.setdefault(first, {}) if len(key) > 1 else said
     if value is _GONE:
-        inside.pop(str(key[-1]), None)
+        inside.pop(last, None)
     else:
-        inside[str(key[-1])] = value
+        inside[last] = value
     if len(key) > 1 and not inside:
         del said[first]
 
