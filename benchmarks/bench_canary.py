@@ -7,6 +7,8 @@ import random
 import statistics
 import time
 
+from benchmarks.kept import keep
+from benchmarks.rival_rules import package
 from progflags._clock import SYSTEM
 from progflags.canary import Evidence, Gate, Recorder, Window, judge
 from progflags.canary.counting._sketch import Tally
@@ -71,6 +73,7 @@ def recording(n: int = 100_000) -> None:
     ):
         cost = best(work) / n
         print(f"{name:<52}{1e9 * cost:>9.0f} ns   {cost / bare:>5.1f} × the floor")
+        keep("recording", name, cost / bare)
 
 
 def meeting(n: int = 200_000) -> None:
@@ -88,12 +91,16 @@ def judging() -> None:
     rng, recorder = random.Random(2), Recorder(Bus(), SYSTEM)
     recorder.count("f", 1, GATES)
     evidence, before, adds, looks = Evidence.start(GATES, looks=1), Window("f", 1), [], []
+    raw = {arm: ([], [], []) for arm in ("control", "candidate")}  # seconds, errors, purchases
     for number in range(100):
         for _ in range(1000):
             for arm in ("control", "candidate"):
                 bought = ("conversion",) if rng.random() < 0.05 else None
                 seconds, unit = rng.lognormvariate(-2.5, 0.6), b"%d" % rng.randrange(20_000)
-                recorder.record("f", arm=arm, seconds=seconds, error=rng.random() < 0.005, unit=unit, events=bought)
+                failed = rng.random() < 0.005
+                recorder.record("f", arm=arm, seconds=seconds, error=failed, unit=unit, events=bought)
+                for values, value in zip(raw[arm], (seconds, failed, bought is not None), strict=True):
+                    values.append(value)
         window = recorder.window("f")
         start = time.process_time()
         evidence = evidence.add(window.minus(before))
@@ -105,6 +112,12 @@ def judging() -> None:
         before = window
     brief = best(lambda: judge(evidence, baked=400, bake=300).to_dict(brief=True))
     told = best(lambda: judge(evidence, baked=400, bake=300).to_dict())
+    once = statistics.median(looks)
+    for name, seconds in {**by_hand(raw), **with_gbstats(raw)}.items():
+        print(f"{name:<52}{1e6 * seconds:>9.0f} µs   {seconds / once:.1f} × a decision of ours")
+        keep("verdict", name, seconds / once, "peer")
+    keep("verdict", "a batch added to the evidence", statistics.median(adds) / once)
+    keep("verdict", "the decision told whole, with intervals", told / once)
     print(f"{'a batch of five metrics added to the evidence':<52}{1e6 * statistics.median(adds):>9.0f} µs")
     print(f"{'a decision on five metrics':<52}{1e6 * statistics.median(looks):>9.0f} µs")
     print(f"{'both: a look at five metrics':<52}{1e6 * (statistics.median(adds) + statistics.median(looks)):>9.0f} µs")
@@ -112,6 +125,41 @@ def judging() -> None:
     print(f"{'a decision told whole (intervals, detectable)':<52}{1e6 * told:>9.0f} µs   what a status question costs")
     print(f"{'evidence as JSON':<52}{len(json.dumps(evidence.to_json())) / 1024:>9.1f} KiB")
     print(f"{'a window as JSON':<52}{len(json.dumps(window.to_json())) / 1024:>9.1f} KiB")
+
+
+def by_hand(raw) -> dict[str, float]:
+    """What one would write oneself: each metric once, from raw values, which have to be kept; not valid when looked at often."""
+    import numpy as np
+    from scipy import stats
+
+    (seconds_a, errors_a, sales_a), (seconds_b, errors_b, sales_b) = [
+        [np.array(values, float) for values in raw[arm]] for arm in ("control", "candidate")
+    ]
+
+    def look() -> None:
+        stats.fisher_exact([[errors_a.sum(), len(errors_a) - errors_a.sum()], [errors_b.sum(), len(errors_b) - errors_b.sum()]])
+        stats.binomtest(int(errors_b.sum()), len(errors_b), 0.02)
+        stats.mannwhitneyu(seconds_a, seconds_b)
+        stats.ttest_ind(sales_a, sales_b, equal_var=False)
+        stats.ttest_ind(seconds_a, seconds_b, equal_var=False)
+
+    return {f"SciPy over {len(seconds_a):,} raw values an arm": best(look)}
+
+
+def with_gbstats(raw) -> dict[str, float]:
+    """GrowthBook's sequential test, which may be looked at often as well, from sums: of all but the quantile."""
+    if (theirs := package()) is None:
+        print("gbstats: not measured; install the bench group")
+        return {}
+    tests, of = theirs
+    counts = [[of.ProportionStatistic(n=len(values[at]), sum=sum(values[at])) for values in raw.values()] for at in (1, 1, 2)]
+    means = [of.SampleMeanStatistic(n=len(v), sum=sum(v), sum_squares=sum(x * x for x in v)) for v, *_ in raw.values()]
+
+    def look() -> None:
+        for a, b in (*counts, means):
+            tests.SequentialTwoSidedTTest(a, b, tests.SequentialConfig(alpha=0.1)).compute_result()
+
+    return {"gbstats, sequential, four of the five": best(look)}
 
 
 def memory() -> None:

@@ -22,10 +22,12 @@ from typing import Any
 import wrapt
 
 from benchmarks.bench_evaluate import f4
+from benchmarks.kept import keep
 from progflags._clock import SYSTEM
-from progflags.asgi import DarkLaunchMiddleware
+from progflags.asgi import DarkLaunchMiddleware, FlagsMiddleware
 from progflags.asgi._dark_launch import _Tee
 from progflags.asgi._replay import Request
+from progflags.context import Context
 from progflags.darklaunch import Engine, Outcome, compile_rules, dark_launch, diff, ignore, tolerance
 from progflags.darklaunch.compare._exchange import MAX_BODY
 from progflags.darklaunch.compare._isolate import Isolator
@@ -91,7 +93,7 @@ def decorator() -> None:
     lane = Nowhere()
     lane.experiment = handed.dark_launch
     handed.dark_launch.lane = lane
-    functions = {"bare": bare, "wrapt": passed, "off": off, "out": out, "shed": shed, "handed": handed}
+    functions = {"bare": bare, "wrapt": passed, "off": off, "out": out, "shed": shed, "handed": handed, **port_of_scientist(bare)}
     calls: dict[str, Callable[[], Any]] = {name: (lambda function=function: function(1)) for name, function in functions.items()}
     found = best({"empty": lambda: None, "f4": lambda: f4("salt", "user-42", 1 << 63), **calls}, 200, rounds=300)
     floor, empty, hashed = found["wrapt"], found["empty"], found["f4"]
@@ -109,7 +111,21 @@ def decorator() -> None:
         ("dispatched, with its conclusion", "handed", 10.0),
     ):
         told = f"bar: {bar:g} µs = {bar / 0.53:.1f} × or {bar * slower:.2f} µs here" if bar else ""
+        if key not in ("bare", "wrapt"):
+            keep("dark launch", name, found[key] / floor)
         row(name, found[key], floor, f"{found[key] / empty:4.0f} × empty {found[key] / hashed:5.1f} × f4   {told}")
+    if "laboratory" in found:
+        row("laboratory (both run, in the caller's time)", found["laboratory"], floor)
+        keep("dark launch", "laboratory, both functions in the caller's time", found["laboratory"] / floor, "peer")
+
+
+def port_of_scientist(bare: Callable[[int], int]) -> dict[str, Callable[[int], int]]:
+    try:
+        from laboratory import Experiment
+    except ImportError:
+        print("laboratory: not measured; install the bench group")
+        return {}
+    return {"laboratory": Experiment.decorator(bare)(bare)}
 
 
 def document(items: int) -> dict[str, Any]:
@@ -163,17 +179,25 @@ def diffs() -> None:
         row("two values, one of them a copy", found["isolated"], found["=="], f"bar: {bars[0]}")
         row("a kept result, one difference", found["one"], found["=="])
         row("a kept result, every price within its tolerance", found["near"], found["=="], bars[1] and f"bar: {bars[1]}")
-        against_deepdiff(a, near, found["near"])
+        of = f"diff of {len(text) / 1000:,.0f} kB"
+        keep(of, "equal, as a dark launch compares them", found["kept"] / found["=="])
+        keep(of, "two values, equal", found["equal"] / found["=="])
+        keep(of, "every price within its tolerance", found["near"] / found["=="])
+        against_deepdiff(a, near, found["near"], lambda theirs, of=of, floor=found["=="]: keep(of, DEEPDIFF, theirs / floor, "peer"))
 
 
-def against_deepdiff(a: Any, b: Any, ours: float) -> None:
+DEEPDIFF = "deepdiff, two significant digits"
+
+
+def against_deepdiff(a: Any, b: Any, ours: float, kept: Callable[[float], None]) -> None:
     try:
         from deepdiff import DeepDiff
     except ImportError:
         print("  (deepdiff is not installed: no comparison)")
         return
     theirs = min(timeit.repeat(lambda: DeepDiff(a, b, significant_digits=2), number=1, repeat=3)) * 1e6
-    print(f"{'deepdiff, two significant digits':<46}{theirs:>10.2f} µs = {theirs / ours:.0f} × ours    bar: 60 ×")
+    kept(theirs)
+    print(f"{DEEPDIFF:<46}{theirs:>10.2f} µs = {theirs / ours:.0f} × ours    bar: 60 ×")
 
 
 class TeeAlone:
@@ -185,7 +209,7 @@ class TeeAlone:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         request = Request(scope, dict(scope["headers"]), MAX_BODY)
-        tee = _Tee(self.call, request, scope, receive, send, MAX_BODY)
+        tee = _Tee(self.call, request, scope, receive, send)
         await self.app(scope, tee.receive, tee.send)
         if not tee.handed:
             tee.ended(None)
@@ -215,7 +239,15 @@ HEADERS = [(f"header-{n}".encode(), b"value") for n in range(8)]
 
 def asgi() -> None:
     flags = client()
+
+    async def five(scope: Any, receive: Any, send: Any) -> None:
+        for _ in range(5):
+            flags.is_enabled("half")
+        await answer(scope, receive, send)
+
     off = DarkLaunchMiddleware(answer, flag="off", candidate=answer, flags=flags)
+    known = FlagsMiddleware(answer, flags=flags, context=lambda _: Context("u1"))
+    asking = FlagsMiddleware(five, flags=flags, context=lambda _: Context("u1"))
     teed = DarkLaunchMiddleware(answer, flag="on", candidate=answer, flags=flags)
     lane = Nowhere()
     lane.experiment = teed.dark_launch
@@ -250,6 +282,8 @@ def asgi() -> None:
         {
             "bare": request(answer),
             "through": request(Through(answer)),
+            "known": request(known),
+            "asking": request(asking),
             "off": request(off),
             "tee": request(teed),
             "tee alone": request(TeeAlone(answer, teed)),
@@ -260,13 +294,22 @@ def asgi() -> None:
     print("\nASGI middleware; floor: the trivial application alone (0.46 µs where the bars were set)")
     row("application", found["bare"], found["bare"])
     row("a middleware that does nothing, added", found["through"] - found["bare"], found["bare"])
+    row("flags' middleware, no flag asked, added", found["known"] - found["bare"], found["bare"])
+    row("flags' middleware, five flags asked, added", found["asking"] - found["bare"], found["bare"])
     row("gate, added", found["off"] - found["bare"], found["bare"], "bar: 0.5 µs = 1.1 ×")
     row("tee of 2 × 4 KiB, added", found["tee alone"] - found["bare"], found["bare"], "bar: 2 µs = 4.3 ×")
     row("gate, tee, admission, dispatch and conclusion", found["tee"] - found["bare"], found["bare"])
-    against_base(answer, receive, send, {"gate": found["off"] - found["bare"], "tee": found["tee alone"] - found["bare"]})
+    for name, key in (
+        ("FlagsMiddleware, no flag asked", "known"),
+        ("FlagsMiddleware, five flags asked", "asking"),
+        ("DarkLaunchMiddleware, flag off", "off"),
+        ("DarkLaunchMiddleware, request and answer of 4 KiB kept, handed on", "tee"),
+    ):
+        keep("request", name, (found[key] - found["bare"]) / found["bare"])
+    against_base(answer, receive, send, found["bare"], {"gate": found["off"] - found["bare"], "tee": found["tee alone"] - found["bare"]})
 
 
-def against_base(app: Any, receive: Any, send: Any, ours: dict[str, float]) -> None:
+def against_base(app: Any, receive: Any, send: Any, floor: float, ours: dict[str, float]) -> None:
     try:
         from starlette.middleware.base import BaseHTTPMiddleware
     except ImportError:
@@ -284,6 +327,7 @@ def against_base(app: Any, receive: Any, send: Any, ours: dict[str, float]) -> N
         return (time.perf_counter() - began) / number * 1e6
 
     theirs = min(asyncio.run(many(base)) for _ in range(5)) - min(asyncio.run(many(app)) for _ in range(5))
+    keep("request", "Starlette's BaseHTTPMiddleware that does nothing", theirs / floor, "peer")
     told = ", ".join(f"{theirs / taken:.0f} × our {name}" for name, taken in ours.items())
     print(f"{'BaseHTTPMiddleware, added':<46}{theirs:>10.2f} µs = {told}    bar: 50 ×")
 

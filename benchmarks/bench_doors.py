@@ -23,6 +23,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
+from benchmarks.kept import keep
+
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 ROUNDS, SECONDS, CONNECTIONS = 100, 0.06, 8
@@ -136,6 +138,8 @@ def compare(name: str, rounds: int = ROUNDS, stacks: tuple[str, ...] = tuple(STA
     print(f"{name}: without them {median(wall for wall, _ in bare):,.0f} requests a second, {least(bare):,.0f} a CPU second")
     for stack, rates in found.items():
         wall = median(a / b for (a, _), (b, _) in zip(rates, bare, strict=True))
+        if stack in ("flags", "off"):
+            keep("servers", f"{name}: {STACKS[stack]}", least(rates) / least(bare))
         print(f"  {STACKS[stack]:<42}{wall:6.2f}   by CPU {least(rates) / least(bare):.2f}   {BARS.get(stack, '')}", flush=True)
 
 

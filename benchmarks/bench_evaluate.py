@@ -21,6 +21,7 @@ from typing import Any
 
 from xxhash import xxh3_64_intdigest
 
+from benchmarks.kept import keep
 from progflags._clock import SYSTEM
 from progflags.context import Context, bind
 from progflags.events import Bus
@@ -51,6 +52,8 @@ TARGETS = {
     "bound c": 1.9,
     "bound d": 1.4,
 }
+
+_PEERS = {"eppo": "Eppo (a core in Rust)", "growthbook": "GrowthBook", "openfeature": "OpenFeature, in memory"}
 
 
 def f4(salt: str, unit: str, limit: int) -> bool:
@@ -182,11 +185,15 @@ def speed() -> None:
         mark = "" if target is None else f"{target:7.1f} {'ok' if seconds / floor <= target else 'MISSED'}"
         print(f"{name:44} {seconds * 1e9:7.0f} {seconds / floor:6.2f} {mark}")
     for case, mine in zip("abcd", ("is_enabled a", "is_enabled b", "is_enabled c", "get d"), strict=True):
+        for name, bound in (("progflags", mine), ("progflags, bound flag", f"bound {case}")):
+            keep(f"evaluation {case}", name, best[bound] / floor)
         peers = {
             name: seconds
             for name, seconds in best.items()
             if name.endswith(f" {case}") and name.split()[0] in ("eppo", "growthbook", "openfeature")
         }
+        for name, seconds in peers.items():
+            keep(f"evaluation {case}", _PEERS[name.split()[0]], seconds / floor, "peer")
         if peers:
             fastest = min(peers, key=lambda name: peers[name])
             print(f"case {case}: {peers[fastest] / best[mine]:.1f} x faster than the fastest peer here ({fastest})")

@@ -96,25 +96,54 @@ def _kind(line: Line) -> dict[str, Any]:
     return {"linestyle": (0, (3, 2)) if line.dashed else "-", "markersize": 3, "markerfacecolor": "white"}
 
 
-def rows(file: Path, title: str, unit: str, found: Mapping[str, tuple[float, float, float]], *, bars: bool = False) -> None:
-    """A row for each name, the first on top: a point, or a bar, and a thin line between its least and its most; (least, value, most)."""
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A point, with a thin line from its least to its most; in a colour of its own by whose it is."""
+
+    name: str
+    least: float
+    value: float
+    most: float
+    colour: int = 0
+
+
+def rows(file: Path, title: str, unit: str, groups: Mapping[str, Sequence[Row]], *, level: tuple[str, float] | None = None) -> None:
+    """A row for each name, the first on top, its value written beside it; groups under their names. `level`: a line and what it is."""
+    found = [row for group in groups.values() for row in group]
+    far = max(row.most for row in found) > 30 * min(row.least for row in found)
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(7.6, 0.6 + 0.34 * len(found)), layout="constrained")
-        axes = figure.add_subplot(xlabel=unit)
-        places = range(len(found), 0, -1)
-        values = [value for _, value, _ in found.values()]
-        spans = [[value - least for least, value, _ in found.values()], [most - value for _, value, most in found.values()]]
-        if bars:
-            axes.barh(places, values, height=0.55, color=COLOURS[0])
-        axes.errorbar(
-            values, places, xerr=spans, fmt="none" if bars else "o", color=INK if bars else COLOURS[0], elinewidth=1, markersize=5
-        )
-        axes.set_yticks(list(places), list(found))
-        axes.set_xlim(left=0)
-        axes.set_ylim(0.4, len(found) + 0.6)
+        figure = Figure(figsize=(8.4, 0.9 + 0.27 * (len(found) + len(groups))), layout="constrained")
+        axes = figure.add_subplot(xlabel=unit, xscale="log" if far else "linear")
+        place, ticks = len(found) + len(groups), {}
+        for name, group in groups.items():
+            if name:
+                axes.annotate(name, (0, place), va="center", fontsize=9.5, **_apart(("axes fraction", "data")))
+            for row in group:
+                place -= 1
+                ticks[place] = row.name
+                axes.plot([row.least, row.most], [place, place], color=COLOURS[row.colour], linewidth=1)
+                axes.plot([row.value], [place], "o", color=COLOURS[row.colour], markersize=6)
+                axes.annotate(_figure(row.value), (row.most, place), va="center", fontsize=8.5, annotation_clip=False, **_apart("data"))
+            place -= 1
+        if level is not None:
+            axes.axvline(level[1], color=INK, linewidth=0.8, linestyle=(0, (4, 3)), label=level[0])
+            axes.legend(loc="lower right", frameon=False, fontsize=8.5)
+        axes.set_yticks(list(ticks), list(ticks.values()))
+        if not far:
+            axes.set_xlim(left=0)
+        axes.margins(x=0.12)
+        axes.set_ylim(-0.6, len(found) + len(groups) + 0.6)
         axes.grid(visible=False, axis="y")
         axes.xaxis.set_major_formatter(FuncFormatter(_number))
         _write(file, title, figure)
+
+
+def _apart(of: str | tuple[str, str]) -> dict[str, Any]:
+    return {"xycoords": of, "xytext": (7, 0), "textcoords": "offset points"}
+
+
+def _figure(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
 def _number(value: float, _: int | None = None) -> str:
