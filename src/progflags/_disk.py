@@ -6,14 +6,16 @@ import os
 import stat
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import suppress
+from glob import escape
 from pathlib import Path
 from typing import Any, Final
 
 from progflags._json import canonical, digest, loads
 from progflags._trouble import swallow
 
-__all__ = ["get", "put", "read", "sweep", "write"]
+__all__ = ["get", "put", "read", "replace", "sweep", "write"]
 
 _ABANDONED: Final = 60.0  # seconds: writing one aside takes milliseconds, or a few seconds on a disk in trouble
 
@@ -36,15 +38,24 @@ def write(path: Path, text: bytes, *, mode: int | None = None) -> None:
         OSError: it could not be written; what was there before is there still.
     """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700 if mode is None else 0o777)
-    sweep(path.parent, f".{path.stem}-")
-    descriptor, aside = tempfile.mkstemp(prefix=f".{path.stem}-", dir=path.parent)  # 0600 by its own account
+    replace(path, text, f".{path.stem}-", lambda aside: None if mode is None else os.chmod(aside, mode))  # noqa: PTH101 - beside fsync
+
+
+def replace(path: Path, text: bytes, prefix: str, prepare: Callable[[str], object]) -> None:
+    """
+    Put `text` in the place of `path`. What is written aside begins with `prefix`, and `prepare` is given its name before it takes over.
+
+    Raises:
+        OSError: it could not be written; what was there before is there still.
+    """
+    sweep(path.parent, prefix)
+    descriptor, aside = tempfile.mkstemp(prefix=prefix, dir=path.parent)  # 0600 by its own account
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(text)
             file.flush()
             os.fsync(descriptor)
-        if mode is not None:
-            os.chmod(aside, mode)  # noqa: PTH101 - beside fsync
+        prepare(aside)
         os.replace(aside, path)  # noqa: PTH105 - as above
     except BaseException:
         with suppress(FileNotFoundError):
@@ -90,9 +101,10 @@ def read(path: Path) -> bytes:
 def sweep(folder: Path, prefix: str) -> None:
     """Remove what was being written aside, under names that begin with `prefix`, when its process was killed."""
     try:
-        for path in folder.glob(f"{prefix}*"):
-            if time.time() - path.lstat().st_mtime > _ABANDONED:
-                path.unlink(missing_ok=True)
+        for path in folder.glob(f"{escape(prefix)}*"):
+            with suppress(FileNotFoundError):  # in place by now, or swept by somebody else
+                if time.time() - path.lstat().st_mtime > _ABANDONED:
+                    path.unlink()
     except OSError as error:
         swallow(f"sweeping {folder}", error)
 

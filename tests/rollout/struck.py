@@ -16,7 +16,6 @@ import ctypes
 import logging
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -217,12 +216,6 @@ def main(address: str, every: int, first: int) -> int:
     told = ", ".join(f"{count} {call}" for call, count in sorted(counts.items()))
     print(f"a life makes {told}; {done} lives struck, {bad} violations")
     return 1 if bad or not done else 0
-
-
-def possible() -> bool:
-    """Whether a tracer is here, and may trace."""
-    strace = shutil.which("strace")
-    return strace is not None and subprocess.run([strace, "-e", "trace=none", "true"], capture_output=True, check=False).returncode == 0
 
 
 if __name__ == "__main__":

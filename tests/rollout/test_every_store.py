@@ -15,12 +15,12 @@ from progflags.rollout import State
 from progflags.store import open_store
 from progflags.testing import ManualClock
 from support.sizes import size
+from support.tracer import needs_strace
 
 from .conftest import FLAG, House
 from .crowd import not_linearizable
 from .faults import violations
 from .places import KINDS, place
-from .struck import possible
 
 HERE = Path(__file__).parent
 pytestmark = [pytest.mark.slow, pytest.mark.sized]
@@ -51,13 +51,13 @@ def test_a_change_of_definition_survives_being_killed_at_any_moment(address):
     run("killed.py", address, size(50 if address.startswith("sqlite") else 15, full=500), "change")
 
 
-@pytest.mark.skipif(not possible(), reason="strace is not here, or may not trace")
+@needs_strace
 def test_it_survives_a_fault_at_every_call_that_reaches_the_store(address):
     """A whole rollout killed, or refused, at the n-th write, sync, send or receive; all of them in a soak: see struck.py."""
     run("struck.py", address, size(397 if address.startswith("sqlite") else 151, full=1), 0)
 
 
-@pytest.mark.skipif(not possible(), reason="strace is not here, or may not trace")
+@needs_strace
 def test_a_change_of_definition_survives_a_fault_at_every_call_that_reaches_the_store(address):
     """The same life of another definition: old or new for everybody by their bucket, and the old one from a rollback on."""
     run("struck.py", address, size(797 if address.startswith("sqlite") else 301, full=1), 0, "change")

@@ -20,9 +20,9 @@ from progflags._connect import _reach
 from progflags.errors import StoreError
 from progflags.rollout.run import _processes
 from progflags.store import MemoryStore, open_store
-from rollout.struck import possible
 from support import servers
 from support.patience import until
+from support.tracer import may_trace
 
 SOURCE = {"flags": {"x": {"percent": 100}}}
 
@@ -162,7 +162,7 @@ DISKS = {
 @pytest.mark.parametrize("disk", DISKS)
 def test_a_disk_that_fails(disk, tmp_path):
     """Errors of the operating system's own, in the middle of a life."""
-    if not possible():
+    if not may_trace():
         servers.missing("tracer (strace), or leave to trace", "PATH")
     fault, words = DISKS[disk]
     with child(tmp_path) as (pid, say):

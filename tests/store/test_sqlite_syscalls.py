@@ -6,7 +6,6 @@ through. What is left must be the state before or the state after, never anythin
 """
 
 import re
-import shutil
 import subprocess
 import sys
 
@@ -14,15 +13,9 @@ import pytest
 
 from progflags.errors import StoreError
 from progflags.store import Commit, SQLiteStore
+from support.tracer import needs_strace, strace
 
-strace = shutil.which("strace")
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        strace is None or subprocess.run([strace or "", "-e", "trace=none", "true"], capture_output=True).returncode != 0,
-        reason="strace is not here, or may not trace",
-    ),
-]
+pytestmark = [pytest.mark.slow, needs_strace]
 
 # Light on imports: every run of it starts a Python. It begins with a mark in the trace (a file that is looked for).
 WRITER = """

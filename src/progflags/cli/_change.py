@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from progflags.cli._diff import Moved, moved, units, who
 from progflags.cli._say import tell, tell_all, tell_json
-from progflags.errors import TransitionRefused
 
 if TYPE_CHECKING:
     from progflags._connect import Flags
@@ -24,16 +22,14 @@ _SPOKEN: Final = {"slot": "group", "skips": "on_missing_unit"}
 
 
 def propose(arguments: argparse.Namespace, flags: Flags) -> int:
-    """Print it. Exit 0; 2 where it would be refused."""
+    """
+    Print it. Exit 0.
+
+    Raises:
+        TransitionRefused: there is nothing to change.
+    """
     rollouts, snapshot = flags.rollouts, flags.definitions
-    try:
-        proposal = rollouts.proposed(arguments.flag, arguments.to)
-    except TransitionRefused as refused:
-        if arguments.json:
-            tell_json({"ok": False, "error": str(refused), "state": refused.state, "legal": list(refused.legal)})
-        else:
-            tell(f"progflags: {refused}", to=sys.stderr)
-        return 2
+    proposal = rollouts.proposed(arguments.flag, arguments.to)
     assert snapshot is not None
     contexts = who(arguments)
     moves = _moves(snapshot, proposal, contexts)

@@ -80,23 +80,23 @@ def run(arguments: argparse.Namespace) -> int:
         return _watch(arguments)
     asks = arguments.verb == "plan" or getattr(arguments, "dry_run", False)
     with deadline(arguments), connect(arguments, needs_store=not asks) as flags:
-        if arguments.verb == "change" and arguments.dry_run:
-            return propose(arguments, flags)
-        return _READS.get(arguments.verb, _steer)(arguments, flags.rollouts)
+        if arguments.verb in _READS:
+            return _READS[arguments.verb](arguments, flags.rollouts)
+        try:
+            return propose(arguments, flags) if asks else _steer(arguments, flags.rollouts)
+        except TransitionRefused as refused:
+            if arguments.json:
+                tell_json({"ok": False, "error": str(refused), "state": refused.state, "legal": list(refused.legal)})
+            else:
+                tell(f"progflags: {refused}", to=sys.stderr)
+            return 2
 
 
 def _steer(arguments: argparse.Namespace, rollouts: Rollouts) -> int:
     given = {"reason": arguments.reason, "by": arguments.by, "timeout": arguments.timeout, "seen": arguments.seen}
     options = {name: True for name in _OPTIONS.get(arguments.verb, ()) if getattr(arguments, name)}
     what = (arguments.flag, arguments.to) if arguments.verb == "change" else (arguments.flag,)
-    try:
-        status = getattr(rollouts, arguments.verb)(*what, **given, **options)
-    except TransitionRefused as refused:
-        if arguments.json:
-            tell_json({"ok": False, "error": str(refused), "state": refused.state, "legal": list(refused.legal)})
-        else:
-            tell(f"progflags: {refused}", to=sys.stderr)
-        return 2
+    status = getattr(rollouts, arguments.verb)(*what, **given, **options)
     if unstored(status):
         return 2
     _say(arguments, status)

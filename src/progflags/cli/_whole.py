@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import os
-import tempfile
-import time
 from contextlib import suppress
 from difflib import unified_diff
 from pathlib import Path
-from typing import Final
 
+from progflags._disk import replace
 from progflags.cli._say import tell, tell_json
 
 __all__ = ["check", "write"]
-
-_LEFT: Final = ".progflags-new"
-_ABANDONED: Final = 60.0  # seconds: writing one aside takes milliseconds
 
 
 def check(path: Path, text: str, remedy: str, *, as_json: bool) -> int:
@@ -53,26 +48,9 @@ def write(path: Path, text: str | bytes) -> None:
         path.write_bytes(raw)
         return
     try:
-        _replace(path, raw)
+        replace(path, raw, f".{path.name}.progflags-", lambda aside: _like(path, aside))
     except OSError as error:  # of the file that was named, not of the one beside it
         raise OSError(error.errno, error.strerror, str(path)) from error
-
-
-def _replace(path: Path, raw: bytes) -> None:
-    _sweep(path)
-    descriptor, aside = tempfile.mkstemp(prefix=f".{path.name}.", suffix=_LEFT, dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            _like(path, aside)
-            file.write(raw)
-            file.flush()
-            os.fsync(descriptor)
-        os.replace(aside, path)  # noqa: PTH105 - beside fsync
-    except BaseException:
-        with suppress(FileNotFoundError):
-            os.unlink(aside)  # noqa: PTH108 - beside fsync
-        raise
-    _sync(path.parent)
 
 
 def _like(path: Path, aside: str) -> None:
@@ -89,21 +67,3 @@ def _like(path: Path, aside: str) -> None:
         with suppress(PermissionError):  # only root may give a file away; else it belongs to who wrote it, as with an editor
             os.chown(aside, old.st_uid, old.st_gid)
     os.chmod(aside, old.st_mode & 0o7777)  # noqa: PTH101 - as above
-
-
-def _sweep(path: Path) -> None:
-    """Remove what was being written aside when its process was killed."""
-    for left in path.parent.glob(f".{path.name}.*{_LEFT}"):
-        with suppress(FileNotFoundError):  # somebody else's, who was quicker
-            if time.time() - left.lstat().st_mtime > _ABANDONED:
-                left.unlink()
-
-
-def _sync(folder: Path) -> None:
-    """The renaming itself on disk, where a folder can be synced at all."""
-    if hasattr(os, "O_DIRECTORY"):
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

@@ -7,20 +7,14 @@ An edit killed, and refused by the disk, at every system call that writes: the f
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 
 import pytest
 
-strace = shutil.which("strace")
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        strace is None or subprocess.run([strace or "", "-e", "trace=none", "true"], capture_output=True).returncode != 0,
-        reason="strace is not here, or may not trace",
-    ),
-]
+from support.tracer import needs_strace, strace
+
+pytestmark = [pytest.mark.slow, needs_strace]
 
 OLD = "# ours\n[flags.a]\npercent = 5 # five\n" + "".join(f"\n# about {at}\n[flags.f{at}]\npercent = 1\n" for at in range(200))
 NEW = OLD.replace("percent = 5 # five", "percent = 7 # five")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from progflags.cli.editing import _blocks as blocks
@@ -261,7 +262,7 @@ def _change(table: Any, path: Path, edit: Edit) -> None:
     if isinstance(edit, Take) and len(path) == 1:
         del table[key]
     elif key in table and (len(path) > 1 or isinstance(edit, (Insert, Move))):
-        text = flow_edited(there.as_string(), _within(edit, path[1:]), _WRITING)
+        text = flow_edited(there.as_string(), replace(edit, path=path[1:]), _WRITING)
         table[key] = tomlkit.value(text)
     elif isinstance(edit, Put):
         written = tomlkit.value(_value(edit.value))
@@ -271,18 +272,6 @@ def _change(table: Any, path: Path, edit: Edit) -> None:
             table.append(tomlkit.key([str(part) for part in path]), written)
     else:
         raise ProgflagsError(f"{_header(edit.path)}: can't be found where it is written; change it by hand")
-
-
-def _within(edit: Edit, path: Path) -> Edit:
-    match edit:
-        case Put(_, value):
-            return Put(path, value)
-        case Take():
-            return Take(path)
-        case Insert(_, place, value, above):
-            return Insert(path, place, value, above)
-        case Move(_, source, target):
-            return Move(path, source, target)
 
 
 def _split(row: str) -> tuple[tuple[str, ...], int]:

@@ -11,6 +11,7 @@ import io
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, time
 from typing import Any, Final
 
@@ -148,20 +149,10 @@ class _Text:
 
     def _flow(self, node: Any, edit: Edit, rest: Path) -> str:
         start, end = node.start_mark.index, node.end_mark.index
-        inner: Edit
-        match edit:
-            case Put(_, value):
-                inner = Put(rest, value)
-            case Take():
-                inner = Take(rest)
-            case Insert(_, place, value, above):
-                inner = Insert(rest, place, value, above)
-            case Move(_, source, target):
-                inner = Move(rest, source, target)
         line = self.lines[node.start_mark.line]
         writing = Writing(lambda value, _: flow(value), lambda key: _scalar(key, flow=True), _split, ": ")
         indent = line[: len(line) - len(line.lstrip())]
-        return self.text[:start] + flow_edited(self.text[start:end], inner, writing, indent=indent) + self.text[end:]
+        return self.text[:start] + flow_edited(self.text[start:end], replace(edit, path=rest), writing, indent=indent) + self.text[end:]
 
     def _absent(self, holder: Any, edit: Edit, rest: Path) -> str:
         """With a key more, below the last one of its table."""
