@@ -30,6 +30,11 @@ class Figure:
         return median(self.values)
 
 
+def shown(value: float) -> str:
+    """A ratio to three digits."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
 _now: dict[tuple[str, str, Whose], list[float]] = {}
 
 

@@ -19,6 +19,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
 
+from benchmarks.kept import shown
+
 #: dark enough on white, and apart from each other also for who sees no red or green (Okabe and Ito's, without the yellow)
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#5c4b8a", "#56b4e9")
 INK, FAINT = "#333a44", "#c9ced6"
@@ -123,7 +125,7 @@ def rows(file: Path, title: str, unit: str, groups: Mapping[str, Sequence[Row]],
                 ticks[place] = row.name
                 axes.plot([row.least, row.most], [place, place], color=COLOURS[row.colour], linewidth=1)
                 axes.plot([row.value], [place], "o", color=COLOURS[row.colour], markersize=6)
-                axes.annotate(_figure(row.value), (row.most, place), va="center", fontsize=8.5, annotation_clip=False, **_apart("data"))
+                axes.annotate(shown(row.value), (row.most, place), va="center", fontsize=8.5, annotation_clip=False, **_apart("data"))
             place -= 1
         if level is not None:
             axes.axvline(level[1], color=INK, linewidth=0.8, linestyle=(0, (4, 3)), label=level[0])
@@ -140,10 +142,6 @@ def rows(file: Path, title: str, unit: str, groups: Mapping[str, Sequence[Row]],
 
 def _apart(of: str | tuple[str, str]) -> dict[str, Any]:
     return {"xycoords": of, "xytext": (7, 0), "textcoords": "offset points"}
-
-
-def _figure(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
 def _number(value: float, _: int | None = None) -> str:

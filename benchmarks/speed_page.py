@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks.kept import FILE, Figure, save, saved
+from benchmarks.kept import FILE, Figure, save, saved, shown
 from benchmarks.rival_rules import package
 
 DOCS = Path(__file__).parents[1] / "docs" / "explanation"
@@ -100,13 +100,9 @@ def table(part: Part, found: Mapping[str, Sequence[Figure]]) -> str:
     lines = [f"| {'| ' if several else ''}| {part.unit} | least to most |", f"| {'--- | ' if several else ''}--- | --- | --- |"]
     for panel, called in part.panels.items():
         for one in found[panel]:
-            spread = f"{_figure(min(one.values))} to {_figure(max(one.values))}"
-            lines.append(f"| {f'{called} | ' if several else ''}{one.name} | {_figure(one.value)} | {spread} |")
+            spread = f"{shown(min(one.values))} to {shown(max(one.values))}"
+            lines.append(f"| {f'{called} | ' if several else ''}{one.name} | {shown(one.value)} | {spread} |")
     return "\n".join(lines)
-
-
-def _figure(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
 def about(runs: Sequence[int]) -> dict[str, str]:
