@@ -41,7 +41,7 @@ def test_it_serves_and_follows(site):
         assert flags.status().source == site.url
         site.text = OTHER
         until(lambda: not flags.is_enabled("new", "u"))
-        assert flags.status().state == "READY"
+        until(lambda: flags.status().state == "READY")
 
 
 def test_an_address_is_enough(site):

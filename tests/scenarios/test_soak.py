@@ -5,8 +5,6 @@ from __future__ import annotations
 import ctypes
 import json
 import os
-import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -17,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from support.patience import until
+from support.own import OwnRedis
 from support.sizes import FULL, size
 
 pytestmark = pytest.mark.skipif(
@@ -27,61 +25,18 @@ pytestmark = pytest.mark.skipif(
 TESTS = Path(__file__).parent.parent
 
 
-class Redis:
-    """A server of this test's own, which it may restart; what was written is there again."""
-
-    def __init__(self, folder: Path) -> None:
-        program = shutil.which("redis-server") or shutil.which("valkey-server")
-        if program is None:
-            reason = "no redis-server on PATH to be restarted"
-            pytest.fail(reason) if os.environ.get("CI", "").lower() == "true" else pytest.skip(reason)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self._command = [
-            program,
-            "--port",
-            str(self.port),
-            "--bind",
-            "127.0.0.1",
-            "--dir",
-            str(folder),
-            "--appendonly",
-            "yes",
-            "--save",
-            "",
-        ]
-        self.start()
-
-    def start(self) -> None:
-        self._server = subprocess.Popen(self._command, stdout=subprocess.DEVNULL)
-        until(self._listens)
-
-    def _listens(self) -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
-
-    def stop(self) -> None:
-        self._server.terminate()
-        self._server.wait(60)
-
-    def restart(self) -> None:
-        self.stop()
-        time.sleep(0.3)
-        self.start()
-
-
 @pytest.fixture(params=["sqlite", "redis"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, Redis | None]]:
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, OwnRedis | None]]:
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path}/store.db", None
         return
-    server = Redis(tmp_path)
-    yield f"redis://127.0.0.1:{server.port}/0", server
+    server = OwnRedis(tmp_path / "redis")
+    server.start()
+    yield server.address, server
     server.stop()
 
 
-def lived(store: str, server: Redis | None, seconds: int, folder: Path) -> dict[str, Any]:
+def lived(store: str, server: OwnRedis | None, seconds: int, folder: Path) -> dict[str, Any]:
     command = [sys.executable, "-m", "scenarios.soaking", str(seconds), str(max(0.25, seconds / 240)), store, str(folder)]
     # What is held is read from malloc's own books, so everything has to go through it. The resident pages are told as well: a neighbour's
     # client a round makes thousands of threads in an hour, which no application does, and what they leave between them is never quite filled.
@@ -95,7 +50,9 @@ def lived(store: str, server: Redis | None, seconds: int, folder: Path) -> dict[
     end = time.monotonic() + seconds - pause
     while server is not None and time.monotonic() < end and program.poll() is None:
         time.sleep(pause)
-        server.restart()
+        server.stop()
+        time.sleep(0.3)
+        server.start()
     told, _ = program.communicate(timeout=seconds + 300)
     assert program.returncode == 0, log.read_text()[-3000:]
     told = json.loads(told.splitlines()[-1])
@@ -103,7 +60,7 @@ def lived(store: str, server: Redis | None, seconds: int, folder: Path) -> dict[
 
 
 @pytest.mark.sized
-def test_an_application_that_lives_through_everything_stays_as_large_as_it_is(store: tuple[str, Redis | None], tmp_path: Path) -> None:
+def test_an_application_that_lives_through_everything_stays_as_large_as_it_is(store: tuple[str, OwnRedis | None], tmp_path: Path) -> None:
     """
     An hour in full: less than 1 MiB more is held each ten minutes after the first ten. In short: no more threads, descriptors or memory in the second
     half than in the first.

@@ -6,14 +6,15 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 from progflags.store import open_store
-from scenarios.test_soak import Redis
+from support.own import OwnRedis
 
 TOGETHER = 8
 
 
 def test_threads_that_meet_dropped_connections_together_all_get_their_answer(tmp_path):
-    server = Redis(tmp_path)
-    store = open_store(f"redis://127.0.0.1:{server.port}/0")
+    server = OwnRedis(tmp_path / "redis")
+    server.start()
+    store = open_store(server.address)
     together = threading.Barrier(TOGETHER)
 
     def met(_):
@@ -25,7 +26,8 @@ def test_threads_that_meet_dropped_connections_together_all_get_their_answer(tmp
         with ThreadPoolExecutor(TOGETHER) as pool:
             for _ in range(5):
                 assert list(pool.map(met, range(TOGETHER))) == [0] * TOGETHER
-                server.restart()
+                server.stop()
+                server.start()
     finally:
         store.close()
         server.stop()
