@@ -1,5 +1,7 @@
 """
-`python -m benchmarks [--html [RUNS]] [NAME …]`: run every bench_*.py here, or those named; each prints its own table.
+`python -m benchmarks [--html [RUNS]] [NAME [WORD …] …]`: run every bench_*.py here, or those named; each prints its own table.
+
+A word that is no benchmark's name is handed to the one before it: `request fastapi` is of that framework alone.
 
 `--html` runs those that the page about speed shows, three times or as often as it says, and writes the page's tables and plots.
 """
@@ -27,13 +29,19 @@ def main() -> None:
 
 
 def run(wanted: Sequence[str]) -> None:
-    here = Path(__file__).parent
-    for path in sorted(here.glob("bench_*.py")):
-        name = path.stem.removeprefix("bench_")
-        if wanted and name not in wanted:
-            continue
+    found = {path.stem.removeprefix("bench_"): path.stem for path in sorted(Path(__file__).parent.glob("bench_*.py"))}
+    asked: dict[str, list[str]] = {} if wanted else {name: [] for name in found}
+    for word in wanted:
+        if word in found:
+            asked.setdefault(word, [])
+        elif asked:
+            next(reversed(asked.values())).append(word)
+        else:
+            raise SystemExit(f"no benchmark is called {word}; there are {', '.join(found)}")
+    for name, words in asked.items():
         print(f"\n== {name} ==")
-        import_module(f"benchmarks.{path.stem}").main()
+        import_module(f"benchmarks.{found[name]}").main(*words)
 
 
-main()
+if __name__ == "__main__":
+    main()

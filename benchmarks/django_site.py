@@ -1,0 +1,66 @@
+"""A Django project of one page, for bench_request: what the page does comes with the request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.conf import settings
+
+if not settings.configured:
+    settings.configure(
+        SECRET_KEY="a long secret from the settings",
+        ALLOWED_HOSTS=["*"],
+        DEBUG=False,
+        USE_TZ=True,
+        ROOT_URLCONF="benchmarks.django_site",
+        INSTALLED_APPS=[],
+        MIDDLEWARE=[],
+        LOGGING_CONFIG=None,
+        DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
+        PROGFLAGS={"source": {}},
+    )
+    import django
+
+    django.setup()
+
+from django.core.handlers.asgi import ASGIHandler
+from django.core.handlers.wsgi import WSGIHandler
+from django.http import HttpResponse
+from django.urls import path
+
+
+def home(request: Any) -> HttpResponse:
+    request.environ["work"](request.environ)
+    return HttpResponse("hello", content_type="text/plain; charset=utf-8")
+
+
+async def async_home(request: Any) -> HttpResponse:
+    request.scope["work"](request.scope)
+    return HttpResponse("hello", content_type="text/plain; charset=utf-8")
+
+
+urlpatterns = [path("", home), path("async", async_home)]
+
+
+def handler(protocol: str, middleware: tuple[str, ...]) -> Any:
+    """Django's own, with these middlewares."""
+    before, settings.MIDDLEWARE = settings.MIDDLEWARE, list(middleware)
+    try:
+        return ASGIHandler() if protocol == "asgi" else WSGIHandler()
+    finally:
+        settings.MIDDLEWARE = before
+
+
+@contextmanager
+def configured(flags: Any, context: Callable[[Any], Any], anonymous: Any) -> Iterator[None]:
+    """The project's client and setting, for a middleware that is made meanwhile."""
+    from progflags.contrib.django import _client
+
+    settings.PROGFLAGS = {"source": {}, "context": context, "anonymous": bool(anonymous)}
+    _client._client = flags
+    try:
+        yield
+    finally:
+        _client._client = None
