@@ -60,6 +60,19 @@ def five(flags: pf.Flags, last: str = "tenth") -> Work:
     return work
 
 
+def again(flags: pf.Flags) -> Work:
+    """One flag five times: asking alone, whatever the flags are."""
+
+    def work(_: Any) -> None:
+        flags.is_enabled("half")
+        flags.is_enabled("half")
+        flags.is_enabled("half")
+        flags.is_enabled("half")
+        flags.is_enabled("half")
+
+    return work
+
+
 def user_of(around: Any) -> str:
     """Who asks, as ours and every peer finds out: a header that a proxy sets."""
     for name, value in around["headers"]:
@@ -241,6 +254,8 @@ def _ours(framework: Framework) -> Iterator[Row]:
     dress: Any = framework.dressed
     yield Row("bare", framework.plain(), whose="floor")
     yield Row("no flag asked", dress(framework.plain(), flags, context, None))
+    ann = pf.Context("user-1", ATTRIBUTES)
+    yield Row("one flag five times, context at hand", dress(framework.plain(), flags, lambda _: ann, None), again(flags))
     yield Row("five flags", dress(framework.plain(), flags, context, None), five(flags))
     yield Row("five, one of them rolled out", dress(framework.plain(), flags, context, None), five(flags, "released"))
     anonymous = {"work": five(flags), "visitor": True}
