@@ -1,6 +1,9 @@
 # One door to every check. Each target is one readable command; none needs more than git, make and Python 3.11.
 .PHONY: demo test coverage soak lint bench bench-page simulate docs floors pythons foreign release clean help
 
+# Tests start hundreds of interpreters, and each would compile again what it imports.
+unexport PYTHONDONTWRITEBYTECODE
+
 VENV := .venv
 BIN := $(VENV)/bin
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import textwrap
@@ -31,7 +32,8 @@ def run(
     (tmp_path / "pytest.ini").write_text(ini)
     (tmp_path / "conftest.py").write_text(textwrap.dedent(conftest))
     (tmp_path / "test_it.py").write_text("import threading\nimport pytest\n" + textwrap.dedent(tests))
-    loaded = "-p progflags.pytest_plugin -W error" if not _installed() else "-W error"
+    # By its entry point, as it is loaded for everybody who has it; everybody else's plugins take seconds to load.
+    plugin = "progflags" if _installed() else "progflags.pytest_plugin"
     words = [
         sys.executable,
         "-m",
@@ -40,13 +42,15 @@ def run(
         "-p",
         "no:cacheprovider",
         "-p",
-        "no:asyncio",
+        plugin,
+        "-W",
+        "error",
         "-rA",
         "--strict-markers",
-        *loaded.split(),
         str(tmp_path),
     ]
-    return subprocess.run(words, capture_output=True, text=True, cwd=tmp_path)
+    alone = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    return subprocess.run(words, capture_output=True, text=True, cwd=tmp_path, env=alone)
 
 
 def _installed() -> bool:
