@@ -21,6 +21,7 @@ from typing import Any
 
 from xxhash import xxh3_64_intdigest
 
+from benchmarks import peers
 from benchmarks.kept import keep
 from progflags._clock import SYSTEM
 from progflags.context import Context, bind
@@ -31,16 +32,8 @@ from progflags.sources import Loader, Piece
 ROUNDS, CALLS = 120, 4000
 KEY = "user-12345"
 ATTRIBUTES = {"plan": "pro", "app": "2.4.1", "country": "DE"}
-VARIANTS = {"a": "a", "b": "b", "c": "c", "d": "d"}
-DOCUMENT: dict[str, Any] = {
-    "flags": {
-        "a": {"percent": 100},
-        "b": {"percent": 50},
-        "c": {"rules": [{"when": 'plan in ["pro", "team"] and app >= semver("2.1.0")', "percent": 25}]},
-        "d": {"variants": VARIANTS, "default": "a", "split": {"a": 4, "b": 3, "c": 2, "d": 1}},
-        "r": {"rollout": {}},
-    }
-}
+CASES = ("everybody", "half", "ruled", "layout")
+DOCUMENT: dict[str, Any] = {"flags": {**{case: peers.OURS[name] for case, name in zip("abcd", CASES, strict=True)}, "r": {"rollout": {}}}}
 TARGETS = {
     "is_enabled a": 1.1,
     "is_enabled b": 1.7,
@@ -98,68 +91,29 @@ def ours() -> dict[str, Any]:
 def growthbook() -> dict[str, Any]:
     from growthbook import GrowthBook
 
-    rule = {
-        "condition": {"plan": {"$in": ["pro", "team"]}, "app": {"$vgte": "2.1.0"}},
-        "force": True,
-        "coverage": 0.25,
-        "hashAttribute": "id",
-    }
-    features = {
-        "a": {"defaultValue": True},
-        "b": {"defaultValue": False, "rules": [{"force": True, "coverage": 0.5, "hashAttribute": "id"}]},
-        "c": {"defaultValue": False, "rules": [rule]},
-        "d": {"defaultValue": "a", "rules": [{"variations": list("abcd"), "weights": [0.4, 0.3, 0.2, 0.1], "hashAttribute": "id"}]},
-    }
-    book = GrowthBook(attributes={"id": KEY, **ATTRIBUTES}, features=features)
-    scope = {"book": book}
-    return {f"growthbook {name}": timeit.Timer(f"book.is_on('{name}')", globals=scope) for name in "abc"} | {
-        "growthbook d": timeit.Timer("book.get_feature_value('d', 'a')", globals=scope)
-    }
+    scope = {"book": GrowthBook(attributes={"id": KEY, **ATTRIBUTES}, features=peers.growthbook_features())}
+    return _of("growthbook", "book.is_on('{}')", "book.get_feature_value('{}', 'a')", scope)
 
 
 def eppo() -> dict[str, Any]:
-    import eppo_client
-    from eppo_client.config import Config
-
-    def flag(key: str, kind: str, variations: dict[str, Any], allocations: list[dict[str, Any]]) -> dict[str, Any]:
-        named = {name: {"key": name, "value": value} for name, value in variations.items()}
-        return {"key": key, "enabled": True, "variationType": kind, "variations": named, "allocations": allocations, "totalShards": 10_000}
-
-    def allocation(splits: list[tuple[str, int, int]], rules: list[Any] | None = None) -> dict[str, Any]:
-        made = [{"variationKey": v, "shards": [{"salt": "s", "ranges": [{"start": start, "end": end}]}]} for v, start, end in splits]
-        return {"key": "all", "rules": rules or [], "doLog": False, "splits": made}
-
-    conditions = [
-        {"attribute": "plan", "operator": "ONE_OF", "value": ["pro", "team"]},
-        {"attribute": "app", "operator": "GTE", "value": "2.1.0"},
-    ]
-    truth = {"on": True, "off": False}
-    flags = {
-        "a": flag("a", "BOOLEAN", truth, [{"key": "all", "rules": [], "doLog": False, "splits": [{"variationKey": "on", "shards": []}]}]),
-        "b": flag("b", "BOOLEAN", truth, [allocation([("on", 0, 5000), ("off", 5000, 10_000)])]),
-        "c": flag("c", "BOOLEAN", truth, [allocation([("on", 0, 2500), ("off", 2500, 10_000)], [{"conditions": conditions}])]),
-        "d": flag("d", "STRING", VARIANTS, [allocation([("a", 0, 4000), ("b", 4000, 7000), ("c", 7000, 9000), ("d", 9000, 10_000)])]),
-    }
-    document = {"createdAt": "2026-01-01T00:00:00Z", "format": "SERVER", "environment": {"name": "bench"}, "flags": flags}
-    configuration = eppo_client.Configuration(flags_configuration=json.dumps(document).encode())
-    logger = eppo_client.AssignmentLogger()
-    client = eppo_client.init(
-        Config(api_key="none", assignment_logger=logger, initial_configuration=configuration, poll_interval_seconds=None)
+    scope = {"client": peers.eppo_client(), "key": KEY, "attributes": ATTRIBUTES}
+    boolean, text = (
+        f"client.get_{kind}_assignment('{{}}', key, attributes, {default})" for kind, default in (("boolean", False), ("string", "'a'"))
     )
-    scope = {"client": client, "key": KEY, "attributes": ATTRIBUTES}
-    return {
-        f"eppo {name}": timeit.Timer(f"client.get_boolean_assignment('{name}', key, attributes, False)", globals=scope) for name in "abc"
-    } | {"eppo d": timeit.Timer("client.get_string_assignment('d', key, attributes, 'a')", globals=scope)}
+    return _of("eppo", boolean, text, scope)
 
 
 def openfeature() -> dict[str, Any]:
-    from openfeature import api
     from openfeature.evaluation_context import EvaluationContext
-    from openfeature.provider.in_memory_provider import InMemoryFlag, InMemoryProvider
 
-    api.set_provider(InMemoryProvider({"a": InMemoryFlag("on", {"on": True, "off": False})}))
-    scope = {"client": api.get_client(), "context": EvaluationContext(KEY, ATTRIBUTES)}
-    return {"openfeature in-memory a": timeit.Timer("client.get_boolean_value('a', False, context)", globals=scope)}
+    scope = {"client": peers.in_memory_client(), "context": EvaluationContext(KEY, ATTRIBUTES)}
+    statement = "client.get_boolean_value('everybody', False, context)"
+    return {"openfeature in-memory a": timeit.Timer(statement, globals=scope)}
+
+
+def _of(peer: str, boolean: str, text: str, scope: dict[str, Any]) -> dict[str, Any]:
+    statements = {case: (text if case == "d" else boolean).format(name) for case, name in zip("abcd", CASES, strict=True)}
+    return {f"{peer} {case}": timeit.Timer(statement, globals=scope) for case, statement in statements.items()}
 
 
 def speed() -> None:
@@ -187,16 +141,16 @@ def speed() -> None:
     for case, mine in zip("abcd", ("is_enabled a", "is_enabled b", "is_enabled c", "get d"), strict=True):
         for name, bound in (("progflags", mine), ("progflags, bound flag", f"bound {case}")):
             keep(f"evaluation {case}", name, best[bound] / floor)
-        peers = {
+        theirs = {
             name: seconds
             for name, seconds in best.items()
             if name.endswith(f" {case}") and name.split()[0] in ("eppo", "growthbook", "openfeature")
         }
-        for name, seconds in peers.items():
+        for name, seconds in theirs.items():
             keep(f"evaluation {case}", _PEERS[name.split()[0]], seconds / floor, "peer")
-        if peers:
-            fastest = min(peers, key=lambda name: peers[name])
-            print(f"case {case}: {peers[fastest] / best[mine]:.1f} x faster than the fastest peer here ({fastest})")
+        if theirs:
+            fastest = min(theirs, key=lambda name: theirs[name])
+            print(f"case {case}: {theirs[fastest] / best[mine]:.1f} x faster than the fastest peer here ({fastest})")
 
 
 def flags_of(number: int) -> str:

@@ -1,10 +1,13 @@
 """
-What a whole request pays, in process and without a socket: `python -m benchmarks request [fastapi|starlette|asgi|django|…]`.
+What a whole request pays, in process and without a socket: `python -m benchmarks request [FRAMEWORK …] [alone]`.
 
 Seven frameworks give the same small answer: bare, with FlagsMiddleware, with flags asked in the handler. All rows of a framework
 are asked in turns, in many short rounds, and a row is compared with the bare one of the same round; the figures are medians over
 rounds, and beside them stands what the quickest rounds say. Times are processor time of the asking thread (of the whole process where a
 framework answers with threads), so that other programs' turns are not in it. Memory is collected between rounds, never in one.
+
+Five flags of other libraries are asked in the same handlers, in the same turns; `alone` leaves them out. Rules and shares are alike but for
+django-waffle's, which has neither rules nor variants and chooses by chance.
 
 Each request runs in a context of its own, as a server's tasks do, and comes from one of 256 users.
 """
@@ -213,7 +216,7 @@ class Line:
     ratio: float
 
 
-def measure(name: str) -> tuple[float, float, list[Line]]:
+def measure(name: str, peers: bool) -> tuple[float, float, list[Line]]:
     """One framework, in a process of its own: what OpenTelemetry listens to stays there. Seconds of the bare request, and the lines."""
     logging.disable(logging.WARNING)
     loop = asyncio.new_event_loop()
@@ -221,7 +224,7 @@ def measure(name: str) -> tuple[float, float, list[Line]]:
     framework = FRAMEWORKS[name]
     lines: list[Line] = []
     bare: list[float] = []
-    for batch in batches(framework):
+    for batch in batches(framework, peers):
         asked = measured(framework, list(batch), loop, ROUNDS)
         bare = bare or asked["bare"].seconds
         lines += [Line(one.row.name, one.row.beside, one.row.whose, *one.beside(asked[one.row.beside])) for one in asked.values()]
@@ -241,13 +244,15 @@ def tell(name: str, bare: tuple[float, float], lines: list[Line]) -> None:
 
 
 def main(*only: str) -> None:
+    peers = "alone" not in only
+    only = tuple(name for name in only if name != "alone")
     unknown = set(only) - FRAMEWORKS.keys()
     if unknown:
         raise SystemExit(f"no framework is called {', '.join(sorted(unknown))}; there are {', '.join(FRAMEWORKS)}")
     print("processor time of a whole request in process, beside the same application bare: medians over rounds in turns")
     for name in only or FRAMEWORKS:
         with ProcessPoolExecutor(1, get_context("spawn")) as aside:
-            usual, least, lines = aside.submit(measure, name).result()
+            usual, least, lines = aside.submit(measure, name, peers).result()
         tell(name, (usual, least), lines)
 
 

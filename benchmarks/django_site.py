@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import Any
 
 from django.conf import settings
@@ -15,7 +16,7 @@ if not settings.configured:
         DEBUG=False,
         USE_TZ=True,
         ROOT_URLCONF="benchmarks.django_site",
-        INSTALLED_APPS=[],
+        INSTALLED_APPS=["django.contrib.auth", "django.contrib.contenttypes", *(["waffle"] if find_spec("waffle") else [])],
         MIDDLEWARE=[],
         LOGGING_CONFIG=None,
         DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
@@ -32,12 +33,14 @@ from django.urls import path
 
 
 def home(request: Any) -> HttpResponse:
-    request.environ["work"](request.environ)
+    request.environ["work"](request)
     return HttpResponse("hello", content_type="text/plain; charset=utf-8")
 
 
 async def async_home(request: Any) -> HttpResponse:
-    request.scope["work"](request.scope)
+    answer = request.scope["work"](request)
+    if answer is not None:
+        await answer
     return HttpResponse("hello", content_type="text/plain; charset=utf-8")
 
 
@@ -64,3 +67,29 @@ def configured(flags: Any, context: Callable[[Any], Any], anonymous: Any) -> Ite
         yield
     finally:
         _client._client = None
+
+
+def waffle() -> Callable[[Any], None]:
+    """
+    Five flags of django-waffle's, with its cache warm: of the rules ours have it knows an attribute or two of the user's, and shares.
+
+    Who is asked for is nobody who signed in; what a share gave him stands in a cookie of the flag's.
+    """
+    from django.contrib.auth.models import AnonymousUser
+    from django.core.management import call_command
+    from waffle import flag_is_active
+    from waffle.models import Flag
+
+    call_command("migrate", verbosity=0)
+    shares = {"half": 50, "ruled": 25, "layout": 40, "tenth": 10}
+    Flag.objects.create(name="everybody", everyone=True)
+    for name, percent in shares.items():
+        Flag.objects.create(name=name, percent=percent)
+    names = ("everybody", *shares)
+
+    def work(request: Any) -> None:
+        request.user = AnonymousUser()
+        for name in names:
+            flag_is_active(request, name)
+
+    return work

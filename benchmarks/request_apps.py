@@ -1,7 +1,8 @@
 """
 The applications that bench_request asks: the same answer from seven frameworks, dressed as an application would dress them.
 
-What a handler does is called `work`; it is given the ASGI scope or the WSGI environ. In the bare application it does nothing.
+What a handler does is called `work`; it is given the ASGI scope, the WSGI environ or Django's request, and an asynchronous handler awaits
+what it returns. In the bare application it does nothing.
 """
 
 from __future__ import annotations
@@ -9,10 +10,12 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import cycle
+from itertools import chain, cycle
 from typing import Any, Literal
 
 import progflags as pf
+from benchmarks import request_peers
+from benchmarks.peers import OURS
 from progflags import asgi, wsgi
 from progflags.events import Served
 
@@ -21,11 +24,7 @@ SECRET = "a long secret from the settings"
 ATTRIBUTES = {"plan": "pro", "app": "2.4.1", "country": "DE"}
 GATES = [{"metric": "error_rate", "max_increase": 0.1}, {"metric": "p99_latency", "max_increase": 0.5}]
 FLAGS: dict[str, Any] = {
-    "everybody": {"percent": 100},
-    "half": {"percent": 50},
-    "ruled": {"rules": [{"when": 'plan in ["pro", "team"] and app >= semver("2.1.0")', "percent": 25}]},
-    "layout": {"variants": {"a": "a", "b": "b", "c": "c", "d": "d"}, "default": "a", "split": {"a": 4, "b": 3, "c": 2, "d": 1}},
-    "tenth": {"percent": 10},
+    **OURS,
     "hundredth": {"percent": 1},
     "released": {"rollout": {"stages": [{"percent": 50, "bake": "10h", "gates": GATES}], "deadline": "20h"}},
 }
@@ -60,6 +59,20 @@ def five(flags: pf.Flags, last: str = "tenth") -> Work:
     return work
 
 
+def given(flags: pf.Flags, context: Callable[[Any], pf.Context]) -> Work:
+    """The five without a middleware: the handler says whom it asks for, as with other libraries. The request counts for nothing."""
+
+    def work(around: Any) -> None:
+        user = context(around)
+        flags.is_enabled("everybody", user)
+        flags.is_enabled("half", user)
+        flags.is_enabled("ruled", user)
+        flags.get("layout", "a", user)
+        flags.is_enabled("tenth", user)
+
+    return work
+
+
 def again(flags: pf.Flags) -> Work:
     """One flag five times: asking alone, whatever the flags are."""
 
@@ -73,24 +86,20 @@ def again(flags: pf.Flags) -> Work:
     return work
 
 
-def user_of(around: Any) -> str:
+def user_of(scope: Any) -> str:
     """Who asks, as ours and every peer finds out: a header that a proxy sets."""
-    for name, value in around["headers"]:
+    for name, value in scope["headers"]:
         if name == b"x-user":
             return str(value.decode())
     return ""
-
-
-def who(around: Any) -> pf.Context:
-    return pf.Context(user_of(around), ATTRIBUTES)
 
 
 def wsgi_user_of(environ: Any) -> str:
     return str(environ["HTTP_X_USER"])
 
 
-def wsgi_who(environ: Any) -> pf.Context:
-    return pf.Context(environ["HTTP_X_USER"], ATTRIBUTES)
+def django_user_of(request: Any) -> str:
+    return str(request.META["HTTP_X_USER"])
 
 
 def nobody(_: Any) -> None:
@@ -112,18 +121,24 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Framework:
-    """`make(dress)` is its application, `dress` puts middlewares around as is done there."""
+    """`dressed(plain(), flags, context, anonymous)` is its application with the middleware, as it is put there."""
 
     name: str
     protocol: Protocol
     plain: Callable[[], Any]
-    waits: bool = False  # its coroutines need a loop, and threads
+    dressed: Callable[..., Any]
+    user_of: Callable[[Any], str]
     path: str = "/"
-    dressed: Callable[..., Any] | None = None
+    waits: bool = False  # its coroutines need a loop, and threads
+
+    def context(self, around: Any) -> pf.Context:
+        return pf.Context(self.user_of(around), ATTRIBUTES)
 
 
 async def plain_asgi(scope: Any, receive: Any, send: Any) -> None:
-    scope["work"](scope)
+    answer = scope["work"](scope)
+    if answer is not None:
+        await answer
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain; charset=utf-8")]})
     await send({"type": "http.response.body", "body": b"hello"})
 
@@ -149,7 +164,9 @@ def starlette() -> Any:
     from starlette.routing import Route
 
     async def home(request: Request) -> PlainTextResponse:
-        request.scope["work"](request.scope)
+        answer = request.scope["work"](request.scope)
+        if answer is not None:
+            await answer
         return PlainTextResponse("hello")
 
     return Starlette(routes=[Route("/", home)])
@@ -162,7 +179,9 @@ def fastapi() -> Any:
     app = FastAPI(openapi_url=None)
 
     async def home(request: Any) -> str:
-        request.scope["work"](request.scope)
+        answer = request.scope["work"](request.scope)
+        if answer is not None:
+            await answer
         return "hello"
 
     home.__annotations__ = {"request": Request, "return": str}  # as objects: FastAPI looks for names in the module
@@ -222,46 +241,58 @@ def installed(protocol: Protocol) -> Callable[..., Any]:
         from benchmarks.django_site import configured
 
         async def asked(request: Any) -> Any:
-            return context(request.scope)
+            return context(request)
 
-        with configured(flags, asked if protocol == "asgi" else lambda request: context(request.environ), anonymous):
+        with configured(flags, asked if protocol == "asgi" else context, anonymous):
             return django(protocol, ("progflags.contrib.django.middleware.FlagsMiddleware",))
 
     return dressed
 
 
 FRAMEWORKS = {
-    "fastapi": Framework("FastAPI", "asgi", fastapi, dressed=added),
-    "starlette": Framework("Starlette", "asgi", starlette, dressed=added),
-    "asgi": Framework("plain ASGI", "asgi", lambda: plain_asgi, dressed=around_asgi),
-    "django": Framework("Django, WSGI", "wsgi", lambda: django("wsgi"), dressed=installed("wsgi")),
-    "django-asgi": Framework("Django, ASGI", "asgi", lambda: django("asgi"), waits=True, path="/async", dressed=installed("asgi")),
-    "flask": Framework("Flask", "wsgi", flask, dressed=extended),
-    "wsgi": Framework("plain WSGI", "wsgi", lambda: plain_wsgi, dressed=around_wsgi),
+    "fastapi": Framework("FastAPI", "asgi", fastapi, added, user_of),
+    "starlette": Framework("Starlette", "asgi", starlette, added, user_of),
+    "asgi": Framework("plain ASGI", "asgi", lambda: plain_asgi, around_asgi, user_of),
+    "django": Framework("Django, WSGI", "wsgi", lambda: django("wsgi"), installed("wsgi"), django_user_of),
+    "django-asgi": Framework("Django, ASGI", "asgi", lambda: django("asgi"), installed("asgi"), django_user_of, path="/async", waits=True),
+    "flask": Framework("Flask", "wsgi", flask, extended, wsgi_user_of),
+    "wsgi": Framework("plain WSGI", "wsgi", lambda: plain_wsgi, around_wsgi, wsgi_user_of),
 }
 
 
-def batches(framework: Framework) -> Iterator[Iterator[Row]]:
+def batches(framework: Framework, peers: bool = True) -> Iterator[Iterator[Row]]:
     """Rows that are made and measured together. The last one leaves OpenTelemetry listening in this process."""
-    yield _ours(framework)
+    yield chain(_ours(framework), _peers(framework) if peers else ())
     yield _told(framework)
 
 
 def _ours(framework: Framework) -> Iterator[Row]:
     """What progflags costs there, in the order of the table."""
-    flags = connect()
-    context = who if framework.protocol == "asgi" else wsgi_who
-    dress: Any = framework.dressed
-    yield Row("bare", framework.plain(), whose="floor")
-    yield Row("no flag asked", dress(framework.plain(), flags, context, None))
+    flags, context = connect(), framework.context
+
+    def dressed(context: Any = context, anonymous: Any = None) -> Any:
+        return framework.dressed(framework.plain(), flags, context, anonymous)
+
     ann = pf.Context("user-1", ATTRIBUTES)
-    yield Row("one flag five times, context at hand", dress(framework.plain(), flags, lambda _: ann, None), again(flags))
-    yield Row("five flags", dress(framework.plain(), flags, context, None), five(flags))
-    yield Row("five, one of them rolled out", dress(framework.plain(), flags, context, None), five(flags, "released"))
-    anonymous = {"work": five(flags), "visitor": True}
-    yield Row("five, a visitor who comes again", dress(framework.plain(), flags, nobody, SECRET), cookie=True, **anonymous)
-    yield Row("five, a new visitor", dress(framework.plain(), flags, nobody, SECRET), **anonymous)
+    yield Row("bare", framework.plain(), whose="floor")
+    yield Row("five flags, no middleware", framework.plain(), given(flags, context))
+    yield Row("no flag asked", dressed())
+    yield Row("one flag five times, context at hand", dressed(lambda _: ann), again(flags))
+    yield Row("five flags", dressed(), five(flags))
+    yield Row("five, one of them rolled out", dressed(), five(flags, "released"))
+    yield Row("five, a visitor who comes again", dressed(nobody, SECRET), five(flags), visitor=True, cookie=True)
+    yield Row("five, a new visitor", dressed(nobody, SECRET), five(flags), visitor=True)
     yield from _launched(framework, flags, context)
+
+
+def _peers(framework: Framework) -> Iterator[Row]:
+    """Five flags of other libraries in the same handler."""
+    for name, work in request_peers.works(framework.protocol == "asgi", framework.user_of, ATTRIBUTES):
+        yield Row(name, framework.plain(), work, whose="peer")
+    if framework.name == "Django, WSGI":
+        from benchmarks.django_site import handler, waffle
+
+        yield Row("django-waffle", handler("wsgi", ("waffle.middleware.WaffleMiddleware",)), waffle(), cookie=True, whose="peer")
 
 
 def _launched(framework: Framework, flags: pf.Flags, context: Any) -> Iterator[Row]:
@@ -289,16 +320,15 @@ def _told(framework: Framework) -> Iterator[Row]:
         from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware as Middleware
     else:
         from opentelemetry.instrumentation.wsgi import OpenTelemetryMiddleware as Middleware  # type: ignore[assignment]
-    told, context = connect(), who if framework.protocol == "asgi" else wsgi_who
+    told, context = connect(), framework.context
     meters, spans = MeterProvider(metric_readers=[InMemoryMetricReader()]), TracerProvider()
     instrument(told, meter_provider=meters, tracer_provider=spans)
     alone: Any = {"meter_provider": meters, "tracer_provider": spans}
     if framework.protocol == "asgi":
         alone["exclude_spans"] = ["receive", "send"]
     teed = {**alone, "meter_provider": tee(meters, told)}
-    dress: Any = framework.dressed
     yield Row("OpenTelemetry alone", Middleware(framework.plain(), **alone), whose="floor")
-    app = dress(framework.plain(), told, context, None)
+    app = framework.dressed(framework.plain(), told, context, None)
     yield Row("five, one rolled out, instrumented and teed", Middleware(app, **teed), five(told, "released"), "OpenTelemetry alone")
 
 
