@@ -12,11 +12,9 @@ import gc
 import json
 import subprocess
 import sys
-import threading
 import time
 import timeit
 import tracemalloc
-from functools import partial
 from typing import Any
 
 from xxhash import xxh3_64_intdigest
@@ -27,7 +25,6 @@ from progflags._clock import SYSTEM
 from progflags.context import Context, bind
 from progflags.events import Bus
 from progflags.flags import Client, Flag, Live, decode_json, parse
-from progflags.sources import Loader, Piece
 
 ROUNDS, CALLS = 120, 4000
 KEY = "user-12345"
@@ -199,68 +196,6 @@ def loading() -> None:
     print(f"evaluate_all of 1,000 flags: {min(timeit.repeat(lambda: client.evaluate_all(context), number=5, repeat=9)) / 5 * 1e3:.2f} ms")
 
 
-class Saves:
-    """A source whose 10,000 flags are other ones at every look: one of them (its percentage), or all (their descriptions)."""
-
-    name = "flags.json"
-
-    def __init__(self, *, every: bool) -> None:
-        self.text = flags_of(10_000).encode()
-        self.every = every
-        self.number = 0
-
-    def read(self) -> tuple[Piece, ...]:
-        self.number += 1
-        old, new = (b"What it is for", b"What it was for") if self.every else (b'"percent": 50', b'"percent": 51')
-        text = self.text.replace(old, new, -1 if self.every else 1) if self.number % 2 else self.text
-        return (Piece(self.name, "json", text),)
-
-
-def stalls() -> None:
-    """
-    How much longer another thread's millisecond of sleep takes while 10,000 flags are reloaded over and over.
-
-    Beside the wall's time stands the processor time that the other thread took meanwhile, which a busy machine does not stretch.
-    """
-    stop = threading.Event()
-
-    def reload(*, every: bool) -> None:
-        loader, client = Loader(Saves(every=every)), Client(bus=Bus(), clock=SYSTEM)
-        client.install(loader.first())
-        while not stop.is_set():
-            client.install(loader.load().snapshot)
-
-    def delays(beside: int) -> tuple[list[float], list[float]]:
-        used = time.pthread_getcpuclockid(beside)
-        late, taken = [], []
-        for _ in range(400):
-            start, before = time.perf_counter(), time.clock_gettime(used)
-            time.sleep(0.001)
-            late.append(time.perf_counter() - start - 0.001)
-            taken.append(time.clock_gettime(used) - before)
-        return sorted(late), sorted(taken)
-
-    def spin() -> None:
-        while not stop.is_set():
-            sum(i for i in range(10_000))
-
-    print(f"{'another thread waking up beside':34} {'late, p50':>10} {'p99':>9} {'max':>9} {'processor time it waits for, p99':>34}")
-    for name, work in (
-        ("nothing", stop.wait),
-        ("a plain Python loop", spin),
-        ("10,000 flags, one changed", partial(reload, every=False)),
-        ("10,000 flags, all changed", partial(reload, every=True)),
-    ):
-        stop.clear()
-        thread = threading.Thread(target=work)
-        thread.start()
-        assert thread.ident is not None
-        late, taken = delays(thread.ident)
-        stop.set()
-        thread.join()
-        print(f"{name:34} {late[200] * 1e3:7.1f} ms {late[395] * 1e3:6.1f} ms {late[-1] * 1e3:6.1f} ms {taken[395] * 1e3:31.1f} ms")
-
-
 def importing() -> None:
     def seconds(program: str) -> float:
         times = []
@@ -278,5 +213,4 @@ def importing() -> None:
 def main() -> None:
     speed()
     loading()
-    stalls()
     importing()
