@@ -238,3 +238,5 @@ def test_every_worker_sees_what_was_decided_elsewhere(running):
         running.every_worker(lambda told: told["shed"].get("no_thread", 0) > 0 and not told["shadows"], "why there are no shadows")
         assert "enable-threads" in running.log.read_text()
     running.every_worker(lambda told: told["state"] == "READY" or not server.shadows, "that all is well")
+    told = [line for line in running.log.read_text().splitlines() if line.startswith("refresher: ")]
+    assert [line for line in told if "no background thread here" not in line] == []  # nothing was raised in it on the way

@@ -342,3 +342,13 @@ def test_a_subprocess_leaves_the_parents_thread_alone():
         print(count >= before + 3)
     """)
     assert out == ["True"]
+
+
+def test_a_job_that_is_the_first_to_notice_gevent_ends_as_any_other(refresher):
+    """What is noticed there makes every lock anew, also the one that this turn holds: nothing failed, and nothing is told as if it had."""
+    refresher.every(60.0, refresher.after_fork, name="notices")
+    refresher.wake()
+
+    assert refresher.run_due() == 1
+    refresher.wake()
+    assert refresher.run_due() == 1

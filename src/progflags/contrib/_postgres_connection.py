@@ -77,7 +77,8 @@ class Connection:
     @contextmanager
     def _held(self) -> Iterator[None]:
         """The lock, waited for no longer than anything else: whoever has it may be waiting for a server that is silent."""
-        if not self._lock.acquire(timeout=left(self._timeout)):
+        lock = self._lock  # after a fork, and once gevent has come, there is another
+        if not lock.acquire(timeout=left(self._timeout)):
             raise StoreError(
                 f"{self._url} can't be used: an earlier call of this process still waits for it, and the time is up: try again"
             )
@@ -88,7 +89,7 @@ class Connection:
         finally:
             if self._closed:  # meanwhile, by somebody who did not wait
                 self._let_go()
-            self._lock.release()
+            lock.release()
 
     def _once(self, act: Callable[[Any], T]) -> T:
         connection = self._connection = self._connection or self._connect()

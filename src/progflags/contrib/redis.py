@@ -77,7 +77,8 @@ class RedisStore(ServerStore):
 
     def _connect(self) -> None:
         """A client, by one thread: a cluster's asks the cluster for its nodes."""
-        if not self._connecting.acquire(timeout=left(self._timeout)):
+        connecting = self._connecting  # after a fork, and once gevent has come, there is another
+        if not connecting.acquire(timeout=left(self._timeout)):
             raise StoreError(f"{self.url} can't be used: another thread still connects to it, and the time is up: try again")
         try:
             if self._client is None:
@@ -87,7 +88,7 @@ class RedisStore(ServerStore):
         except ValueError as error:
             raise ValueError(f"{quoted(self._url)} is no address of a Redis: {error}") from None
         finally:
-            self._connecting.release()
+            connecting.release()
 
     def _key(self, name: str) -> str:
         return f"{{{self._namespace}}}:{name}"

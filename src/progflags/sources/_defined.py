@@ -124,7 +124,8 @@ class Defined:
 
     def write(self) -> None:
         """Store what waits for it, if the store can be had. Never raises: what can't be stored is tried again."""
-        if self._store is None or not self._waiting or not self._writing.acquire(blocking=False):
+        writing = self._writing  # after a fork, and once gevent has come, there is another
+        if self._store is None or not self._waiting or not writing.acquire(blocking=False):
             return
         try:
             while self._waiting:
@@ -133,7 +134,7 @@ class Defined:
         except (StoreError, ConflictError) as error:
             swallow("definitions noted", error)
         finally:
-            self._writing.release()
+            writing.release()
 
     def _one(self, store: Store, body: dict[str, Any]) -> None:
         key = DEFINED + self._source

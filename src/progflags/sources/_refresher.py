@@ -125,7 +125,8 @@ class Refresher:
     def run_due(self) -> int:
         """Run what is due in the caller's thread, and say how many jobs that was; none when somebody else is at it."""
         look()
-        if not self._turn.acquire(blocking=False):
+        turn = self._turn  # by name: a job may be the first to notice that gevent came, and then there is another
+        if not turn.acquire(blocking=False):
             return 0
         try:
             due = [job for job in self._jobs if job.due <= time.monotonic()]
@@ -133,7 +134,7 @@ class Refresher:
                 job.go(self._struck)
             return len(due)
         finally:
-            self._turn.release()
+            turn.release()
 
     def after_fork(self) -> None:
         """A child has the jobs and not the thread: give it one."""

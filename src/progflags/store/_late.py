@@ -43,14 +43,15 @@ class LateStore:
             return store
         if self._closed:
             raise StoreError(f"{self._url} is closed: open it again")
-        if not self._lock.acquire(timeout=left(_PATIENCE)):
+        lock = self._lock  # after a fork, and once gevent has come, there is another
+        if not lock.acquire(timeout=left(_PATIENCE)):
             raise StoreError(f"{self._url} is still being opened by another thread")
         try:
             if self.store is None:
                 self.store = self._opening()
             return self.store
         finally:
-            self._lock.release()
+            lock.release()
 
     def let_go(self) -> Store | None:
         """What was open, for the caller to close; whoever needs it next opens another."""

@@ -174,12 +174,13 @@ class Switches:
 
     @contextmanager
     def _taken(self) -> Iterator[None]:
-        if not self._turn.acquire(timeout=left(_LONG)):
+        turn = self._turn  # after a fork, and once gevent has come, there is another
+        if not turn.acquire(timeout=left(_LONG)):
             raise StoreError("another turn of a switch still waits for the store")
         try:
             yield
         finally:
-            self._turn.release()
+            turn.release()
 
 
 def _turned(live: Live, intent: Intent) -> Live:
