@@ -7,7 +7,8 @@ round), so that what else the machine does meets both. Beside it the same by the
 least disturbed twentieth of the rounds of each: what a server has that is busy on all its cores, and on a machine with other
 things to do the only figure that two runs agree on.
 
-A trivial application is the worst case: there is nothing else to pay for.
+A trivial application is the worst case: there is nothing else to pay for. After it come the applications of bench_request, each behind the
+server it is mostly run with, with five flags of ours and of other libraries. `python -m benchmarks doors [servers] [FRAMEWORK …]`.
 """
 
 from __future__ import annotations
@@ -20,14 +21,16 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import cycle
 from pathlib import Path
 from statistics import median
 
 from benchmarks.kept import keep
+from benchmarks.request_apps import FRAMEWORKS, peer_rows
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
-ROUNDS, SECONDS, CONNECTIONS = 100, 0.06, 8
+ROUNDS, FEWER, SECONDS, CONNECTIONS = 100, 40, 0.06, 8
 UVICORN = (
     "uvicorn --host 127.0.0.1 --port {port} --log-level error --no-access-log --timeout-keep-alive 75 --http %s --loop %s --factory {app}"
 )
@@ -46,13 +49,23 @@ STACKS = {
     "on": "both, all admitted, budgets as they come",
 }
 BARS = dict.fromkeys(("flags", "launch", "off"), "bar: 0.85")
-REQUEST = b"GET /page?x=1 HTTP/1.1\r\nHost: localhost\r\nUser-Agent: bench\r\nAccept: */*\r\nCookie: a=b\r\n\r\n"
+FRAMED = {
+    "fastapi": "uvicorn, httptools, uvloop",
+    "starlette": "uvicorn, httptools, uvloop",
+    "asgi": "uvicorn, httptools, uvloop",
+    "django": "gunicorn, gthread",
+    "django-asgi": "uvicorn, httptools, uvloop",
+    "flask": "gunicorn, gthread",
+    "wsgi": "gunicorn, gthread",
+}
+HEAD = "GET {path} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: bench\r\nAccept: */*\r\nCookie: a=b\r\nX-User: user-{number}\r\n\r\n"
 
 
 class Served:
     """A server process with one stack."""
 
-    def __init__(self, command: str, app: str) -> None:
+    def __init__(self, command: str, app: str, path: str) -> None:
+        self._request = cycle([HEAD.format(path=path, number=number).encode() for number in range(256)]).__next__
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = int(free.getsockname()[1])
@@ -88,11 +101,11 @@ class Served:
         """Requests a second and requests a CPU second, of connections each of which asks again when it has its answer."""
         answers, used, began = 0, self.cpu(), time.perf_counter()
         for peer in self._peers:
-            peer.sendall(REQUEST)
+            peer.sendall(self._request())
         while time.perf_counter() < began + seconds:
             for peer in self._peers:
                 answered(peer)
-                peer.sendall(REQUEST)
+                peer.sendall(self._request())
             answers += len(self._peers)
         for peer in self._peers:
             answered(peer)
@@ -116,8 +129,8 @@ def answered(peer: socket.socket) -> None:
 
 
 @contextmanager
-def serving(command: str, protocol: str, stacks: tuple[str, ...]) -> Iterator[dict[str, Served]]:
-    running = {stack: Served(command, f"benchmarks.doors_app:{protocol}_{stack}") for stack in stacks}
+def serving(command: str, kind: str, stacks: tuple[str, ...], path: str) -> Iterator[dict[str, Served]]:
+    running = {stack: Served(command, f"benchmarks.doors_app:{kind}_{stack}", path) for stack in stacks}
     try:
         for each in running.values():
             each.wait()
@@ -128,31 +141,61 @@ def serving(command: str, protocol: str, stacks: tuple[str, ...]) -> Iterator[di
             each.close()
 
 
-def compare(name: str, rounds: int = ROUNDS, stacks: tuple[str, ...] = tuple(STACKS)) -> None:
-    with serving(*SERVERS[name], ("bare", *stacks)) as running:
+def rates(command: str, kind: str, stacks: tuple[str, ...], rounds: int, path: str = "/page?x=1") -> dict[str, list[tuple[float, float]]]:
+    """In turns, by stack: requests a second, and a CPU second, of each round."""
+    with serving(command, kind, stacks, path) as running:
         found: dict[str, list[tuple[float, float]]] = {stack: [] for stack in running}
         for turn in range(rounds):
             for stack in (running, reversed(running))[turn % 2]:
                 found[stack].append(running[stack].burst())
+    return found
+
+
+def compare(name: str, rounds: int = ROUNDS, stacks: tuple[str, ...] = tuple(STACKS)) -> None:
+    found = rates(*SERVERS[name], ("bare", *stacks), rounds)
     bare = found.pop("bare")
     print(f"{name}: without them {median(wall for wall, _ in bare):,.0f} requests a second, {least(bare):,.0f} a CPU second")
-    for stack, rates in found.items():
-        wall = median(a / b for (a, _), (b, _) in zip(rates, bare, strict=True))
+    for stack, turns in found.items():
+        tell(STACKS[stack], turns, bare, BARS.get(stack, ""))
         if stack in ("flags", "off"):
-            keep("servers", f"{name}: {STACKS[stack]}", least(rates) / least(bare))
-        print(f"  {STACKS[stack]:<42}{wall:6.2f}   by CPU {least(rates) / least(bare):.2f}   {BARS.get(stack, '')}", flush=True)
+            keep("servers", f"{name}: {STACKS[stack]}", least(turns) / least(bare))
 
 
-def least(rates: list[tuple[float, float]]) -> float:
+def framed(kind: str) -> None:
+    """An application of bench_request behind a server, bare, and with five flags of ours and of others."""
+    framework, name = FRAMEWORKS[kind], FRAMED[kind]
+    peers = {f"peer{number}": row.name for number, row in enumerate(peer_rows(framework))}
+    named = {"given": "five flags, no middleware", "five": "five flags", "rolled": "five, one of them rolled out", **peers}
+    found = rates(SERVERS[name][0], kind, ("bare", *named), FEWER, framework.path)
+    bare = found.pop("bare")
+    print(
+        f"{framework.name} behind {name}: bare {median(wall for wall, _ in bare):,.0f} requests a second, {least(bare):,.0f} a CPU second"
+    )
+    for stack, turns in found.items():
+        tell(named[stack], turns, bare)
+        keep("applications", f"{framework.name}: {named[stack]}", least(turns) / least(bare), "peer" if stack in peers else "ours")
+
+
+def tell(name: str, turns: list[tuple[float, float]], bare: list[tuple[float, float]], bar: str = "") -> None:
+    wall = median(a / b for (a, _), (b, _) in zip(turns, bare, strict=True))
+    print(f"  {name:<42}{wall:6.2f}   by CPU {least(turns) / least(bare):.2f}   {bar}", flush=True)
+
+
+def least(turns: list[tuple[float, float]]) -> float:
     """Requests a CPU second in the least disturbed rounds: the median of the best twentieth."""
-    best = sorted((cpu for _, cpu in rates), reverse=True)
+    best = sorted((cpu for _, cpu in turns), reverse=True)
     return median(best[: max(1, len(best) // 20)])
 
 
-def main() -> None:
+def main(*only: str) -> None:
+    if unknown := set(only) - {"servers"} - FRAMED.keys():
+        raise SystemExit(f"nothing is called {', '.join(sorted(unknown))}; there are servers, {', '.join(FRAMED)}")
     print("requests a second behind real servers, trivial application, as a share of those without our middlewares")
-    for name in SERVERS:
+    for name in SERVERS if not only or "servers" in only else ():
         compare(name)
+    for kind in FRAMED:
+        if not only or kind in only:
+            framed(kind)
 
 
 if __name__ == "__main__":

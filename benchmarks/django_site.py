@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any
 
 from django.conf import settings
+
+FOLDER = tempfile.TemporaryDirectory(prefix="bench-")
 
 if not settings.configured:
     settings.configure(
@@ -19,7 +22,7 @@ if not settings.configured:
         INSTALLED_APPS=["django.contrib.auth", "django.contrib.contenttypes", *(["waffle"] if find_spec("waffle") else [])],
         MIDDLEWARE=[],
         LOGGING_CONFIG=None,
-        DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
+        DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": f"{FOLDER.name}/site.sqlite3"}},
         PROGFLAGS={"source": {}},
     )
     import django
@@ -34,14 +37,14 @@ from django.urls import path
 
 def home(request: Any) -> HttpResponse:
     request.environ["work"](request)
-    return HttpResponse("hello", content_type="text/plain; charset=utf-8")
+    return HttpResponse("hello", content_type="text/plain; charset=utf-8", headers={"Content-Length": "5"})
 
 
 async def async_home(request: Any) -> HttpResponse:
     answer = request.scope["work"](request)
     if answer is not None:
         await answer
-    return HttpResponse("hello", content_type="text/plain; charset=utf-8")
+    return HttpResponse("hello", content_type="text/plain; charset=utf-8", headers={"Content-Length": "5"})
 
 
 urlpatterns = [path("", home), path("async", async_home)]

@@ -25,6 +25,9 @@ OURS: dict[str, Any] = {
 }
 
 
+_folders: list[tempfile.TemporaryDirectory[str]] = []  # gone with the process
+
+
 def growthbook_features() -> dict[str, Any]:
     def share(coverage: float, **more: Any) -> dict[str, Any]:
         return {"defaultValue": False, "rules": [{"force": True, "coverage": coverage, "hashAttribute": "id", **more}]}
@@ -153,6 +156,8 @@ def launchdarkly_client() -> Any:
 
 
 def _file(document: dict[str, Any]) -> Path:
-    path = Path(tempfile.mkdtemp(prefix="bench-")) / "flags.json"
+    folder = tempfile.TemporaryDirectory(prefix="bench-")
+    _folders.append(folder)
+    path = Path(folder.name) / "flags.json"
     path.write_text(json.dumps(document))
     return path

@@ -28,6 +28,7 @@ FLAGS: dict[str, Any] = {
     "hundredth": {"percent": 1},
     "released": {"rollout": {"stages": [{"percent": 50, "bake": "10h", "gates": GATES}], "deadline": "20h"}},
 }
+HEAD = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"5")]
 Whose = Literal["ours", "peer", "floor"]
 Protocol = Literal["asgi", "wsgi"]
 Work = Callable[[Any], object]
@@ -139,13 +140,13 @@ async def plain_asgi(scope: Any, receive: Any, send: Any) -> None:
     answer = scope["work"](scope)
     if answer is not None:
         await answer
-    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain; charset=utf-8")]})
+    await send({"type": "http.response.start", "status": 200, "headers": HEAD})
     await send({"type": "http.response.body", "body": b"hello"})
 
 
 def plain_wsgi(environ: Any, start: Any) -> list[bytes]:
     environ["work"](environ)
-    start("200 OK", [("Content-Type", "text/plain; charset=utf-8")])
+    start("200 OK", [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", "5")])
     return [b"hello"]
 
 
@@ -262,7 +263,7 @@ FRAMEWORKS = {
 
 def batches(framework: Framework, peers: bool = True) -> Iterator[Iterator[Row]]:
     """Rows that are made and measured together. The last one leaves OpenTelemetry listening in this process."""
-    yield chain(_ours(framework), _peers(framework) if peers else ())
+    yield chain(_ours(framework), peer_rows(framework) if peers else ())
     yield _told(framework)
 
 
@@ -285,7 +286,7 @@ def _ours(framework: Framework) -> Iterator[Row]:
     yield from _launched(framework, flags, context)
 
 
-def _peers(framework: Framework) -> Iterator[Row]:
+def peer_rows(framework: Framework) -> Iterator[Row]:
     """Five flags of other libraries in the same handler."""
     for name, work in request_peers.works(framework.protocol == "asgi", framework.user_of, ATTRIBUTES):
         yield Row(name, framework.plain(), work, whose="peer")

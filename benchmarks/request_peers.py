@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from benchmarks import peers
@@ -37,7 +38,8 @@ def growthbook_client(user_of: Callable[[Any], str], attributes: dict[str, Any])
     """Its asynchronous client: for FastAPI, and what is like it."""
     from growthbook import UserContext
 
-    client = asyncio.get_event_loop().run_until_complete(peers.growthbook_client())
+    with ThreadPoolExecutor(1) as aside:  # a loop may run here
+        client = aside.submit(lambda: asyncio.run(peers.growthbook_client())).result()
 
     async def work(around: Any) -> None:
         user = UserContext(attributes={"id": user_of(around), **attributes})
