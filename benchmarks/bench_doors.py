@@ -48,7 +48,7 @@ STACKS = {
     "sampled": "both, 1 % shadowed",
     "on": "both, all admitted, budgets as they come",
 }
-BARS = dict.fromkeys(("flags", "launch", "off"), "bar: 0.85")
+BARS: dict[str, str] = dict.fromkeys(("flags", "launch", "off"), "bar: 0.85")
 FRAMED = {
     "fastapi": "uvicorn, httptools, uvloop",
     "starlette": "uvicorn, httptools, uvloop",
@@ -71,9 +71,14 @@ class Served:
             self.port = int(free.getsockname()[1])
         name, *rest = command.format(port=self.port, app=app).split()
         self._peers: list[socket.socket] = []
+        self._folder = tempfile.TemporaryDirectory(prefix="bench-")  # for what it makes, which is killed and cannot clear away
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the server
         self._process = subprocess.Popen(
-            [str(BIN / name), *rest], cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=self._said, stderr=self._said
+            [str(BIN / name), *rest],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": self._folder.name},
+            stdout=self._said,
+            stderr=self._said,
         )
 
     def wait(self) -> None:
@@ -118,6 +123,7 @@ class Served:
         self._process.terminate()
         self._process.wait(20)
         self._said.close()
+        self._folder.cleanup()
 
 
 def answered(peer: socket.socket) -> None:

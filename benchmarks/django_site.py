@@ -10,9 +10,8 @@ from typing import Any
 
 from django.conf import settings
 
-FOLDER = tempfile.TemporaryDirectory(prefix="bench-")
-
 if not settings.configured:
+    FOLDER = tempfile.TemporaryDirectory(prefix="bench-")
     settings.configure(
         SECRET_KEY="a long secret from the settings",
         ALLOWED_HOSTS=["*"],

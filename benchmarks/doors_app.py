@@ -44,7 +44,7 @@ def _dressed(door: Any, plain: Any, stack: str) -> Any:
 
 
 def _asked(framework: Framework, stack: str) -> Any:
-    """A framework's application: bare, with five flags (without a middleware, one of them rolled out), or with a peer's: `peer0`, `peer1`, …"""
+    """A framework's application: bare, with five flags of ours (`given` without the middleware), or a peer's: `peer0`, `peer1`, …"""
     if stack.startswith("peer"):
         return _working(framework, list(peer_rows(framework))[int(stack.removeprefix("peer"))])
     if stack == "bare":
