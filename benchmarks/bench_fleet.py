@@ -21,7 +21,7 @@ import signal
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 from uuid import uuid4
@@ -216,8 +216,8 @@ def deaths(fleet: Fleet, rounds: int) -> list[float]:
         time.sleep(2.5)
         looker = _looked(fleet)
         os.kill(fleet.pids[looker], signal.SIGKILL)
-        began = time.monotonic()
-        while _looked(fleet) == looker:
+        began, before = time.monotonic(), _decided(fleet)
+        while _decided(fleet) == before:
             time.sleep(0.01)
         found.append(time.monotonic() - began)
     return found
@@ -227,6 +227,11 @@ def _looked(fleet: Fleet) -> str:
     """Who looks at the rollout; empty where nobody did yet."""
     record = fleet.person.rollouts._parts.ledger.page("fast").record
     return "" if record is None else record.looker
+
+
+def _decided(fleet: Fleet) -> Any:
+    """All that the rollout's document says but who looks at it: that is another before anything is decided."""
+    return replace(fleet.person.rollouts._parts.ledger.page("fast").record, looker="")
 
 
 def measured(name: str, size: int, hosts: int = 0, pace: Pace = Pace()) -> Point:

@@ -30,6 +30,7 @@ class Asker:
         self._document = (1, 0.0)  # the rollout's revision as met last, and when
         self._failures, self._supplied = 0, False
         self._sent, self._carrying = 0.0, False
+        self._heir = False  # whether it has just taken over
         self.open = False
         self.away = False  # since the server was, and not answered again yet
 
@@ -175,19 +176,19 @@ class Asker:
     def _judge(self, counted: Any) -> None:
         world, costs = self._world, self._world.fleet.costs
         seconds = costs["look"]["client"] + costs["row"]["client"] * len(world.askers)
-        if world.looker is None and world.chance.random() >= world.fleet.looked / world.fleet.processes:
+        if self._heir and world.chance.random() >= world.fleet.looked / world.fleet.processes:
             seconds += costs["first look"]["client"]
+        self._heir = False
         self._events.at(world.work(seconds), self._ask, "commit", self._decided, counted)
 
     def _decided(self, counted: Any) -> None:
         world, now = self._world, self._events.now
-        if not world.counting or (world.looker is not None and world.looker is not self):
+        if not world.counting or world.looker is not self:
             return  # another was first
-        taken, world.looker = world.looker is None, self
         world.seen.decided.append(now)
         world.seen.lags.append(np.concatenate([now - counted, now - (counted + world.judged) / 2, now - world.judged]))
         world.judged = counted
-        revision = world.moved(quiet=not taken)
+        revision = world.moved(quiet=True)
         world.document = revision, now
         if world.fleet.per_host:
             self._ask("read", bool)  # into the folder
@@ -214,10 +215,19 @@ class Asker:
     def _still(self, met: int) -> None:
         """Looked once more before a look."""
         if self._world.looker is None and met == self._world.document[0]:
-            self._ask("publish", self._collect, window=True)
+            self._ask("commit", self._claimed)
         elif self._world.looker is None:
             self._document = self._world.document[0], self._events.now
             self._wait_for_looker()
+
+    def _claimed(self) -> None:
+        """Said so before the look."""
+        world = self._world
+        if world.looker is not None:
+            return  # another was first
+        world.looker, self._heir = self, True
+        self._document = world.document = world.moved(), self._events.now
+        self.look_at_rollout()
 
     # -- a question -----------------------------------------------------------------------------------------------------
 

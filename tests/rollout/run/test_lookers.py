@@ -117,6 +117,31 @@ def test_another_takes_over_within_three_looks(fleet, attempt):
     assert violations(fleet.store, FLAG) == []
 
 
+def test_one_of_those_that_have_waited_looks(fleet, monkeypatch):
+    """However long the first look of who takes over takes: the others know of it before it is done."""
+    fleet.go_on(4 * BATCH)
+    gone = fleet.looker()
+    fleet.looks.clear()
+    collect, heirs = Pool.collect, []
+
+    def collecting(pool, *of):
+        heirs.append(pool.worker)
+        if len(heirs) == 1:  # the look takes so long that everybody else comes by, their patience at an end
+            fleet.clock.advance(BATCH)
+            for house in fleet.houses:
+                if house is not gone and house.rollouts._parts.pool.worker != pool.worker:
+                    house.store.glance.forget()
+                    house.rollouts.turn()
+        return collect(pool, *of)
+
+    monkeypatch.setattr(Pool, "collect", collecting)
+    while not heirs:
+        fleet.go_on(STEP, without=gone)
+
+    assert len(heirs) == 1
+    assert fleet.looker().rollouts._parts.pool.worker == heirs[0]
+
+
 def test_one_that_slept_gives_way_when_it_wakes(fleet):
     """It decided on what is no more: its commit is refused, and it does not look again."""
     fleet.go_on(3 * BATCH)
