@@ -231,7 +231,8 @@ def _looked(fleet: Fleet) -> str:
 
 def _decided(fleet: Fleet) -> Any:
     """All that the rollout's document says but who looks at it: that is another before anything is decided."""
-    return replace(fleet.person.rollouts._parts.ledger.page("fast").record, looker="")
+    record = fleet.person.rollouts._parts.ledger.page("fast").record
+    return None if record is None else replace(record, looker="")
 
 
 def measured(name: str, size: int, hosts: int = 0, pace: Pace = Pace()) -> Point:

@@ -9,6 +9,7 @@ import time
 import pytest
 
 import progflags as pf
+from progflags._connect._turns import Turns
 from progflags.errors import ClosedError
 from progflags.events import Reloaded
 from progflags.store import Commit, MemoryStore
@@ -118,6 +119,45 @@ def test_a_kill_in_one_client_reaches_the_other_through_the_store(file, tmp_path
         one.unkill("banner")
         two.refresh()
         assert two.evaluate("banner", "-", "u").reason == "STATIC"
+
+
+def looks_of(flags):
+    """The background's job that looks at the store."""
+    return next(job for thread in flags._background for job in thread._jobs if job.name == "store")
+
+
+def rests(job):
+    until(lambda: not job.since and job.due - time.monotonic() > 0.5)
+
+
+def test_a_store_that_nobody_else_has_is_seldom_looked_at(file):
+    """What this client writes it serves at once; ten looks a second would find nothing that it doesn't know."""
+    with pf.connect(file) as flags:
+        rests(looks_of(flags))
+        flags.kill("banner")
+        assert flags.evaluate("banner", "-", "u").reason == "DISABLED"
+
+
+def test_a_look_that_was_left_to_another_is_made_up_for_at_once(file):
+    """Whoever kills from inside a look, while another thread is in the middle of one at the store, waits for nobody; nor does the kill."""
+    held, over = threading.Event(), threading.Event()
+    with pf.connect(file) as flags:
+
+        def hold():
+            with flags._supply._turns.take():
+                held.set()
+                over.wait(PATIENCE)
+
+        rests(looks_of(flags))
+        other = threading.Thread(target=hold)
+        other.start()
+        held.wait(PATIENCE)
+        with Turns().take():
+            flags.kill("banner")
+        assert looks_of(flags).due <= time.monotonic()
+        over.set()
+        other.join()
+        until(lambda: flags.evaluate("banner", "-", "u").reason == "DISABLED")
 
 
 class Stuck(MemoryStore):

@@ -5,12 +5,19 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import threading
+from contextlib import closing
+from pathlib import Path
 from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
 
 import progflags as pf
+from progflags.errors import DefinitionError
+from progflags.sources import Piece
+from progflags.store import SQLiteStore
+from progflags.store.host._sign import OWN
 from support import servers
 from support.hosts import FLAGS, Host
 from support.patience import until
@@ -98,6 +105,34 @@ def test_who_asks_stands_still(made, address, person, tmp_path):
     host.until(lambda serves, _: not any(serves))
     person.unkill("plain")
     host.until(lambda serves, _: all(serves))
+
+
+class Slow:
+    """Definitions that take long: until whoever asks for the host has said a third time that it lives."""
+
+    name = "slow"
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def read(self) -> list[Piece]:
+        (file,) = self.folder.glob("progflags-*.db")
+        with closing(SQLiteStore(file)) as copy:
+            until(lambda: copy.board.collect(f"{OWN}host")[0].seq >= 3)
+        return [Piece(self.name, "toml", b"[flags.plain]\npercent = 100\n")]
+
+
+def test_who_asks_says_that_it_lives_while_it_still_begins(address, tmp_path):
+    """Where everything starts at once that takes long enough for the others to take it for silent."""
+    with pf.connect(Slow(tmp_path), store=address, host_cache=tmp_path) as flags:
+        assert flags.is_enabled("plain", "u")
+
+
+def test_one_that_could_not_begin_leaves_no_thread(address, tmp_path):
+    before = set(threading.enumerate())
+    with pytest.raises(DefinitionError):
+        pf.connect(tmp_path / "none.toml", store=address, host_cache=tmp_path)
+    until(lambda: not any(thread.name == "progflags" for thread in set(threading.enumerate()) - before))
 
 
 def test_the_folder_is_gone(made, address, person, tmp_path):

@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 from progflags.canary import Pool, Summed, Totals, Window
 from progflags.errors import StoreError, WentBackError
 from progflags.store import Commit, MemoryStore, SQLiteStore, open_store
-from progflags.store.host import HostStore
+from progflags.store.host import HostStore, _sign
 from progflags.store.host._copy import Copy
-from progflags.store.host._duty import Part
+from progflags.store.host._duty import Duty, Part
 from progflags.store.host._lock import Lock
+from progflags.store.host._sign import OWN, Sign
 from support.patience import PATIENCE
 from support.sizes import size
 
@@ -251,6 +252,29 @@ def test_those_that_lose_their_folder_do_not_all_go_to_the_server_at_once(made, 
     other._duty.lost(OSError("the folder is gone"))
     assert other.revision() == 0
     assert other.note == "goes to the server by itself: the folder is gone. It only holds what the server has, so it may be removed"
+
+
+def test_who_has_begun_is_waited_for_before_it_is_silent(tmp_path, monkeypatch):
+    """It has the lock and opens its connection: others that start then don't each go to the server for it. Nor do they wait for ever."""
+
+    def beside(first: float) -> Duty:
+        duty = Duty(tmp_path, "one", tends=True)
+        duty._first = first  # the moment is over that one waits in any case
+        monkeypatch.setattr(duty._lock, "take", lambda: False)
+        return duty
+
+    asks, waits, late = Duty(tmp_path, "one", tends=True), beside(0.0), beside(0.0)
+    assert asks.look() is Part.ASKS
+    assert waits.look() is Part.WAITS
+    asks.say(Sign("asks"))
+    assert waits.look() is Part.FOLLOWS
+    assert asks.look() is Part.ASKS
+    assert asks.copy is not None
+    asks.copy.board.clear(f"{OWN}host")
+    monkeypatch.setattr(_sign, "_BEGINNING", 0.0)
+    assert late.look() is Part.APART
+    for duty in (asks, waits, late):
+        duty.close()
 
 
 def test_a_command_beside_a_running_host_reads_the_folder(made, tmp_path):

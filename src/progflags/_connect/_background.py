@@ -26,6 +26,7 @@ __all__ = ["Background"]
 
 _STORE_POLL: Final = 0.1  # seconds between looks at the store; 2.7 µs each on SQLite, so a share change is everywhere in about 0.1 s.
 # One on a server is asked far more seldom than it is looked at: see Ears
+_ALONE: Final = 1.0  # likewise at one in this client's own memory, which looks by itself when it writes
 _LISTEN: Final = 0.001  # seconds between two waits for a hint
 _TEND: Final = 0.25  # seconds between two rounds of whoever asks the server for a host: what waits is sent up then
 _FOLLOW: Final = 0.5  # seconds between two looks of the others whether somebody does: what waits until the next one does
@@ -44,6 +45,7 @@ class Background:
         self._looks, self._steps = Refresher(), Refresher()
         self._unhear: Callable[[], object] = bool
         self._delivering = False
+        self._idle = 0.0  # seconds that may lie between two looks at a store that says nothing
         self._ended = False
 
     def __iter__(self) -> Iterator[Refresher]:
@@ -60,11 +62,14 @@ class Background:
         store: Callable[[], object],
         step: Callable[[], object],
         rest: Callable[[], float],
+        alone: bool,
     ) -> None:
         """
-        Look at the source every `poll` seconds; at the store ten times a second, or as seldom as one that says when it moved needs it;
-        and take a step of the rollouts five times, or once in `rest()` seconds where that is longer.
+        Look at the source every `poll` seconds; at the store ten times a second, or as seldom as one that says when it moved needs it,
+        or one that nobody but this client has (`alone`); and take a step of the rollouts five times, or once in `rest()` seconds where
+        that is longer.
         """
+        self._idle = _ALONE if alone else 0.0
         first = Refresher()
         first.every(poll, source, name="source")
         self._looks.every(min(poll, _STORE_POLL), store, name="store", slowest=1.0, pace=self._rest)
@@ -131,7 +136,7 @@ class Background:
         return all(ended)
 
     def _rest(self) -> float:
-        return 0.0 if self._ears is None else self._ears[0].rest
+        return self._idle if self._ears is None else self._ears[0].rest
 
     def _start(self, *threads: Refresher) -> None:
         for thread in threads:

@@ -81,6 +81,15 @@ class Flags(Client):
     # -- the beginning ---------------------------------------------------------------------------------------------------
 
     def _begin(self, terms: Terms) -> None:
+        if terms.host is not None and terms.poll is not None:
+            self._background.tend(terms.host)  # first of all: while this process loads, the others of its host wait for a sign
+        try:
+            self._load(terms)
+        except BaseException:
+            self._background.end()
+            raise
+
+    def _load(self, terms: Terms) -> None:
         self._owns_store, self._delivery.keep = terms.owns_store, terms.keep
         self._panic.look()
         if self._control or terms.poll is not None:  # a look by hand, as a command's, serves nobody: what it finds is no change
@@ -99,12 +108,16 @@ class Flags(Client):
         if terms.poll is not None:
             self.bus.apart = True
             self._background.begin(
-                terms.poll, source=self._look_at_source, store=self._look_when_due, step=self._step, rest=lambda: self._delivery.rest
+                terms.poll,
+                source=self._look_at_source,
+                store=self._look_when_due,
+                step=self._step,
+                rest=lambda: self._delivery.rest,
+                alone=self._alone,
             )
+            self._supply.left = self._background.look
             if isinstance(self._store, Reach):
                 self._background.pace(self._store, terms.store_poll)
-            if terms.host is not None:
-                self._background.tend(terms.host)
             self._telling.deliver()
 
     def _begin_with_store(self, *, required: bool) -> None:
@@ -118,12 +131,16 @@ class Flags(Client):
         else:
             self._supply.serve_last()
 
+    @property
+    def _alone(self) -> bool:
+        """Whether the store is in this client's memory, and nobody else can have it."""
+        return isinstance(self._store, MemoryStore) and self._owns_store and self._store.url == _OWN
+
     def _notes(self, *, keeps: bool) -> Defined:
         loader = self._definitions.loader
-        own = isinstance(self._store, MemoryStore) and self._owns_store and self._store.url == _OWN
         pushed = loader.name == self._store.url
         name = f"{loader.name} ({loader.environment})" if loader.environment else loader.name  # each environment has changes of its own
-        return Defined(self, self._store if keeps and not own else None, name, actor=signature(), told=pushed)
+        return Defined(self, self._store if keeps and not self._alone else None, name, actor=signature(), told=pushed)
 
     # -- what serves, and how well --------------------------------------------------------------------------------------
 

@@ -47,6 +47,7 @@ class Reach:
         self._url = url
         self._unopened = unopened
         self._late = LateStore(url, opening, store)
+        self._says: tuple[Store | None, bool] = (None, False)  # a store, and whether it says when it moves
         self._failures = 0
         self._next = self._missing = self._calm = 0.0
         self._probed = 0.0
@@ -123,7 +124,13 @@ class Reach:
     def mute(self) -> bool:
         """Whether it is a store that never says when it moved. Not known, so not so, before it is open."""
         store = self._late.store
-        return store is not None and not isinstance(store, Hinting)
+        if store is None:
+            return False
+        known, says = self._says
+        if known is not store:  # a protocol takes 20 µs to check, and this is asked at every look
+            says = isinstance(store, Hinting)
+            self._says = store, says
+        return not says
 
     @property
     def deaf(self) -> str:

@@ -42,6 +42,7 @@ class Supply:
         self.away = ""
         self.ended = False
         self.moved: Callable[[], object] = bool  # is called when another live state serves
+        self.left: Callable[[], object] = bool  # is called when a look was left to whoever is at one just now
         self.renew()
 
     def renew(self) -> None:
@@ -110,7 +111,10 @@ class Supply:
 
     def _look(self) -> None:
         with self._turns.take() as ours:
-            if not ours or self.ended:
+            if self.ended:
+                return
+            if not ours:
+                self.left()
                 return
             try:
                 self._read()

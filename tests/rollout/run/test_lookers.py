@@ -9,7 +9,9 @@ import pytest
 from progflags._chance import chance
 from progflags._connect._reach import Reach
 from progflags.canary import Pool
+from progflags.canary.sequential._planned import bounds
 from progflags.rollout import State
+from progflags.rollout.run import _rehearsal
 from progflags.store import MemoryStore
 from progflags.testing import ManualClock
 from rollout.conftest import FLAG, House, rollout_table
@@ -140,6 +142,43 @@ def test_one_of_those_that_have_waited_looks(fleet, monkeypatch):
 
     assert len(heirs) == 1
     assert fleet.looker().rollouts._parts.pool.worker == heirs[0]
+
+
+LONG = {"deadline": None, "stages": [{"percent": 50, "bake": "8h", "gates": [{"metric": "error_rate", "max_increase": 0.5}]}]}
+
+
+def test_those_that_may_take_over_rehearse(monkeypatch):
+    """Each once, and not all of a fleet in the same seconds."""
+    fleet, rehearsed = Fleet(8, monkeypatch, **LONG), []
+    fleet.houses[0].rollouts.start(FLAG)
+    real = _rehearsal.look
+    monkeypatch.setattr(_rehearsal, "look", lambda *of: (rehearsed.append(fleet.clock.monotonic()), real(*of))[1])
+    fleet.go_on(2 * BATCH + 2 * _rehearsal._WITHIN)
+
+    assert len(rehearsed) == 7  # but the one that looks
+    assert max(rehearsed) - min(rehearsed) > _rehearsal._WITHIN / 4
+
+
+def test_the_first_look_of_who_takes_over_is_a_short_one(monkeypatch):
+    """What a process works out once in its life, it has by then; and nobody sees anything of how it came by that."""
+    fleet = Fleet(2, monkeypatch, **LONG)
+    fleet.houses[0].rollouts.start(FLAG)
+    fleet.go_on(4 * BATCH)
+    gone = fleet.looker()
+    bounds.cache_clear()  # the other one is a process of its own
+    before = gone.rollouts._parts.ledger.page(FLAG)
+    (heir,) = (house for house in fleet.houses if house is not gone)
+    rehearsal = _rehearsal.Rehearsal(fleet.clock)
+    for _ in range(2):
+        rehearsal.go_on([before], heir.rollouts._parts.pool.worker)
+        fleet.clock.advance(_rehearsal._WITHIN)
+    worked_out = bounds.cache_info().misses
+    assert worked_out
+    assert gone.rollouts._parts.ledger.page(FLAG) == before
+    fleet.go_on(3 * BATCH, without=gone)
+
+    assert fleet.looker() is heir
+    assert bounds.cache_info().misses == worked_out
 
 
 def test_one_that_slept_gives_way_when_it_wakes(fleet):

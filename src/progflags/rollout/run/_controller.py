@@ -25,6 +25,7 @@ from progflags.rollout.run._ledger import Ledger
 from progflags.rollout.run._lookers import Lookers
 from progflags.rollout.run._news import News
 from progflags.rollout.run._page import Page, records
+from progflags.rollout.run._rehearsal import Rehearsal
 from progflags.rollout.run._windows import Windows
 from progflags.rollout.state import ACTIVE, Act, Ask, Record, Sight, State, ask, blocked, look, settle
 
@@ -50,6 +51,7 @@ class Controller:
         self.pages: Mapping[str, Page] = {}  # as read, or written, last
         self._failing: dict[str, tuple[int, str]] = {}  # by flag: looks in a row that raised, and what
         self._lookers = Lookers(ledger.clock)
+        self._rehearsal = Rehearsal(ledger.clock)
         self._shared = False
         self.lost = False  # whether somebody else was first during the last tick
 
@@ -109,6 +111,8 @@ class Controller:
                 self._failing[flag] = (self._failing.get(flag, (0, ""))[0] + 1, said(error))
             else:
                 self._failing.pop(flag, None)
+        if shared:
+            self._rehearsal.go_on(pages.values(), pool.worker)
         return tuple(steps)
 
     def health(self) -> dict[str, str]:

@@ -141,12 +141,14 @@ class Duty:
             self._failed_at.clear()
         copy = self._opened()
         if self._tends and self._lock.take():
+            if self.part is not Part.ASKS:
+                self._signs.begin(copy)
             return Part.ASKS
         sign = self._signs.last(copy)
         if sign is not None:
             self.sign = sign
             return Part.FOLLOWS
-        if self._tends and self.part is Part.WAITS and now < self._first:
+        if self._tends and self.part is Part.WAITS and (now < self._first or self._signs.begins(copy)):
             return Part.WAITS
         self.why = "nobody asks for this host" if not self._tends else "the process that asks for this host has been silent for seconds"
         return Part.APART

@@ -17,8 +17,10 @@ __all__ = ["OWN", "Sign", "Signs", "identity"]
 
 OWN: Final = "\0"  # topics that begin so are the folder's own
 _SIGN: Final = f"{OWN}host"
+_BEGINS: Final = f"{OWN}begins"
 _IDENTITY: Final = f"{OWN}identity"
 _EVERY: Final = 1.0  # seconds between two signs
+_BEGINNING: Final = 20.0  # seconds that who has begun may take until its first sign, on a machine where everything starts at once
 _PATIENCE: Final = (3.0, 5.0)  # seconds without one after which the others go to the server: not all at once
 
 
@@ -61,6 +63,25 @@ class Signs:
         number = max((row.seq for row in copy.board.collect(_SIGN)), default=0) + 1
         copy.board.publish(_SIGN, "", number, canonical(asdict(sign)).encode())
         self._said = now, sign.away, sign.refuses
+
+    def begin(self, copy: Copy) -> None:
+        """
+        Say that this process has the lock, and will ask the server: what comes before its first sign may take seconds.
+
+        Raises:
+            StoreError: the folder's file can't be written.
+        """
+        number = max((row.seq for row in copy.board.collect(_BEGINS)), default=0) + 1
+        copy.board.publish(_BEGINS, "", number, b"")
+
+    def begins(self, copy: Copy) -> bool:
+        """
+        Whether somebody has begun a moment ago.
+
+        Raises:
+            StoreError: the folder's file can't be read.
+        """
+        return any(row.age < _BEGINNING for row in copy.board.collect(_BEGINS))
 
     def last(self, copy: Copy) -> Sign | None:
         """
