@@ -36,7 +36,7 @@ def fresh_process(unhurried, unhurried_defaults):
     """
     root = logging.getLogger()
     level = root.level
-    context._current.set(None)
+    context._current.set(context._NOWHERE)
     _trouble._lines.clear()
     yield
     root.setLevel(level)

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field, replace
 from inspect import isawaitable, iscoroutinefunction
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from progflags._anonymous import AnonymousId
 from progflags._trouble import say, swallow
 from progflags.context import NOBODY, Context, Scope, as_context
 
-__all__ = ["Asking", "Found", "Identity", "ask_with", "head", "is_async"]
+__all__ = ["Asking", "Found", "ask_with", "head", "is_async", "sending"]
 
 
 Cookies = Callable[[Any], tuple[str, bool]]
@@ -23,7 +23,12 @@ Cookies = Callable[[Any], tuple[str, bool]]
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """How a middleware finds out: `ask(request)` is the application's, `cookies(request)` the Cookie header and whether it is https."""
+    """
+    How a middleware finds out: `ask(request)` is the application's, `cookies(request)` the Cookie header and whether it is https.
+
+    Called by a Scope, with itself, when something needs to know; never raises. Once the head of the response is sent a visitor
+    can be given no id any more: one without has no targeting key then.
+    """
 
     where: str
     ask: Callable[[Any], object] | None
@@ -44,81 +49,57 @@ class Asking:
         """As every FlagsMiddleware finds out, by what it was given."""
         return cls("FlagsMiddleware context", context, AnonymousId.of(anonymous), cookies)
 
+    def __call__(self, here: Scope) -> Context:
+        who = NOBODY
+        if self.ask is not None:
+            try:
+                who = _told(self.ask(here.request))
+            except Exception as error:
+                swallow(self.where, error)
+        if self.anonymous is None or who.key not in (None, ""):
+            return who
+        found = self._visitor(self.anonymous, who, here)
+        kept: Found = here.found or found  # two threads may have asked at once: who comes back first has found it out, for both
+        here.found = kept
+        return kept.context
 
-class Found(NamedTuple):
-    """Who it is; whether the answer depends on the id in the visitor's cookie; and the cookie to send, None where none is due."""
-
-    context: Context
-    sticky: bool = False
-    cookie: str | None = None
-
-
-class Identity:
-    """
-    One request's. Called by the Scope when something needs to know; never raises, and tells all threads the same.
-
-    Once the head of the response is sent a visitor can be given no id any more: one without has no targeting key then.
-    """
-
-    __slots__ = ("_asking", "_found", "_request", "_sent")
-
-    def __init__(self, asking: Asking, request: Any) -> None:
-        self._asking = asking
-        self._request = request
-        self._found: list[Found] = []
-        self._sent = False
-
-    def __call__(self) -> Context:
-        found = self._found
-        if not found:
-            # Two threads may have asked at once: who comes back first has found it out, for both.
-            found.append(self._find())
-        return found[0].context
-
-    def ask_with(self, ask: Callable[[Any], object], where: str) -> None:
-        """`ask` knows better than what the middleware was given."""
-        self._asking, self._found = replace(self._asking, ask=ask, where=where), []
-
-    def sending(self) -> Found | None:
-        """The response's head is about to be sent: who it was made for, None where nothing needed to know."""
-        self._sent = True
-        return self._found[0] if self._found else None
-
-    def _find(self) -> Found:
-        who, anonymous = self._who(), self._asking.anonymous
-        if anonymous is None or (who is not None and who.key not in (None, "")):
-            return Found(who or NOBODY)
-        cookies, https = self._asking.cookies(self._request)
-        context, cookie = anonymous.identify(who, cookies, https=https, late=self._sent)
-        if self._sent:
+    def _visitor(self, anonymous: AnonymousId, who: Context, here: Scope) -> Found:
+        sent = _SENT in here.extras
+        cookies, https = self.cookies(here.request)
+        context, cookie = anonymous.identify(who, cookies, https=https, late=sent)
+        if sent:
             say(
-                self._asking.where,
+                self.where,
                 "a flag was first asked for after the response's head was sent: the visitor's id could not be kept in a cookie, nor "
                 "`Vary: Cookie` be added. Ask once before the first byte of a streamed page",
                 cause="late",
             )
             return Found(context)
-        return Found(context, sticky=True, cookie=cookie)
+        return Found(context, cookie, sticky=True)
 
-    def _who(self) -> Context | None:
-        asking = self._asking
-        if asking.ask is None:
-            return None
-        try:
-            return as_context(_at_once(asking.ask(self._request)))
-        except Exception as error:
-            swallow(asking.where, error)
-            return None
+
+class Found(NamedTuple):
+    """A visitor; the cookie to send, None where none is due; and whether the answer depends on the id in it."""
+
+    context: Context
+    cookie: str | None = None
+    sticky: bool = False
+
+
+_SENT: Final = "progflags.head"  # in a Scope's `extras`
+
+
+def sending(here: Scope) -> Found | None:
+    """The response's head is about to be sent: the visitor whose id it depends on, None where it depends on none."""
+    here.extras[_SENT] = True
+    found: Found | None = here.found
+    return found if found is not None and found.sticky else None
 
 
 def ask_with(here: Scope, ask: Callable[[Any], object], where: str) -> None:
     """From now on `ask` says who is asking in this request, when something needs to know; a visitor it gives no key keeps a sticky one."""
     take = here._take
-    if isinstance(take, Identity):
-        take.ask_with(ask, where)
-    else:
-        take = Identity(Asking(where, ask, None, _no_cookies), None)
-    here.ask_anew(take)
+    here.ask_anew(replace(take, ask=ask, where=where) if isinstance(take, Asking) else Asking(where, ask, None, _no_cookies))
 
 
 def is_async(function: object) -> bool:
@@ -130,11 +111,13 @@ def _no_cookies(_: Any) -> tuple[str, bool]:
     return "", False
 
 
-def _at_once(answer: object) -> object:
+def _told(answer: Any) -> Context:
     """What a function answered; an awaitable is only taken where it need not wait, for an evaluation cannot."""
-    if not isawaitable(answer):
-        return answer
-    return _ready(answer)
+    if answer.__class__ is str:
+        return Context(answer)
+    if answer is None or isinstance(answer, Context):
+        return answer or NOBODY
+    return as_context(_ready(answer) if isawaitable(answer) else answer) or NOBODY
 
 
 def _ready(answer: Awaitable[object]) -> object:

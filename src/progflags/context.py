@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from enum import Enum
 from functools import partial
-from time import monotonic
+from time import perf_counter
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 from uuid import UUID
@@ -32,9 +32,10 @@ __all__ = [
     "Scope",
     "as_context",
     "begin",
-    "begin_here",
     "bind",
     "current",
+    "enter",
+    "innermost",
     "keep_with",
     "latest",
     "on_begin",
@@ -112,7 +113,7 @@ class Context:
 
     def __init__(self, key: str | int | UUID | None = None, attributes: Mapping[str, Any] | None = None) -> None:
         self._key = key
-        self._attributes = dict(attributes) if attributes else {}
+        self._attributes = {**attributes} if attributes else {}
         try:
             # Its class is asked, because isinstance costs half as much again; pyright does not follow that.
             self._kb = key.encode() if key.__class__ is str and key else unit_bytes(key)  # pyright: ignore[reportAttributeAccessIssue]
@@ -189,36 +190,60 @@ class Scope:
     `exposures` maps a flag's key to the first Exposure noted for it. In a `silent` scope (a shadow, a replay) nothing
     that happens counts: no exposure is told, no event tracked, no call recorded.
 
-    With `take` the context is not known yet: `take()` is called when something first needs it, at most once at a time per
-    thread. It must not raise, and must answer every thread that asks alike.
+    With `take` the context is not known yet: `take(scope)` is called when something first needs it, at most once at a time per
+    thread. It must not raise. What `request` is, is the matter of whoever made the scope.
     """
 
-    __slots__ = ("_context", "_met", "_outer", "_take", "client", "exposures", "extras", "over", "silent", "units")
+    # One is made for every request: what most of them leave as it is lies on the class.
+    _met: bytes | None = None  # whom the first exposure was noted for, while who is asking has not been taken
+    _outer: Scope | None = None
+    _kin: Scope | None = None  # whose `extras` are this one's
+    #: The client that a door serves with, for what a framework injects.
+    client: Any = None
+    #: What `take` keeps of how it found out.
+    found: Any = None
+    #: By flag: whom its arm is chosen by, where that is not the targeting key (a tenant, an account).
+    units: Mapping[str, bytes] = MappingProxyType({})
+    _closing: tuple[Callable[[], object], ...] = ()
 
-    # One is made for every request, so its parameters are positional: by keyword they would cost a third more.
-    def __init__(self, context: Context | None, take: Callable[[], Context] | None = None) -> None:
-        self._context = context  # None: not taken yet
+    # Its parameters are positional: by keyword they would cost a third more.
+    def __init__(self, context: Context | None, take: Callable[[Any], Context] | None = None, request: Any = None) -> None:
+        self._context = context  # None: not taken yet, or over
         self._take = take
-        self._met: bytes | None = None  # whom the first exposure was noted for, while who is asking has not been taken
-        self._outer: Scope | None = None
-        #: The request has ended. What an outer layer measures of it afterwards is still this request's.
-        self.over = False
-        self.silent = False
+        self.request: Any = request
+        #: When, by `perf_counter`.
+        self.began = perf_counter()
+        #: `over`: the request has ended. What an outer layer measures of it afterwards is still this request's.
+        self.over = self.silent = False
         self.exposures: dict[str, Exposure] = {}
-        #: By flag: whom its arm is chosen by, where that is not the targeting key (a tenant, an account).
-        self.units: dict[str, bytes] = {}
-        #: Room for doors: a per-request snapshot, a dark launch in progress. Keys are the owner's module name.
-        self.extras: dict[str, Any] = {}
-        #: The client that a door serves with, for what a framework injects.
-        self.client: Any = None
+
+    @property
+    def extras(self) -> dict[str, Any]:
+        """Room for doors: a per-request snapshot, a dark launch in progress. Keys are the owner's module name."""
+        if self._kin is not None:
+            return self._kin.extras
+        extras: dict[str, Any] = self.__dict__.setdefault("_extras", {})
+        return extras
 
     @classmethod
     def within(cls, parent: Scope, context: Context) -> Scope:
         """A nested one: another context, the same request."""
-        inner = cls(context)
-        inner.silent = parent.silent
-        inner.exposures, inner.units, inner.extras, inner.client = parent.exposures, parent.units, parent.extras, parent.client
+        inner = Scope(context)
+        inner.share(parent)
+        inner.exposures, inner.units = parent.exposures, parent._assigned()
         return inner
+
+    def _assigned(self) -> dict[str, bytes]:
+        units: dict[str, bytes] = self.__dict__.setdefault("units", {})
+        return units
+
+    def assign(self, flag: str, unit: bytes) -> None:
+        """A flag's arm was chosen by this unit; the first one counts."""
+        self._assigned().setdefault(flag, unit)
+
+    def share(self, other: Scope) -> None:
+        """Whatever doors keep of the other is this one's, too."""
+        self._kin, self.silent, self.client = other, other.silent, other.client
 
     @property
     def context(self) -> Context:
@@ -235,43 +260,50 @@ class Scope:
         Whose request this is, for counting. Nothing is found out for it: where flags were only asked for with contexts of their
         own, it is the first of them.
         """
-        return self._met if self._context is None else self._context._kb
+        return self._context._kb if self._context is not None else None if self.over else self._met
 
-    def ask_anew(self, take: Callable[[], Context]) -> None:
+    def ask_anew(self, take: Callable[[Any], Context]) -> None:
         """From now on `take` says who is asking, when something needs to know."""
         self._take = take
-        self._context = None
+        self._context = self.found = None
 
     def _taken(self) -> Context:
         take = self._take
         if take is None:
             return NOBODY
-        token = _current.set(None)  # what finds out who is asking may ask for flags itself: as nobody
+        token = _current.set(_NOWHERE)  # what finds out who is asking may ask for flags itself: as nobody
         try:
-            context = take()
+            context = take(self)
         finally:
             _current.reset(token)
-        self._context = NOBODY if self.over else context
-        return context
+        if self._context is None and not self.over:  # of two threads at once the first one's, for both
+            self._context = context
+        return self._context or context
 
     def on_closing(self, hear: Callable[[], object]) -> None:
         """Call `hear` once, when the answer is about to be complete. It runs on the request's path and must not raise."""
-        self.extras.setdefault("closing", []).append(hear)
+        self._closing = (*self._closing, hear)
 
     def closing(self) -> None:
         """Said by doors before the last of the answer is handed on: instrumentations outside end the request's span with it."""
-        for hear in self.extras.pop("closing", ()):
+        hears, self._closing = self._closing, ()
+        for hear in hears:
             hear()
 
     def end(self) -> None:
         """The request is over: `scope()` no longer finds it, and what still holds it asks as nobody."""
-        self.over = True
-        self._context = NOBODY
-        self._take = None
-        self.silent = True
+        self.over = self.silent = True
+        self._context = self._take = self.request = None
 
 
-_current: ContextVar[Scope | None] = ContextVar("progflags.scope", default=None)
+#: Where no request is being served. There always is a scope, so that an evaluation need not ask whether there is one.
+_NOWHERE: Final = Scope(NOBODY)
+_NOWHERE.over = True
+
+_current: ContextVar[Scope] = ContextVar("progflags.scope", default=_NOWHERE)
+
+#: The scope that this task or thread is in, over or not, and be it `_NOWHERE`. A function of C: as quick as a look-up.
+innermost: Final = _current.get
 
 
 def scope() -> Scope | None:
@@ -281,7 +313,7 @@ def scope() -> Scope | None:
     Unless it was a request within a request (an application that calls another one in its own task or thread): then the
     outer one goes on, as the one it was.
     """
-    here = _current.get()
+    here: Scope | None = innermost()
     while here is not None and here.over:
         here = here._outer
     return here
@@ -289,7 +321,8 @@ def scope() -> Scope | None:
 
 def latest() -> Scope | None:
     """The request being served here, or the last one that was; for layers outside a door, which run after its request's end."""
-    return _current.get()
+    here = innermost()
+    return None if here is _NOWHERE else here
 
 
 def current() -> Context | None:
@@ -305,7 +338,7 @@ def current() -> Context | None:
     return None if here is None else here._context or here._taken()
 
 
-def begin(context: object, take: Callable[[], Context] | None = None) -> Scope:
+def begin(context: object, take: Callable[[Scope], Context] | None = None) -> Scope:
     """
     A request of its own begins here: set its Scope, and leave it set.
 
@@ -314,24 +347,21 @@ def begin(context: object, take: Callable[[], Context] | None = None) -> Scope:
     With `take`, who is asking is found out when something needs to know; see Scope.
     """
     look()
-    return begin_here(context, take)
+    here = Scope(None if take is not None else as_context(context) or NOBODY, take)
+    enter(here)
+    return here
 
 
-def begin_here(context: object, take: Callable[[], Context] | None = None) -> Scope:
-    """`begin` for a door that knows it is in the process it was in at the last request: a system call is saved."""
-    outer = _current.get()
-    while outer is not None and outer.over:
-        outer = outer._outer
-    inner = Scope(None if take is not None else as_context(context) or NOBODY, take)
-    if outer is not None:
-        inner._outer = outer
-        inner.silent = outer.silent  # inside a shadow a request is the shadow's: the application, run once more, counts for nothing either
-    _current.set(inner)
+def enter(here: Scope) -> None:
+    """`begin` with a scope of the door's own; it has looked whether this is still the same process."""
+    if innermost() is not _NOWHERE and (outer := scope()) is not None:
+        here._outer = outer
+        here.silent = outer.silent  # a request in a shadow is the shadow's: it counts for nothing either
+    _current.set(here)
     for hear in _BEGUN.told:
-        hear(inner)
-    if _KEEPERS.told and monotonic() >= _due:
+        hear(here)
+    if here.began >= _due and _KEEPERS.told:
         _keep()
-    return inner
 
 
 class _Audience:
@@ -377,7 +407,7 @@ def keep_with(keep: Callable[[], object]) -> Callable[[], None]:
 
 def _keep() -> None:
     global _due  # noqa: PLW0603 - two threads at once keep twice, which keepers are used to
-    _due = monotonic() + _EVERY
+    _due = perf_counter() + _EVERY
     for keep in _KEEPERS.told:
         keep()
 

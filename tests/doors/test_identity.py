@@ -339,8 +339,8 @@ def test_a_request_that_asks_nothing_allocates_no_more_than_one_that_is_told_who
     """The scope is one object either way; who is asking is not made unless it is needed."""
     made = []
 
-    def take():
-        made.append(1)
+    def take(here):
+        made.append(here)
         return pf.Context("ann")
 
     here = begin(None, take=take)
@@ -349,7 +349,7 @@ def test_a_request_that_asks_nothing_allocates_no_more_than_one_that_is_told_who
     assert (made, here.context) == ([], NOBODY)
 
     here = begin(None, take=take)
-    assert (here.context.key, here.context.key, here.unit, made) == ("ann", "ann", b"ann", [1])
+    assert (here.context.key, here.context.key, here.unit, made) == ("ann", "ann", b"ann", [here])
     here.end()
     assert isinstance(here, Scope)
 

@@ -9,11 +9,11 @@ from typing import Any, Final
 
 from progflags._anonymous import AnonymousId
 from progflags._connect import Flags
-from progflags._identity import Asking, Identity, head, is_async
+from progflags._identity import Asking, ask_with, head, is_async, sending
 from progflags._process import look
 from progflags._trouble import swallow
 from progflags.asgi._lag import LoopLag
-from progflags.context import Scope, as_context, begin_here
+from progflags.context import NOBODY, Scope, as_context, enter
 from progflags.events import Served
 from progflags.flags import Client, given
 
@@ -24,8 +24,11 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 ASGIApp = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
-#: A piece of the body, the last one unless it says `more_body`.
-_BODY: Final = ("http.response.body", "http.response.zerocopysend")
+_EVERY: Final = 0.05
+"""Seconds between two looks of `_Watch`."""
+
+#: The last of the body, unless it says `more_body`.
+_LAST: Final = ("http.response.body", "http.response.zerocopysend", "http.response.pathsend")
 
 
 class FlagsMiddleware:
@@ -68,30 +71,31 @@ class FlagsMiddleware:
             await self.app(scope, receive, send)
             return
         asking, client = self._asking, self._flags if self._flags is not None else given(None)
-        self._watch.look(client)
-        request = _Request(asking, scope, client, receive, send)
+        here = _Request(asking, scope, client, receive, send)
+        if here.began >= self._watch.due:
+            self._watch.look(client, here.began)
         if self._awaited is not None:
             who = await self._who(scope)
-            request.ask_with(lambda _: who, asking.where)
-        here = request.here = begin_here(None, request if asking.known else None)
-        here.client = client  # whom a framework's dependency asks
+            ask_with(here, lambda _: who, asking.where)
+        enter(here)
         try:
             if kind == "websocket":
-                await self.app(scope, receive, _shaking_hands(here, request, send) if asking.known else send)
+                await self.app(scope, receive, _shaking_hands(here, send) if asking.known else send)
                 return
-            head = None if asking.anonymous is None else _Head(request, send)
+            head = None if asking.anonymous is None else _Head(here, send)
             if head is not None:
-                request.pass_on = head.send
+                here.pass_on = head.send
             try:
-                await self.app(scope, request.receive, request.send)
+                await self.app(scope, here.receive, here.send)
             except Exception:
-                request.tell(failed=True)
+                here.tell(failed=True)
                 raise
-            if not request.told:  # an application that returns without answering made the server answer 500; a cancelled one is not judged
-                request.tell(failed=True)
+            if not here.told:  # an application that returns without answering made the server answer 500; a cancelled one is not judged
+                here.tell(failed=True)
             if head is not None:
                 await head.let_go()
         finally:
+            here.pass_on = send  # not `head` any more, which holds this
             here.end()
 
     async def _who(self, scope: MutableMapping[str, Any]) -> Any:
@@ -106,25 +110,24 @@ class _Watch:
     """
     What need not be looked at for every request: whether this is still the same process, and what the loop's lateness counts for.
 
-    A fork's child runs a loop of its own, so within one loop the process is one. Where somebody counts at all, the loop's
-    lateness is a metric, too: looked at where a loop is new or another ruleset serves (a rollout that begins makes it another one).
+    Some 20 times a second do. Where somebody counts at all, the loop's lateness is a metric, too: looked at where a loop is new or
+    another ruleset serves (a rollout that begins makes it another one).
     """
 
-    __slots__ = ("_lag", "_loop", "_serving")
+    __slots__ = ("_lag", "_loop", "_serving", "due")
 
     def __init__(self) -> None:
         self._lag: LoopLag | None = None
         self._loop: object = None
         self._serving: object = None
+        self.due = 0.0
 
-    def look(self, client: Client | None) -> None:
-        loop = _get_running_loop()
-        if loop is None or loop is not self._loop:  # without one of asyncio's (trio) nothing says that it is the same process
-            look()
-            if loop is not self._loop:
-                self._loop, self._serving = loop, None
-        if client is not None and client.serving is not self._serving:
-            self._serving = client.serving
+    def look(self, client: Client | None, now: float) -> None:
+        self.due = now + _EVERY
+        look()
+        loop = _get_running_loop()  # None: not asyncio's (trio)
+        if client is not None and (loop is not self._loop or client.serving is not self._serving):
+            self._loop, self._serving = loop, client.serving
             self._meet(client)
 
     def _meet(self, client: Client) -> None:
@@ -146,10 +149,10 @@ def _cookies(scope: MutableMapping[str, Any]) -> tuple[str, bool]:
 class _Head:
     """Holds a response's head back until its first piece (a server sends it no earlier): until then the id may be needed."""
 
-    __slots__ = ("_held", "_identity", "_send")
+    __slots__ = ("_held", "_here", "_send")
 
-    def __init__(self, identity: Identity, send: Send) -> None:
-        self._identity = identity
+    def __init__(self, here: Scope, send: Send) -> None:
+        self._here = here
         self._send = send
         self._held: Message | None = None
 
@@ -163,52 +166,46 @@ class _Head:
     async def let_go(self) -> None:
         held, self._held = self._held, None
         if held is not None:
-            await self._send(_with_head(held, self._identity))
+            await self._send(_with_head(held, self._here))
 
 
-def _with_head(message: Message, identity: Identity) -> Message:
-    found = identity.sending()
-    if found is None or not found.sticky:
+def _with_head(message: Message, here: Scope) -> Message:
+    found = sending(here)
+    if found is None:
         return message
     told = head(((name.decode("latin-1"), value.decode("latin-1")) for name, value in message.get("headers") or ()), found)
     return {**message, "headers": [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in told]}
 
 
-def _shaking_hands(here: Scope, identity: Identity, send: Send) -> Send:
+def _shaking_hands(here: Scope, send: Send) -> Send:
     """`send` of a websocket. The handshake is its only head and no cache's matter, so a visitor gets the id with it, needed or not."""
 
-    async def sending(message: Message) -> None:
+    async def shaking(message: Message) -> None:
         if message["type"] == "websocket.accept":
             _ = here.context
-            found = identity.sending()
+            found = sending(here)
             if found is not None and found.cookie is not None:
                 message = {**message, "headers": [*(message.get("headers") or ()), (b"set-cookie", found.cookie.encode("latin-1"))]}
         elif message["type"] == "websocket.http.response.start":  # refused, with a page of its own
-            message = _with_head(message, identity)
+            message = _with_head(message, here)
         await send(message)
 
-    return sending
+    return shaking
 
 
-class _Request(Identity):
-    """
-    One request on its way through: who asks it, its status and its end. Changes nothing.
+class _Request(Scope):
+    """One request on its way through: its status and its end. Changes nothing of it."""
 
-    One object, and what most requests leave as it is lies on the class: it is made for each of them.
-    """
-
-    here: Scope
     told = False
     _status = 0
     _trailers = False
     _gone = False
 
     def __init__(self, asking: Asking, scope: MutableMapping[str, Any], client: Client | None, receive: Receive, send: Send) -> None:
-        Identity.__init__(self, asking, scope)  # by name: `super()` would cost as much again
+        Scope.__init__(self, None if asking.known else NOBODY, asking, scope)  # by name: `super()` would cost as much again
+        self.client = client
         self.pass_on = send
-        self._client = client
         self._receive = receive
-        self._started = perf_counter()
 
     async def receive(self) -> Message:
         message = await self._receive()
@@ -216,30 +213,43 @@ class _Request(Identity):
             self._gone = True
         return message
 
-    async def send(self, message: Message) -> None:
+    def send(self, message: Message) -> Awaitable[None]:
+        """The server's, for the application. While nothing was met there is nothing to tell of, and it is handed on as it is."""
         kind = message["type"]
-        piece = kind in _BODY
-        last = kind == "http.response.pathsend" or (piece and not message.get("more_body", False))
-        if last and "closing" in self.here.extras:
-            self.here.closing()
+        if kind == "http.response.start":
+            self._status = message["status"]
+            if message.get("trailers"):
+                self._trailers = True
+            complete = False
+        else:
+            complete = not (message.get("more_body") or message.get("more_trailers")) and self._completes(kind)
+        if self.exposures:
+            return self._sending(message, complete=complete)
+        if complete:
+            self.told = True
+        return self.pass_on(message)
+
+    def _completes(self, kind: str) -> bool:
+        """Whether a message without more to follow is the answer's last; said to who closes before the last of the body goes."""
+        if kind in _LAST:
+            if self._closing:
+                self.closing()
+            return not self._trailers or kind == "http.response.pathsend"
+        return kind == "http.response.trailers"
+
+    async def _sending(self, message: Message, *, complete: bool) -> None:
         try:
             await self.pass_on(message)
         except OSError:  # how a server says, since ASGI 2.4, that the client has left
             self._gone = True
             raise
-        if kind == "http.response.start":
-            self._status = message["status"]
-            self._trailers = message.get("trailers", False)
-        elif (last and not (piece and self._trailers)) or (kind == "http.response.trailers" and not message.get("more_trailers", False)):
-            if self.here.exposures:
-                self.tell(failed=self._status >= 500)
-            self.told = True
+        if complete:
+            self.tell(failed=self._status >= 500)
 
     def tell(self, *, failed: bool) -> None:
         """Tell once, and only of requests that met an arm and whose client was still there."""
         if self.told:
             return
         self.told = True
-        here = self.here
-        if here.exposures and not (self._client is None or self._gone or here.silent):
-            self._client.bus.tell(Served.of(here, perf_counter() - self._started, failed=failed))
+        if self.exposures and not (self.client is None or self._gone or self.silent):
+            self.client.bus.tell(Served.of(self, perf_counter() - self.began, failed=failed))

@@ -86,8 +86,8 @@ class Served(NamedTuple):  # as Called: made for every request, and a tuple take
 
     @classmethod
     def of(cls, here: Met, seconds: float, *, failed: bool) -> Served:
-        """By what the request met on the way."""
-        return cls(tuple(here.exposures.values()), seconds, failed, here.unit, here.units)
+        """By what the request met on the way. Made as tuples are: `cls(…)` goes through a function of Python's."""
+        return tuple.__new__(cls, (tuple(here.exposures.values()), seconds, failed, here.unit, here.units))
 
 
 class Called(NamedTuple):

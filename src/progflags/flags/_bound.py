@@ -6,7 +6,7 @@ import weakref
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from progflags.context import Context
+from progflags.context import Context, innermost
 from progflags.flags._reader import Reader, Who, asked_by
 from progflags.flags._typed import Flag
 from progflags.flags.serving import Ruleset
@@ -41,7 +41,7 @@ class Bound:
             try:
                 if context.__class__ is Context:
                     return function(context._kb, context._attributes)  # pyright: ignore[reportAttributeAccessIssue, reportOptionalMemberAccess]
-                who = asked_by(context)
+                who = asked_by(context) if context is not None else innermost()._context or client._ambient(flag)
                 return function(who._kb, who._attributes)
             except Exception as error:
                 answer: T = client._otherwise(flag, flag.default, context, error, type)

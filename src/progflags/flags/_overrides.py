@@ -17,7 +17,7 @@ from progflags._printed import quoted
 from progflags.flags._evaluation import Reason
 from progflags.flags._model import FlagModel
 from progflags.flags._problems import suggest
-from progflags.flags.serving import CLASSES, Fn, Live, Ruleset, Stated, Workshop, assemble
+from progflags.flags.serving import CLASSES, Live, Ruleset, Stated, Workshop, assemble
 
 __all__ = ["Layer", "aware", "layers", "resolve_pins"]
 
@@ -95,7 +95,7 @@ class _Aware(dict[Any, Any]):
 
     __slots__ = ("_pick",)
 
-    def __init__(self, pick: Callable[[], Mapping[Any, Fn]]) -> None:
+    def __init__(self, pick: Callable[[], Mapping[Any, Any]]) -> None:
         super().__init__()
         self._pick = pick
 
@@ -109,5 +109,6 @@ def aware(present: Callable[[], Ruleset]) -> Ruleset:
     def typed(kind: Any) -> _Aware:
         return _Aware(lambda: present().typed[kind])
 
-    every: dict[Any, dict[Any, Fn]] = {kind: typed(kind) for kind in (*CLASSES, type)}
-    return Ruleset(None, {}, _Aware(lambda: present().on), every, _Aware(lambda: present().whole))
+    every: dict[Any, dict[Any, Any]] = {kind: typed(kind) for kind in (*CLASSES, type)}
+    whole, alike = _Aware(lambda: present().whole), _Aware(lambda: present().alike)
+    return Ruleset(None, {}, _Aware(lambda: present().on), every, whole, alike)

@@ -18,7 +18,7 @@ from typing import Any, Final, Generic, TypeVar, overload
 
 from progflags._process import look
 from progflags._trouble import say, swallow
-from progflags.context import NOBODY, Context, as_context, current, scope
+from progflags.context import NOBODY, Context, as_context, current, innermost, scope
 from progflags.flags._evaluation import ErrorCode, Evaluation, Reason
 from progflags.flags._explain import explain
 from progflags.flags._explanation import Explanation, Step
@@ -35,12 +35,8 @@ _NOTHING: Final[dict[str, Any]] = {}
 _FRESH: Final = frozenset({Reason.STATIC, Reason.TARGETING_MATCH, Reason.SPLIT, Reason.DEFAULT})
 
 
-class NotTaken(Exception):  # noqa: N818 - a signal inside the room
-    """Who is asking has not been found out yet in this request, and perhaps need not be."""
-
-
-_ONCE_MORE: Final = frozenset({KeyError, UnicodeEncodeError, NotTaken})
-"""What ends the fast path of a flag that is there: another type than the default's, a key that is no text to hash, nobody known."""
+_ONCE_MORE: Final = frozenset({KeyError, UnicodeEncodeError})
+"""What ends the fast path of a flag that is there: another type than the default's, a key that is no text to hash."""
 
 
 class Absent(Generic[T]):
@@ -67,6 +63,9 @@ class Reader:
             if flags.is_enabled("new-search", "user-42"): ...
         """
         try:
+            if context is None:
+                who = innermost()._context or self._ambient(key)
+                return self._ruleset.on[key](who._kb, who._attributes)
             if context.__class__ is Context:
                 return self._ruleset.on[key](context._kb, context._attributes)
             if context.__class__ is str:
@@ -90,6 +89,9 @@ class Reader:
             limits = flags.get("search-limits", {"k": 10}, pf.Context("user-42", {"plan": "pro"}))
         """
         try:
+            if context is None:
+                who = innermost()._context or self._ambient(flag)
+                return self._ruleset.typed[default.__class__][flag](who._kb, who._attributes)
             if context.__class__ is Context:
                 return self._ruleset.typed[default.__class__][flag](context._kb, context._attributes)
             if context.__class__ is str:
@@ -107,9 +109,14 @@ class Reader:
             answer.value, answer.variant, answer.reason         # True, "on", "SPLIT"
         """
         try:
-            if isinstance(flag, Flag):
+            if flag.__class__ is not str and isinstance(flag, Flag):
                 return self._evaluate_typed(flag, context)
-            return self._evaluate(flag, default, context)
+            who = context if context.__class__ is Context else self._ambient(flag) if context is None else asked_by(context)
+            ruleset = self._ruleset
+            if default is not None and flag not in ruleset.typed.get(default.__class__, _NOTHING):
+                self._give(flag, default, who)  # pyright: ignore[reportArgumentType]
+            answer: Evaluation = ruleset.whole[flag](who._kb, who._attributes)  # pyright: ignore[reportArgumentType]
+            return self._told(answer, default) if self._stale or default.__class__ is not answer.value.__class__ else answer
         except Exception as error:
             try:
                 return self._failed(flag, _named(flag, default)[1], context, error)
@@ -128,7 +135,7 @@ class Reader:
         key, _ = _named(flag, None)
         ruleset = self._now()
         try:
-            who = _who(context)
+            who = asked_by(context)
         except Exception as error:
             step = Step("context", False, f"it can't be used: {type(error).__name__}")
             return Explanation(Evaluation(key, None, None, Reason.ERROR, ErrorCode.INVALID_CONTEXT), (step,))
@@ -140,42 +147,34 @@ class Reader:
 
     # ── the slow path ──────────────────────────────────────────────────────
 
-    def _ambient(self, key: str) -> Context:
+    def _ambient(self, flag: str | Flag[Any]) -> Context:
         """Who is asking here; nobody where the flag says the same to everybody, so that it need not be found out."""
         here = scope()
         if here is None:
             return NOBODY
-        context = here._context
-        if context is not None:
-            return context
-        compiled = self._now().compiled.get(key)
-        return NOBODY if compiled is None or compiled.alike else here.context
+        return here._context or (NOBODY if self._ruleset.alike[flag] else here._taken())
 
-    def _evaluate(self, key: str, default: Any, context: Who) -> Evaluation:
-        who = context if context.__class__ is Context else _who(context) if context is not None else self._ambient(key)
-        if default is not None:
-            try:
-                self._ruleset.typed[default.__class__][key]
-            except KeyError:
-                ruleset = self._now()
-                if ruleset.function(default.__class__, key) is None:
-                    # Perhaps another type: asked once without counting, for who can't be given the value meets no arm.
-                    as_type_of(default, ruleset.compiled[key].decide(who._kb, who._attributes).value)
-        answer: Evaluation = self._ruleset.whole[key](who._kb, who._attributes)
-        if default is not None and default.__class__ is not answer.value.__class__:
-            value = as_type_of(default, answer.value)
-            if value is not answer.value:
-                answer = answer.replace(value=value)
+    def _give(self, key: str, default: Any, who: Context) -> None:
+        """A value that perhaps is of another type: asked once without counting, for who can't be given it meets no arm."""
+        ruleset = self._now()
+        if ruleset.function(default.__class__, key) is None:
+            as_type_of(default, ruleset.compiled[key].decide(who._kb, who._attributes).value)
+
+    def _told(self, answer: Evaluation, default: Any) -> Evaluation:
+        """In the default's type; and that the last known good answered."""
+        value = answer.value if default is None else as_type_of(default, answer.value)
+        if value is not answer.value:
+            answer = answer.replace(value=value)
         if self._stale and answer.reason in _FRESH:
             answer = answer.replace(reason=Reason.STALE)
         return answer
 
     def _evaluate_typed(self, flag: Flag[Any], context: Who) -> Evaluation:
         """Read before it is counted, for who can't be given the value meets no arm; the caller is told the default then."""
-        who = _who(context) if context is not None else self._ambient(flag.key)
+        who = asked_by(context) if context is not None else self._ambient(flag.key)
         decided = self._now().compiled[flag.key].decide(who._kb, who._attributes).value
         value = flag.read(decided)
-        answer = self._evaluate(flag.key, None, who)
+        answer = self._told(self._ruleset.whole[flag.key](who._kb, who._attributes), None)
         return answer.replace(value=value if answer.value is decided else flag.read(answer.value))
 
     def _otherwise(self, flag: Any, default: Any, context: Who, error: Exception, kind: type) -> Any:
@@ -187,14 +186,14 @@ class Reader:
         look()
         try:
             key, default = _named(flag, default)
-            if error.__class__ is NotTaken:
+            if context is None:
                 context = self._ambient(key)
             ruleset = self._now()
             compiled = ruleset.compiled.get(key)
             if compiled is not None and error.__class__ in _ONCE_MORE:
                 function = ruleset.function(kind, key) if flag is key else None
                 if function is not None:
-                    who = _who(context)
+                    who = asked_by(context)
                     return function(who._kb, who._attributes)
                 return self._converted(flag, compiled, default, context)
         except Exception as second:
@@ -206,7 +205,7 @@ class Reader:
 
     def _converted(self, flag: Any, compiled: Compiled, default: Any, context: Who) -> Any:
         """Asked once without counting first: who can't be given the value was not served it, so meets no arm."""
-        who = _who(context)
+        who = asked_by(context)
         read = flag.read if isinstance(flag, Flag) else partial(as_type_of, default)
         read(compiled.decide(who._kb, who._attributes).value)
         return read(compiled.value(who._kb, who._attributes))
@@ -252,7 +251,7 @@ class Reader:
         if isinstance(error, KeyMissing | UnicodeEncodeError):
             return ErrorCode.TARGETING_KEY_MISSING
         try:
-            who = _who(context)
+            who = asked_by(context)
         except Exception:
             return ErrorCode.INVALID_CONTEXT
         if who._kb is None and isinstance(error, TypeError):
@@ -264,22 +263,11 @@ class Reader:
 
 def asked_by(context: Who) -> Context:
     """
-    Who is asking, as the fast path takes it.
+    Who is asking, whatever says so.
 
     Raises:
-        NotTaken: it would have to be found out first. TypeError: `context` is no context.
+        TypeError: `context` is no context.
     """
-    if context is None:
-        here = scope()
-        if here is None:
-            return NOBODY
-        if here._context is None:
-            raise NotTaken
-        return here._context
-    return context if isinstance(context, Context) else as_context(context) or NOBODY
-
-
-def _who(context: Who) -> Context:
     if context is None:
         return current() or NOBODY
     return context if isinstance(context, Context) else as_context(context) or NOBODY

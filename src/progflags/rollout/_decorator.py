@@ -177,11 +177,7 @@ def _route(
     # By hand what `bind(context, fresh=True)` does: a generator context manager would be a third of the whole cost here.
     inner = Scope(context)
     if outer is not None:
-        inner.silent, inner.extras, inner.client = (
-            outer.silent,
-            outer.extras,
-            outer.client,
-        )  # a request that sees one snapshot sees it here too
+        inner.share(outer)  # a request that sees one snapshot sees it here too
     token = _current.set(inner)
     try:
         evaluation = client.evaluate(flag, None, context)

@@ -7,8 +7,9 @@ from time import perf_counter
 from typing import Any
 
 from progflags._anonymous import AnonymousId
-from progflags._identity import Asking, Identity, head
-from progflags.context import Scope, begin
+from progflags._identity import Asking, head, sending
+from progflags._process import look
+from progflags.context import NOBODY, Scope, enter
 from progflags.events import Served
 from progflags.flags import Client, given
 from progflags.wsgi._body import Body, Sized
@@ -59,10 +60,11 @@ class FlagsMiddleware:
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         asking = self._asking
-        identity = Identity(asking, environ) if asking.known else None
-        request = _Request(begin(None, identity), self._flags if self._flags is not None else given(None))
-        if identity is not None and asking.anonymous is not None:
-            request.waiting = _Head(identity, start_response)
+        look()
+        request = _Request(asking, environ, self._flags if self._flags is not None else given(None))
+        enter(request)
+        if asking.anonymous is not None:
+            request.waiting = _Head(request, start_response)
             start_response = request.waiting.start
 
         def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], object]:
@@ -75,13 +77,13 @@ class FlagsMiddleware:
             if request.waiting is not None and (whole or not is_iterable(body)):  # nothing of the application runs from here on
                 request.waiting.let_go()
         except BaseException as error:
-            request.end(failed=isinstance(error, Exception), told=isinstance(error, Exception))
+            request.finish(failed=isinstance(error, Exception), told=isinstance(error, Exception))
             raise
         if whole:
-            request.end(failed=False)
+            request.finish(failed=False)
             return body
         if not is_iterable(body):  # the server knows what it means (gunicorn's ALREADY_HANDLED); one that was announced it refuses
-            request.end(failed=True, told=request.status != 0)
+            request.finish(failed=True, told=request.status != 0)
             return body
         return _SizedBody(body, request) if hasattr(type(body), "__len__") else _Body(body, request)
 
@@ -93,10 +95,10 @@ def _cookies(environ: Environ) -> tuple[str, bool]:
 class _Head:
     """Holds a response's head back until its first piece (a server sends it no earlier): until then the id may be needed."""
 
-    __slots__ = ("_held", "_identity", "_start", "_write")
+    __slots__ = ("_held", "_here", "_start", "_write")
 
-    def __init__(self, identity: Identity, start: StartResponse) -> None:
-        self._identity = identity
+    def __init__(self, here: Scope, start: StartResponse) -> None:
+        self._here = here
         self._start = start
         self._held: tuple[Any, ...] | None = None
         self._write: Callable[[bytes], object] | None = None
@@ -118,41 +120,36 @@ class _Head:
         held, self._held = self._held, None
         if held is not None:
             status, headers, *error = held
-            found = self._identity.sending()
-            self._write = self._start(status, headers if found is None or not found.sticky else head(headers, found), *error)
+            found = sending(self._here)
+            self._write = self._start(status, headers if found is None else head(headers, found), *error)
 
 
-class _Request:
-    """One request: when it began, what status it got, and one telling at its end. `waiting`: its head, where that is held back."""
+class _Request(Scope):
+    """One request: what status it got, and one telling at its end. `waiting`: its head, where that is held back."""
 
-    __slots__ = ("_client", "_here", "_over", "_started", "status", "waiting")
+    status = 0
+    waiting: _Head | None = None
 
-    def __init__(self, here: Scope, client: Client | None) -> None:
-        self._here = here
-        self._client = client
-        self._started = perf_counter()
-        self._over = False
-        self.status = 0
-        self.waiting: _Head | None = None
+    def __init__(self, asking: Asking, environ: Environ, client: Client | None) -> None:
+        Scope.__init__(self, None if asking.known else NOBODY, asking, environ)  # by name: `super()` would cost as much again
+        self.client = client
 
     def let_go(self) -> None:
         """The first piece is there, or the end."""
         if self.waiting is not None:
             self.waiting.let_go()
 
-    def end(self, *, failed: bool, told: bool = True) -> None:
+    def finish(self, *, failed: bool, told: bool = True) -> None:
         """`failed`: something was raised; a bad status is seen here."""
-        if self._over:
+        if self.over:
             return
-        self._over = True
-        here = self._here
-        if "closing" in here.extras:
-            here.closing()
-        if told and here.exposures and self._client is not None and not here.silent:
+        if self._closing:
+            self.closing()
+        if told and self.exposures and self.client is not None and not self.silent:
             # Without a status nobody has called `start_response`: the server answers 500.
             failed = failed or self.status >= 500 or self.status == 0
-            self._client.bus.tell(Served.of(here, perf_counter() - self._started, failed=failed))
-        here.end()
+            self.client.bus.tell(Served.of(self, perf_counter() - self.began, failed=failed))
+        self.end()
 
 
 class _Body(Body):
@@ -195,7 +192,7 @@ class _Body(Body):
         self._end()
 
     def _end(self) -> None:
-        self._request.end(failed=self._failed, told=self._complete)
+        self._request.finish(failed=self._failed, told=self._complete)
 
 
 class _SizedBody(Sized, _Body):

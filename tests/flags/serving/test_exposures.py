@@ -122,6 +122,6 @@ def test_the_memory_of_units_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr("progflags.flags.serving._exposures._REMEMBERED", 100)
     met = Met(1)
     assert sum(met.first(str(i).encode()) for i in range(1000)) == 1000
-    assert len(met._young) + len(met._old) <= 200
+    assert len(met.young) + len(met._old) <= 200
     assert not met.first(b"999")
     assert met.first(b"1")

@@ -69,22 +69,23 @@ class Recorder:
     # -- what happened ------------------------------------------------------------------------------------------------
 
     def _on_called(self, event: Called) -> None:
-        exposure = event.exposure
+        exposure, seconds, failed, unit = event
         count = self._counts.by_flag.get(exposure.flag)
         if count is not None and count.revision == exposure.revision:
-            count.note(exposure.arm, event.seconds, event.failed, event.unit, self._monotonic())
-            if event.failed and exposure.arm == CANDIDATE:
+            count.note(exposure.arm, seconds, failed, unit, self._monotonic())
+            if failed and exposure.arm == CANDIDATE:
                 self._alarm(exposure.flag, exposure.revision)
 
     def _on_served(self, event: Served) -> None:
-        now = self._monotonic()
-        for exposure in event.exposures:
-            count = self._counts.by_flag.get(exposure.flag)
+        exposures, seconds, failed, unit, units = event
+        now, by_flag = self._monotonic(), self._counts.by_flag
+        for exposure in exposures:
+            flag = exposure.flag
+            count = by_flag.get(flag)
             if count is not None and count.revision == exposure.revision:
-                whose = event.units.get(exposure.flag, event.unit) if event.units else event.unit
-                count.note(exposure.arm, event.seconds, event.failed, whose, now)
-                if event.failed and exposure.arm == CANDIDATE:
-                    self._alarm(exposure.flag, exposure.revision)
+                count.note(exposure.arm, seconds, failed, units.get(flag, unit) if units else unit, now)
+                if failed and exposure.arm == CANDIDATE:
+                    self._alarm(flag, exposure.revision)
 
     def _on_exposed(self, event: Exposed) -> None:
         count = self._counts.by_flag.get(event.exposure.flag)

@@ -11,11 +11,12 @@ from asgiref.sync import iscoroutinefunction as is_async
 from django.http import FileResponse
 from django.utils.cache import patch_cache_control, patch_vary_headers
 
-from progflags._identity import Asking, Found, Identity
+from progflags._identity import Asking, Found, ask_with, sending
 from progflags._identity import is_async as must_be_awaited
+from progflags._process import look
 from progflags._route import LABEL, masked
 from progflags._trouble import swallow
-from progflags.context import Scope, as_context, begin, current
+from progflags.context import Scope, as_context, current, enter
 from progflags.contrib.django import _client
 from progflags.contrib.django._who import asking, default_context
 from progflags.events import Served
@@ -62,24 +63,22 @@ class FlagsMiddleware:
     def __call__(self, request: Any) -> Any:
         if is_async(self):
             return self._async(request)
-        started = perf_counter()
-        identity = Identity(self._asking, request)
+        here = Scope(None, self._asking, request)
         if self._awaited is not None:
-            self._knows(identity, async_to_sync(self._who)(request))
-        here, kept = self._begin(request, identity)
+            self._knows(here, async_to_sync(self._who)(request))
+        kept = self._begin(here)
         try:
             response = self.get_response(request)
         except BaseException:
             here.end()
             raise
-        return self._finish(response, _Request(self._client, here, started), identity, (request, kept))
+        return self._finish(response, here, kept)
 
     async def _async(self, request: Any) -> Any:
-        started = perf_counter()
-        identity = Identity(self._asking, request)
+        here = Scope(None, self._asking, request)
         if self._awaited is not None:
-            self._knows(identity, await self._who(request))
-        here, kept = self._begin(request, identity)
+            self._knows(here, await self._who(request))
+        kept = self._begin(here)
         if "" in self._asked:  # another middleware asks, before there is a view
             await _find_out()
         try:
@@ -87,7 +86,7 @@ class FlagsMiddleware:
         except BaseException:
             here.end()
             raise
-        return self._finish(response, _Request(self._client, here, started), identity, (request, kept))
+        return self._finish(response, here, kept)
 
     async def _before_view(self, request: Any, *_: Any) -> None:
         """A view that has asked on the event loop will do so again: find out who is asking now, while it can be awaited."""
@@ -104,21 +103,24 @@ class FlagsMiddleware:
             swallow(self._asking.where, error)
             return None
 
-    def _knows(self, identity: Identity, who: Any) -> None:
+    def _knows(self, here: Scope, who: Any) -> None:
         # Its asking is kept: a page that a view caches is still told apart from one that depends on who asks.
-        identity.ask_with(asking(lambda _: who, None), self._asking.where)
+        ask_with(here, asking(lambda _: who, None), self._asking.where)
 
-    def _begin(self, request: Any, identity: Identity) -> tuple[Scope, Any]:
-        request.flags = self._client
-        return begin(None, identity), getattr(request, "_cache_update_cache", None)
+    def _begin(self, here: Scope) -> Any:
+        here.client = here.request.flags = self._client
+        look()
+        enter(here)
+        return getattr(here.request, "_cache_update_cache", None)
 
-    def _finish(self, response: Any, request: _Request, identity: Identity, kept: tuple[Any, Any]) -> Any:
-        if kept[1] is not None:
-            kept[0]._cache_update_cache = kept[1]
-        _tell_route(kept[0])
-        found = identity.sending()
-        if found is not None and found.sticky:
+    def _finish(self, response: Any, here: Scope, kept: Any) -> Any:
+        if kept is not None:
+            here.request._cache_update_cache = kept
+        _tell_route(here.request)
+        found = sending(here)
+        if found is not None:
             _say(response, found)
+        request = _Request(here)
         failed = response.status_code >= 500
         if not response.streaming or (isinstance(response, FileResponse) and response.file_to_stream is not None):
             # A file is left as it is, so that the server can still send it by itself.
@@ -172,12 +174,10 @@ def _say(response: Any, found: Found) -> None:
 class _Request:
     """One request on its way out: told once, when its response is complete."""
 
-    __slots__ = ("_client", "_here", "_started")
+    __slots__ = ("_here",)
 
-    def __init__(self, client: Any, here: Scope, started: float) -> None:
-        self._client = client
+    def __init__(self, here: Scope) -> None:
         self._here = here
-        self._started = started
 
     def left(self) -> None:
         """The client did not wait for the end: not counted."""
@@ -187,7 +187,7 @@ class _Request:
         here = self._here
         here.closing()
         if here.exposures and not here.silent:
-            self._client.bus.tell(Served.of(here, perf_counter() - self._started, failed=failed))
+            here.client.bus.tell(Served.of(here, perf_counter() - here.began, failed=failed))
         here.end()
 
     def watch(self, chunks: Iterator[Any], *, failed: bool) -> Iterator[Any]:

@@ -218,6 +218,8 @@ def share(by: Hashed, limit: int, inside: Next, outside: Next) -> Fn:
         return lambda kb, attributes: (yes if digest(unit(kb, attributes), seed) < limit else no)(kb, attributes)
     if plain(inside, outside):
         return _share_ends(seed, limit, inside, outside)  # type: ignore[arg-type]
+    if isinstance(inside, End) and isinstance(outside, End) and inside.note and outside.note and not (inside.unit or outside.unit):
+        return _share_noted(seed, limit, (inside, inside.note), (outside, outside.note))
     then, other = fn(inside), fn(outside)
     # An absent key makes `digest` raise TypeError, which the caller answers; a test for it would cost everybody else.
     return lambda kb, attributes: (then if digest(kb, seed) < limit else other)(kb, attributes)  # type: ignore[arg-type]
@@ -232,6 +234,24 @@ def _share_ends(seed: int, limit: int, inside: End, outside: End) -> Fn:
             next(count_in)
             return answer_in
         next(count_out)
+        return answer_out
+
+    return ends
+
+
+def _share_noted(seed: int, limit: int, inside: tuple[End, Note], outside: tuple[End, Note]) -> Fn:
+    """Likewise where both are arms that somebody counts: a rollout under way."""
+    hashed: Any = digest
+    (end_in, note_in), (end_out, note_out) = inside, outside
+    count_in, answer_in, count_out, answer_out = end_in.counter, end_in.answer, end_out.counter, end_out.answer
+
+    def ends(kb: bytes | None, _: Attributes) -> Any:
+        if hashed(kb, seed) < limit:
+            next(count_in)
+            note_in(kb)
+            return answer_in
+        next(count_out)
+        note_out(kb)
         return answer_out
 
     return ends

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from xxhash import xxh3_128_digest
 
 from progflags._process import look
-from progflags.context import scope
+from progflags.context import Scope, innermost, scope
 from progflags.events import Bus, Exposed, Exposure
 
 __all__ = ["Exposures", "Met", "Note"]
@@ -21,22 +21,22 @@ _REMEMBERED = 50_000  # units per generation, two generations per flag: about 10
 class Met:
     """The units a flag's arms have met since its revision began: bounded, forgetting the oldest half when full."""
 
-    __slots__ = ("_old", "_young", "revision")
+    __slots__ = ("_old", "revision", "young")
 
     def __init__(self, revision: int) -> None:
         self.revision = revision
-        self._young: set[bytes] = set()
+        self.young: set[bytes] = set()
         self._old: set[bytes] = set()
 
     def first(self, unit: bytes) -> bool:
         """Whether this is the first meeting (as far as the memory reaches)."""
         if len(unit) > _LONGEST:
             unit = xxh3_128_digest(unit)
-        if unit in self._young or unit in self._old:
+        if unit in self.young or unit in self._old:
             return False
-        if len(self._young) >= _REMEMBERED:
-            self._old, self._young = self._young, set()
-        self._young.add(unit)
+        if len(self.young) >= _REMEMBERED:
+            self._old, self.young = self.young, set()
+        self.young.add(unit)
         return True
 
 
@@ -54,10 +54,12 @@ class Exposures:
         met = self._met.get(exposure.flag)
         if met is None or met.revision != exposure.revision:
             met = self._met[exposure.flag] = Met(exposure.revision)
-        key, first, tell = exposure.flag, met.first, self._bus.tell
+        key, tell = exposure.flag, self._bus.tell
 
         def noted(unit: bytes | None, assigned: bytes | None = None) -> None:
-            here = scope()
+            here: Scope | None = innermost()
+            if here.over:  # type: ignore[union-attr] # there always is one
+                here = scope()
             if here is not None:
                 if here.silent:
                     return
@@ -65,8 +67,8 @@ class Exposures:
                 if here._context is None and here._met is None:
                     here._met = unit
                 if assigned is not None:
-                    here.units.setdefault(key, assigned)
-            if unit is not None and first(unit):
+                    here.assign(key, assigned)
+            if unit is not None and unit not in met.young and met.first(unit):
                 look()  # a program without requests notices here that it was forked; once per unit
                 tell(Exposed(exposure, unit, assigned))
 

@@ -53,8 +53,8 @@ class Ruleset:
 
     The look-up tables hold the functions of the flags that have been asked for: `typed` maps a default's class to the flags
     whose values are all of it, `on` is the table of the boolean ones, `whole` has the functions that answer with the
-    Evaluation. `panic`: who had all flags answer `safe`, and why. A look-up that finds nothing has come to the end of the fast
-    path, and `function` says why.
+    Evaluation; `alike` says whether a flag answers everybody alike. `panic`: who had all flags answer `safe`, and why. A look-up
+    that finds nothing has come to the end of the fast path, and `function` says why.
     """
 
     snapshot: Snapshot | None = None
@@ -62,6 +62,7 @@ class Ruleset:
     on: Mapping[Any, Callable[..., bool]] = field(default_factory=dict)
     typed: Mapping[Any, dict[Any, Fn]] = field(default_factory=dict)
     whole: Mapping[str, Fn] = field(default_factory=dict)
+    alike: Mapping[Any, bool] = field(default_factory=dict)
     dependents: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     panic: Killed | None = None
 
@@ -245,7 +246,7 @@ class _Assembly:
         known = {**self.before.typed.get(type, {})}
         if len(known) <= _DECLARED:
             declared.update({flag: function for flag, function in known.items() if flag.key not in self.remade})
-        return Ruleset(snapshot, self.compiled, typed[bool], typed, _Whole(self.compiled), self.dependents)
+        return Ruleset(snapshot, self.compiled, typed[bool], typed, _Whole(self.compiled), _Alike(self.compiled), self.dependents)
 
 
 def _dependents(flags: Mapping[str, FlagModel]) -> Mapping[str, tuple[str, ...]]:
@@ -271,6 +272,23 @@ class _Whole(dict[str, Fn]):
     def __missing__(self, key: str) -> Fn:
         made = self[key] = self._compiled[key].evaluation
         return made
+
+
+class _Alike(dict[Any, bool]):
+    """Whether a flag, by its key or typed, gives everybody the same answer: then it need not be found out who asks."""
+
+    def __init__(self, compiled: Mapping[str, Compiled]) -> None:
+        super().__init__()
+        self._compiled = compiled
+
+    def __missing__(self, flag: Any) -> bool:
+        if isinstance(flag, Flag):
+            return self[flag.key]
+        compiled = self._compiled.get(flag)
+        if compiled is None:  # not remembered: names may come from outside, and there is no end to them
+            return True
+        alike = self[flag] = compiled.alike
+        return alike
 
 
 class _Declared(dict[Any, Fn]):
