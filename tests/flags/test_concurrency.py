@@ -188,10 +188,17 @@ def test_a_large_load_leaves_the_collector_as_it_was() -> None:
         _pause.after_fork()
         assert gc.isenabled()
     assert gc.isenabled()
+
+    with quiet(10_000):
+        made = [[] for _ in range(100)]
+    old = {id(thing) for thing in gc.get_objects(generation=2)}  # what was made has been looked through, and will not be with the young
+    assert all(id(thing) in old for thing in made)
+
     gc.disable()
     try:
         with quiet(10_000):
-            pass
+            made = [[]]
         assert not gc.isenabled()
+        assert id(made[0]) not in {id(thing) for thing in gc.get_objects(generation=2)}, "somebody's own choice is left alone"
     finally:
         gc.enable()
