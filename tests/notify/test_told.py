@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import uuid4
+
 import pytest
 
 import progflags as pf
@@ -207,7 +209,7 @@ def test_a_channel_for_what_is_critical_is_not_told_of_a_start():
 
 def test_what_happened_before_a_channel_was_there_is_not_told_it():
     """And what happens right after connecting is."""
-    store = "memory://told-from-when"
+    store = f"memory://told-from-when-{uuid4().hex}"
     with pf.connect({"flags": FLAGS}, store=store, poll=None) as flags:
         flags.kill("banner", reason="before")
     channel = Kept()
