@@ -278,6 +278,8 @@ def picked(by: Hashed, limit: int, *, inside: Next, outside: Next, nobody: Next)
 def chosen(check: Check, then: Next, other: Next) -> Fn:
     """`then` for contexts that match."""
     yes, no = fn(then), fn(other)
+    if no is missed:  # one of many rules, most of which do not match: not a call more than it takes to see that
+        return lambda kb, attributes: yes(kb, attributes) if check(kb, attributes) else MISSED
     return lambda kb, attributes: yes(kb, attributes) if check(kb, attributes) else no(kb, attributes)
 
 
