@@ -6,16 +6,25 @@ when its answer changes. Printed beside what one look at the store and one commi
 
 Then eight processes serve a rollout's candidate to half of their users, a ninth runs the controller and sees it fail: from the
 moment its verdict says ROLLBACK until the last of the eight serves nobody. The promise is a p99 below 500 ms.
+
+Last the brake of a process that can only read: it follows a published snapshot by HTTP, and its candidate fails from one call to the next.
+From the beginning of the call that is one too many until another thread of that process is served the candidate no more.
 """
 
 import multiprocessing
 import queue
 import statistics
 import tempfile
+import threading
 import time
+from contextlib import closing
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import progflags as pf
+from progflags.contrib.http import HttpSource
+from progflags.contrib.publish import Publisher
 from progflags.events import Judged
 
 FLAGS = {"flags": {"x": {"percent": 100}}}
@@ -23,6 +32,8 @@ CHANGES = 40
 WORKERS, ROUNDS = 8, 50
 GATES = [{"metric": "error_rate", "max": 0.05}]
 CLIMB = {"flags": {"new": {"rollout": {"stages": [{"percent": 50, "bake": "1h", "gates": GATES}], "batch": "200ms", "brake": False}}}}
+
+BRAKED = {"flags": {"new": {"rollout": {"stages": [{"percent": 50, "bake": "1h", "gates": GATES}]}}}}
 
 
 def watch(store: str, seen) -> None:
@@ -112,9 +123,64 @@ def changes() -> None:
     print(f"  one look at an unchanged store:   {statistics.median(looks) * 1e6:.1f} µs")
 
 
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def brakes() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        store, public = f"sqlite:///{Path(folder, 's.db')}", Path(folder, "public")
+        public.mkdir()
+        server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(public)))
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        source = HttpSource(f"http://127.0.0.1:{server.server_port}/snapshot.json", every=0.05)
+        with pf.connect(BRAKED, store=store, poll=None) as home, closing(Publisher(BRAKED, store=store, to=f"{public}/")) as publisher:
+            home.rollouts.start("new")
+            publisher.publish()
+            with pf.connect(source, poll=0.02) as far:
+                delays = sorted(braked(home, publisher, far, number) for number in range(ROUNDS))
+        server.shutdown()
+    p50, p99 = delays[len(delays) // 2] * 1e3, delays[round(len(delays) * 0.99) - 1] * 1e3
+    print(f"one failure too many → nobody is served by this follower of a snapshot ({ROUNDS} brakes):")
+    print(f"  p50 {p50:6.2f} ms   p99 {p99:6.2f} ms   max {delays[-1] * 1e3:6.2f} ms   (promised: < 50 ms)")
+
+
+def braked(home: pf.Flags, publisher: Publisher, far: pf.Flags, number: int) -> float:
+    """One brake, of a run that was just begun and published."""
+    if number:
+        home.rollouts.rollback("new")
+        home.rollouts.retry("new", force=True)
+        publisher.publish()
+    users = [f"u{n}" for n in range(20)]
+
+    def served() -> bool:
+        return any(far.is_enabled("new", user) for user in users)
+
+    while not served() or far.status().pending:
+        time.sleep(0.005)
+    ended: list[float] = []
+
+    def watch_it() -> None:
+        while served():
+            time.sleep(0.0005)
+        ended.append(time.monotonic())
+
+    watching = threading.Thread(target=watch_it)
+    watching.start()
+    while True:
+        began = time.monotonic()
+        far.metrics.record("new", arm="candidate", seconds=0.01, error=True)
+        if far.status().pending:
+            watching.join()
+            return ended[0] - began
+        time.sleep(0.002)
+
+
 def main() -> None:
     changes()
     verdicts()
+    brakes()
 
 
 if __name__ == "__main__":

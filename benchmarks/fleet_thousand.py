@@ -90,7 +90,7 @@ class Loop:
 def serve(address: str, number: int, told: Any, wishes: Any) -> None:
     counted = Counted()
     Refresher._start_thread = lambda _: None  # type: ignore[method-assign]
-    _ears._LISTEN = 0.0005  # type: ignore[misc] - the loop has waited
+    _ears._LISTEN = _ears._LONG = 0.0005  # type: ignore[misc] - the loop has waited
     clients = [pf.connect(FLAGS, store=address, poll=10.0) for _ in range(number)]
     served, last = {id(client): True for client in clients}, 0.0
 
