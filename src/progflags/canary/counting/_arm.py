@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from math import inf
@@ -38,9 +38,9 @@ class Arm:
     )  # fmt: skip
 
     def __init__(self, watched: Watched = _NOTHING) -> None:
-        self.good: deque[Observation] = deque()
-        self.bad: deque[Observation] = deque()
-        self.unknown: deque[Observation] = deque()
+        self.good: list[Observation] = []
+        self.bad: list[Observation] = []
+        self.unknown: list[Observation] = []
         self.grouped = Grouped()
         self.watched = watched
         self.requests = 0
@@ -77,11 +77,12 @@ class Arm:
             self.failed[slot] += n if failed else 0
 
     def fold(self, bounds: Sequence[float]) -> None:
-        """Add up what waits (the lock is held). Appending goes on meanwhile: a deque loses nothing."""
+        """Add up what waits (the lock is held). Appending goes on meanwhile: what came after the copy stays."""
         for failed, queue in ((False, self.good), (True, self.bad), (None, self.unknown)):
             if queue:
-                take = queue.popleft
-                durations, units, ends = zip(*[take() for _ in range(len(queue))], strict=True)
+                waited = queue[:]
+                del queue[: len(waited)]
+                durations, units, ends = zip(*waited, strict=True)
                 self._ended(failed, ends)
                 self.last(durations, bounds, self.grouped.requests(failed, units, ends))
 

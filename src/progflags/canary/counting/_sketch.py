@@ -276,10 +276,10 @@ class Tally:
 
     def _spread(self, ascending: Sequence[float], n: int) -> None:
         """Count into buckets, one bucket at a time: two searches for each that is met, not one for each value."""
-        at = 0
-        while at < len(ascending):
+        at, last = 0, len(ascending)
+        while at < last:
             place = bisect_left(EDGES, ascending[at])
-            end = len(ascending) if place >= OVERFLOW else bisect_right(ascending, EDGES[place], at)
+            end = last if place >= OVERFLOW else bisect_right(ascending, EDGES[place], at)
             self._count(place, n * (end - at))
             at = end
 

@@ -93,7 +93,7 @@ class Count:
         self._watched = Watched(places, means)
         self._units: _Latest[bytes, tuple[str, int]] = _Latest()
         self._had: _Latest[tuple[bytes, str], int] = _Latest()
-        self._observed: deque[tuple[str, str, float, int, str]] = deque()
+        self._observed: list[tuple[str, str, float, int, str]] = []
 
     def blank(self) -> Count:
         """The same flag and revision with nothing counted: what a forked child begins with."""
@@ -142,9 +142,10 @@ class Count:
 
     def _fold_observed(self) -> None:
         """Likewise for the other samples."""
-        take, alike = self._observed.popleft, {}  # type: ignore[var-annotated] # as above
-        for _ in range(len(self._observed)):
-            name, sample, value, n, unit = take()
+        waited = self._observed[:]
+        del self._observed[: len(waited)]
+        alike: dict[tuple[str, str, int, str], list[float]] = {}
+        for name, sample, value, n, unit in waited:
             alike.setdefault((name, sample, n, unit), []).append(value)
         for (name, sample, n, unit), values in alike.items():
             arm = self.arm(name)
