@@ -1,6 +1,7 @@
 """The simulated fleet is the real one: what was measured of real processes, it says as well, with the code's own constants."""
 
 import re
+from collections import Counter
 from pathlib import Path
 from uuid import uuid4
 
@@ -137,7 +138,9 @@ def test_a_process_that_starts_asks_what_the_model_says(monkeypatch, kind):
     with pf.connect(FLAGS, store=address):
         until(lambda: "publish" in asked)
         started = [name for name in asked if name != "collect"]  # one in twenty looks whether rows of the dead lie about
-        assert tuple(started[: len(START)]) == START
+        in_order = iter(started := started[: started.index("publish") + 1])
+        assert all(step in in_order for step in START), started
+        assert {*(Counter(started) - Counter(START))} <= {"revision"}, "a start that takes long looks once more"
 
 
 def test_followers_ask_as_often_as_the_source_does():
