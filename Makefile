@@ -14,7 +14,7 @@ help:
 	@echo "make soak   the promises that name a size, at that size (an hour and more)"
 	@echo "make lint   ruff, mypy --strict, pyright, the law of floors"
 	@echo "make bench  speed as ratios against a floor measured in the same run"
-	@echo "make bench-page   those of the page about speed, three times, and the page with its plots (ten minutes; a quiet machine)"
+	@echo "make bench-page   those of the page about speed, twice, and the page with its plots (a quarter of an hour; a quiet machine)"
 	@echo "make simulate   what the statistics page says, measured: users and means (a quarter of an hour of processor), then whole rollouts and the watch (hours)"
 	@echo "make floors   a smaller set of tests on the oldest versions declared"
 	@echo "make pythons  a smaller set of tests on Python 3.12 and 3.13, where they are installed"

@@ -30,7 +30,7 @@ from benchmarks.request_apps import FRAMEWORKS, peer_rows
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
-ROUNDS, FEWER, SECONDS, CONNECTIONS = 100, 40, 0.06, 8
+ROUNDS, FEWER, SECONDS, CONNECTIONS = 60, 24, 0.06, 8
 UVICORN = (
     "uvicorn --host 127.0.0.1 --port {port} --log-level error --no-access-log --timeout-keep-alive 75 --http %s --loop %s --factory {app}"
 )
@@ -179,7 +179,7 @@ def framed(kind: str) -> None:
     )
     for stack, turns in found.items():
         tell(named[stack], turns, bare)
-        keep("applications", f"{framework.name}: {named[stack]}", least(turns) / least(bare), "peer" if stack in peers else "ours")
+        keep(f"served {kind}", named[stack], least(turns) / least(bare), "peer" if stack in peers else "ours")
 
 
 def tell(name: str, turns: list[tuple[float, float]], bare: list[tuple[float, float]], bar: str = "") -> None:

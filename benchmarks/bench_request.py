@@ -28,6 +28,7 @@ from multiprocessing import get_context
 from statistics import median
 from typing import Any
 
+from benchmarks.kept import keep
 from benchmarks.request_apps import FRAMEWORKS, Framework, Row, Whose, batches, environs, scopes, turning
 
 ROUNDS, SECONDS = 200, 0.0015
@@ -45,10 +46,11 @@ class Asked:
     number: int = 0
     seconds: list[float] = field(default_factory=list)
 
-    def beside(self, other: Asked) -> tuple[float, float, float]:
-        """Seconds added to the other's, by the middle and by the quickest rounds; and as a multiple."""
+    def beside(self, other: Asked) -> tuple[float, float, float, float]:
+        """Seconds added to the other's, by the middle and by the quickest rounds; and as a multiple, by both."""
         pairs = list(zip(self.seconds, other.seconds, strict=True))
-        return median(a - b for a, b in pairs), quickest(self.seconds) - quickest(other.seconds), median(a / b for a, b in pairs)
+        mine, theirs = quickest(self.seconds), quickest(other.seconds)
+        return median(a - b for a, b in pairs), mine - theirs, median(a / b for a, b in pairs), mine / theirs
 
 
 def quickest(seconds: list[float]) -> float:
@@ -206,7 +208,7 @@ def measured(framework: Framework, found: list[Row], loop: asyncio.AbstractEvent
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A row as it is told: seconds added to what it is set beside, by the middle and by the quickest rounds, and as a multiple."""
+    """A row as it is told: seconds added to what it is set beside, by the middle and by the quickest rounds, and as multiples."""
 
     name: str
     beside: str
@@ -214,6 +216,7 @@ class Line:
     added: float
     least: float
     ratio: float
+    quick: float
 
 
 def measure(name: str, peers: bool) -> tuple[float, float, list[Line]]:
@@ -254,6 +257,10 @@ def main(*only: str) -> None:
         with ProcessPoolExecutor(1, get_context("spawn")) as aside:
             usual, least, lines = aside.submit(measure, name, peers).result()
         tell(name, (usual, least), lines)
+        for line in lines:
+            if line.whose != "floor" or line.name != "bare":
+                of = "" if line.beside == "bare" else f", of {line.beside}"
+                keep(f"request {name}", line.name + of, line.quick, line.whose)
 
 
 if __name__ == "__main__":

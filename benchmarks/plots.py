@@ -70,14 +70,24 @@ class Panel:
     written: Literal["left", "right"] = "left"
 
 
-def lines(file: Path, title: str, panels: Sequence[Panel]) -> None:
-    """Line charts side by side, both axes logarithmic. `title` is what is read to who does not see it. Lines of one name share a legend."""
+def lines(file: Path, title: str, panels: Sequence[Panel], *, across: int = 0) -> None:
+    """
+    Line charts side by side, both axes logarithmic. `title` is what is read to who does not see it. Lines of one name share a legend.
+
+    `across`: so many in a row, each with a legend of its own.
+    """
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(4.6 * len(panels), 4.4), layout="constrained")
+        own, across = across > 0, across or len(panels)
+        down = -(-len(panels) // across)
+        figure = Figure(figsize=(4.6 * across, 4.4 if down == 1 else 3.2 * down + 1), layout="constrained")
         for at, panel in enumerate(panels, 1):
-            axes = figure.add_subplot(1, len(panels), at, xscale="log", yscale="log", title=panel.title, xlabel=panel.x)
+            axes = figure.add_subplot(down, across, at, yscale="log", title=panel.title, xlabel=panel.x)
+            none = any(x == 0 for line in panel.lines for x, _ in line.points)
+            axes.set_xscale("symlog", linthresh=1) if none else axes.set_xscale("log")
             for line in panel.lines:
-                axes.plot(*zip(*line.points, strict=True), marker="o", color=COLOURS[line.colour], label=line.name, **_kind(line))
+                axes.plot(
+                    *zip(*line.points, strict=True), marker="o", color=COLOURS[line.colour % len(COLOURS)], label=line.name, **_kind(line)
+                )
             at_end = {"left": (0.02, "left"), "right": (0.98, "right")}[panel.written]
             for name, level in panel.levels.items():
                 axes.axhline(level, color=INK, linewidth=0.8, linestyle=(0, (4, 3)))
@@ -85,11 +95,27 @@ def lines(file: Path, title: str, panels: Sequence[Panel]) -> None:
                 axes.annotate(name, (at_end[0], level), ha=at_end[1], fontsize=8.5, **where)
             for axis in (axes.xaxis, axes.yaxis):
                 axis.set_major_formatter(FuncFormatter(_number))
-        named = {text: handle for axes in figure.axes for handle, text in zip(*axes.get_legend_handles_labels(), strict=True)}
-        for line in (line for panel in panels for line in panel.lines if line.measured):
-            named[line.name] = Line2D([], [], color=INK, marker="o", linestyle="none", markersize=5)  # of whichever colour
-        figure.legend(named.values(), named, loc="outside lower center", ncols=2, frameon=False, fontsize=9)
+        if own:
+            _apart_each(figure)
+        else:
+            _together(figure, [line for panel in panels for line in panel.lines if line.measured])
         _write(file, title, figure)
+
+
+def _together(figure: Figure, measured: Sequence[Line]) -> None:
+    """One legend for all panels, below them."""
+    named = {text: handle for axes in figure.axes for handle, text in zip(*axes.get_legend_handles_labels(), strict=True)}
+    for line in measured:
+        named[line.name] = Line2D([], [], color=INK, marker="o", linestyle="none", markersize=5)  # of whichever colour
+    figure.legend(named.values(), named, loc="outside lower center", ncols=2, frameon=False, fontsize=9)
+
+
+def _apart_each(figure: Figure) -> None:
+    """A legend in each panel, with room above the lines for it."""
+    most = max(axes.get_ylim()[1] for axes in figure.axes)
+    for axes in figure.axes:
+        axes.set_ylim(1, most * 4)
+        axes.legend(loc="upper left", frameon=False, fontsize=8.5)
 
 
 def _kind(line: Line) -> dict[str, Any]:

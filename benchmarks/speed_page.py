@@ -7,101 +7,33 @@ import platform
 import re
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 from benchmarks.kept import FILE, Figure, save, saved, shown
 from benchmarks.rival_rules import package
+from benchmarks.speed_parts import PARTS
 
 DOCS = Path(__file__).parents[1] / "docs" / "explanation"
 PAGE, IMAGES = DOCS / "speed.md", DOCS / "images"
-PEERS = ("eppo-server-sdk", "growthbook", "openfeature-sdk", "laboratory", "deepdiff", "starlette", "scipy", "gbstats")
-COLOUR = {"ours": 0, "peer": 1, "floor": 2}
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A plot and its table: some panels, by what they are called on the page; `unit` is what a figure is a multiple of."""
-
-    name: str
-    title: str
-    unit: str
-    panels: Mapping[str, str]
-    level: str = ""  # what 1 is
-
-
-PARTS = (
-    Part(
-        "evaluation",
-        "What an evaluation takes, as a multiple of a Python function with one hash and one comparison, of progflags and of three SDKs",
-        "times a Python function with one hash and one comparison",
-        {
-            "evaluation a": "on for everybody",
-            "evaluation b": "half of all users",
-            "evaluation c": "two conditions, then a quarter",
-            "evaluation d": "four variants by weight",
-        },
-        "that function",
-    ),
-    Part(
-        "request",
-        "What an ASGI middleware adds to a request, as a multiple of an application that answers with a constant",
-        "times an ASGI application that answers with a constant",
-        {"request": ""},
-        "that application",
-    ),
-    Part(
-        "servers",
-        "How many requests five servers answer in a second of processor time behind the middlewares, as a share of those without",
-        "of the requests without a middleware, in the same processor time",
-        {"servers": ""},
-        "no middleware",
-    ),
-    Part(
-        "launch",
-        "What a dark launch takes of its caller's time, as a multiple of a decorator that does nothing",
-        "times a decorator that does nothing",
-        {"dark launch": ""},
-        "a decorator that does nothing",
-    ),
-    Part(
-        "diff",
-        "What comparing two results takes, as a multiple of == on the same documents, of progflags and of deepdiff",
-        "times == on the same two documents",
-        {"diff of 5 kB": "documents of 5 kB", "diff of 207 kB": "documents of 207 kB"},
-        "==",
-    ),
-    Part(
-        "recording",
-        "What recording an observation takes, as a multiple of adding one to a number in a dict",
-        "times adding one to a number in a dict",
-        {"recording": ""},
-        "adding one in a dict",
-    ),
-    Part(
-        "verdict",
-        "What other ways to judge five metrics take, as a multiple of a decision of progflags",
-        "times a decision on five metrics",
-        {"verdict": ""},
-        "a decision on five metrics",
-    ),
+PEERS = (
+    *("eppo-server-sdk", "growthbook", "launchdarkly-server-sdk", "openfeature-sdk", "openfeature-provider-flagd", "django-waffle"),
+    *("laboratory", "deepdiff", "scipy", "gbstats", "starlette", "fastapi", "django", "flask"),
 )
 
 
 def parts(about: Mapping[str, str], found: Mapping[str, Sequence[Figure]]) -> dict[str, str]:
     """By name, what stands between its two marks on the page."""
     machine = "Measured on {date}: {processor}, {cores} cores, {system}, CPython {python}; {runs} runs. Beside {peers}."
-    return {"machine": machine.format(**about)} | {part.name: table(part, found) for part in PARTS}
+    return {"machine": machine.format(**about), "behind": behind(found)} | {part.name: part.table(found) for part in PARTS}
 
 
-def table(part: Part, found: Mapping[str, Sequence[Figure]]) -> str:
-    several = len(part.panels) > 1
-    lines = [f"| {'| ' if several else ''}| {part.unit} | least to most |", f"| {'--- | ' if several else ''}--- | --- | --- |"]
-    for panel, called in part.panels.items():
-        for one in found[panel]:
-            spread = f"{shown(min(one.values))} to {shown(max(one.values))}"
-            lines.append(f"| {f'{called} | ' if several else ''}{one.name} | {shown(one.value)} | {spread} |")
+def behind(found: Mapping[str, Sequence[Figure]]) -> str:
+    """Every row in which a peer is ahead."""
+    lines = ["| | progflags | quicker | |", "| --- | --- | --- | --- |"]
+    for part in PARTS:
+        for what, ours, theirs in part.behind(found):
+            lines.append(f"| {part.name}: {what}, {ours.name} | {shown(ours.value)} | {theirs.name} | {shown(theirs.value)} |")
     return "\n".join(lines)
 
 
@@ -141,14 +73,9 @@ def render() -> None:
 
 
 def draw(found: Mapping[str, Sequence[Figure]], folder: Path = IMAGES) -> None:
-    from benchmarks.plots import Row, rows
-
     for part in PARTS:
-        groups = {
-            called: [Row(one.name, min(one.values), one.value, max(one.values), COLOUR[one.whose]) for one in found[panel]]
-            for panel, called in part.panels.items()
-        }
-        rows(folder / f"speed-{part.name}.svg", part.title, part.unit, groups, level=(part.level, 1.0))
+        if part.plotted:
+            part.plot(found, folder / f"speed-{part.name}.svg")
 
 
 if __name__ == "__main__":
