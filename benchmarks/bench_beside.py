@@ -14,15 +14,17 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
+from multiprocessing import get_context
 from statistics import median
 from typing import Any
 
 import progflags as pf
 from benchmarks.bench_evaluate import flags_of
 from benchmarks.bench_request import receive, send
-from benchmarks.kept import keep
+from benchmarks.kept import Figure, keep, kept
 from benchmarks.peers import OURS
 from benchmarks.request_apps import ATTRIBUTES, FRAMEWORKS, GATES, Row, scopes, turning
 from progflags._clock import SYSTEM
@@ -210,39 +212,8 @@ def why() -> None:
 # ── ticks ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-ROLLOUTS, WINDOWS, SECONDS = 50, 10, 2.0
-
-
-class Ticking:
-    """Looks at a client's rollouts as its background does, while it is let."""
-
-    def __init__(self, client: pf.Flags) -> None:
-        self._client = client
-        self._go, self._end = threading.Event(), threading.Event()
-        self.took: list[float] = []
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        while not self._end.is_set():
-            self._go.wait()
-            began = time.thread_time()
-            self._client.rollouts.tick()
-            self.took.append(time.thread_time() - began)
-            time.sleep(TICK)
-
-    @contextmanager
-    def on(self) -> Iterator[None]:
-        self._go.set()
-        try:
-            yield
-        finally:
-            self._go.clear()
-
-    def close(self) -> None:
-        self._end.set()
-        self._go.set()
-        self._thread.join()
+ROLLOUTS, BLOCKS, SLICES = 50, 10, 10
+"""In each block so many slices with a look in another thread, and as many without one, which is taken between two of them."""
 
 
 def computing(seconds: float) -> None:
@@ -266,6 +237,10 @@ def rolling() -> tuple[pf.Flags, list[str]]:
     return client, list(flags)
 
 
+def p99(taken: list[float]) -> float:
+    return sorted(taken)[int(len(taken) * 0.99)]
+
+
 def ticks() -> None:
     """A request as they are: a millisecond of Python with five short waits, for each of which it must win the interpreter back."""
     (client, keys), framework = rolling(), FRAMEWORKS["asgi"]
@@ -277,48 +252,65 @@ def ticks() -> None:
             time.sleep(0.0001)
 
     row = Row("", framework.dressed(framework.plain(), client, framework.context, None), work)
-    request, ticking = turning(scopes(row)), Ticking(client)
+    request, looks = turning(scopes(row)), []
 
-    def p99(seconds: float) -> float:
-        taken, until = [], time.perf_counter() + seconds
-        while time.perf_counter() < until:
+    def look() -> None:
+        began = time.thread_time()
+        client.rollouts.tick()
+        looks.append(time.thread_time() - began)
+
+    def requests(taken: list[float], beside: threading.Thread | None = None) -> None:
+        until = time.perf_counter() + TICK
+        while time.perf_counter() < until or (beside is not None and beside.is_alive()):
             began = time.perf_counter()
             with suppress(StopIteration):
                 row.app(dict(request()), receive, send).send(None)
             taken.append(time.perf_counter() - began)
-        return sorted(taken)[int(len(taken) * 0.99)]
 
-    p99(0.5)
-    pairs = []
-    for turn in range(WINDOWS):
-        found = {}
-        for on in (True, False) if turn % 2 else (False, True):
-            if on:
-                with ticking.on():
-                    found[on] = p99(SECONDS)
+    def block() -> tuple[float, float]:
+        """p99 with and without."""
+        taken: dict[bool, list[float]] = {True: [], False: []}
+        for number in range(2 * SLICES):
+            if number % 2:
+                requests(taken[False])
+                look()
             else:
-                found[on] = p99(SECONDS)
-        pairs.append(found)
-    ticking.close()
-    ratios = sorted(found[True] / found[False] for found in pairs)
-    least = [sorted(found[on] for found in pairs)[len(pairs) // 10] for on in (True, False)]
-    busy = sorted(ticking.took)
+                beside = threading.Thread(target=look)
+                beside.start()
+                requests(taken[True], beside)
+        return p99(taken[True]), p99(taken[False])
+
+    block()
+    pairs = [block() for _ in range(BLOCKS)]
+    ratios = sorted(a / b for a, b in pairs)
+    least = [min(pair[which] for pair in pairs) for which in (0, 1)]
     spread = f"quarters {ratios[len(ratios) // 4]:.2f} to {ratios[-len(ratios) // 4]:.2f}"
-    quick = f"the quickest windows {least[0] / least[1]:.3f}, of {least[1] * 1e3:.2f} ms"
+    quick = f"the quickest blocks {least[0] / least[1]:.3f}, of {least[1] * 1e3:.2f} ms"
     print(
-        f"\n{ROLLOUTS} rollouts, looked at {1 / TICK:.0f} times a second; a look: {median(busy) * 1e3:.1f} ms, at most {busy[-1] * 1e3:.1f}"
+        f"\n{ROLLOUTS} rollouts, looked at {1 / TICK:.0f} times a second; a look: {median(looks) * 1e3:.1f} ms, at most {max(looks) * 1e3:.1f}"
     )
     print(f"p99 of a request beside it: {median(ratios):.3f} × without ({spread}; {quick})   bar: 1.05")
-    keep("beside ticks", f"{ROLLOUTS} rollouts", least[0] / least[1])
+    keep("beside ticks", f"{ROLLOUTS} rollouts", median(ratios))
+
+
+PARTS = {"reload": reload, "ticks": ticks, "why": why}
+
+
+def apart(name: str) -> dict[str, list[Figure]]:
+    """A part in a process of its own, where the collector has nothing else to go over; what it kept."""
+    logging.disable(logging.WARNING)
+    PARTS[name]()
+    return kept()
 
 
 def main(*only: str) -> None:
-    logging.disable(logging.WARNING)
-    parts = {"reload": reload, "ticks": ticks, "why": why}
-    if unknown := set(only) - parts.keys():
-        raise SystemExit(f"no part is called {', '.join(sorted(unknown))}; there are {', '.join(parts)}")
-    for name in only or parts:
-        parts[name]()
+    if unknown := set(only) - PARTS.keys():
+        raise SystemExit(f"no part is called {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
+    for name in only or PARTS:
+        with ProcessPoolExecutor(1, get_context("spawn")) as aside:
+            for panel, figures in aside.submit(apart, name).result().items():
+                for one in figures:
+                    keep(panel, one.name, one.value, one.whose)
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ def behind(found: Mapping[str, Sequence[Figure]]) -> str:
     lines = ["| | progflags | quicker | |", "| --- | --- | --- | --- |"]
     for part in PARTS:
         for what, ours, theirs in part.behind(found):
-            lines.append(f"| {part.name}: {what}, {ours.name} | {shown(ours.value)} | {theirs.name} | {shown(theirs.value)} |")
+            lines.append(f"| {what}: {ours.name} | {shown(ours.value)} | {theirs.name} | {shown(theirs.value)} |")
     return "\n".join(lines)
 
 

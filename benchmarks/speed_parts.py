@@ -29,6 +29,13 @@ GROWN = {
     "listeners": "listeners to requests",
     "threads": "threads that serve",
 }
+SAID = {
+    "frameworks": "in process",
+    "applications": "behind a server",
+    "launch": "a dark launch",
+    "diff": "comparing",
+    "evaluation": "an evaluation",
+}
 Found = Mapping[str, Sequence[Figure]]
 
 
@@ -83,7 +90,7 @@ class Part:
                 if one.whose != "ours" or (self.compared and one.name not in self.compared):
                     continue
                 if one.value < best.value if self.more else one.value > best.value:
-                    yield called or self.name, one, best
+                    yield ", ".join(filter(None, (SAID.get(self.name, self.name), called))), one, best
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,5 +34,5 @@ def test_what_a_peer_does_quicker_is_said_and_why():
     behind = [(what, ours, theirs) for part in PARTS for what, ours, theirs in part.behind(found)]
     assert behind
     for what, ours, theirs in behind:
-        assert f"{what}, {ours.name} |" in table
+        assert f"| {what}: {ours.name} |" in table
         assert theirs.name.split()[0].rstrip(",") in admitted, (what, theirs.name)
