@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field, replace
 from inspect import isawaitable, iscoroutinefunction
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from progflags._anonymous import AnonymousId
 from progflags._trouble import say, swallow
@@ -64,7 +64,7 @@ class Asking:
         return kept.context
 
     def _visitor(self, anonymous: AnonymousId, who: Context, here: Scope) -> Found:
-        sent = _SENT in here.extras
+        sent = here.sent
         cookies, https = self.cookies(here.request)
         context, cookie = anonymous.identify(who, cookies, https=https, late=sent)
         if sent:
@@ -86,12 +86,9 @@ class Found(NamedTuple):
     sticky: bool = False
 
 
-_SENT: Final = "progflags.head"  # in a Scope's `extras`
-
-
 def sending(here: Scope) -> Found | None:
     """The response's head is about to be sent: the visitor whose id it depends on, None where it depends on none."""
-    here.extras[_SENT] = True
+    here.sent = True
     found: Found | None = here.found
     return found if found is not None and found.sticky else None
 

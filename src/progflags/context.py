@@ -202,6 +202,8 @@ class Scope:
     client: Any = None
     #: What `take` keeps of how it found out.
     found: Any = None
+    #: The head of the answer is.
+    sent = False
     #: By flag: whom its arm is chosen by, where that is not the targeting key (a tenant, an account).
     units: Mapping[str, bytes] = MappingProxyType({})
     _closing: tuple[Callable[[], object], ...] = ()

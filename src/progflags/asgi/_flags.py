@@ -71,7 +71,8 @@ class FlagsMiddleware:
             await self.app(scope, receive, send)
             return
         asking, client = self._asking, self._flags if self._flags is not None else given(None)
-        here = _Request(asking, scope, client, receive, send)
+        here = _Request(None if asking.known else NOBODY, asking, scope)
+        here.client, here.pass_on, here.ask_server = client, send, receive
         if here.began >= self._watch.due:
             self._watch.look(client, here.began)
         if self._awaited is not None:
@@ -196,19 +197,16 @@ def _shaking_hands(here: Scope, send: Send) -> Send:
 class _Request(Scope):
     """One request on its way through: its status and its end. Changes nothing of it."""
 
+    client: Client | None  # that it is counted with
+    pass_on: Send  # the server's
+    ask_server: Receive  # likewise
     told = False
     _status = 0
     _trailers = False
     _gone = False
 
-    def __init__(self, asking: Asking, scope: MutableMapping[str, Any], client: Client | None, receive: Receive, send: Send) -> None:
-        Scope.__init__(self, None if asking.known else NOBODY, asking, scope)  # by name: `super()` would cost as much again
-        self.client = client
-        self.pass_on = send
-        self._receive = receive
-
     async def receive(self) -> Message:
-        message = await self._receive()
+        message = await self.ask_server()
         if message["type"] == "http.disconnect":
             self._gone = True
         return message

@@ -61,7 +61,8 @@ class FlagsMiddleware:
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         asking = self._asking
         look()
-        request = _Request(asking, environ, self._flags if self._flags is not None else given(None))
+        request = _Request(None if asking.known else NOBODY, asking, environ)
+        request.client = self._flags if self._flags is not None else given(None)
         enter(request)
         if asking.anonymous is not None:
             request.waiting = _Head(request, start_response)
@@ -129,10 +130,6 @@ class _Request(Scope):
 
     status = 0
     waiting: _Head | None = None
-
-    def __init__(self, asking: Asking, environ: Environ, client: Client | None) -> None:
-        Scope.__init__(self, None if asking.known else NOBODY, asking, environ)  # by name: `super()` would cost as much again
-        self.client = client
 
     def let_go(self) -> None:
         """The first piece is there, or the end."""

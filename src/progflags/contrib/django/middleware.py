@@ -56,12 +56,13 @@ class FlagsMiddleware:
         ask = asking(found or default_context, self._asked_on_the_loop)
         self._asking = Asking.of(ask, _client.anonymous(), _cookies)
         self._asked: set[str] = set()  # routes whose async views have asked for a flag
-        if is_async(get_response):
+        self._is_async = is_async(get_response)  # asked once: it takes as long as four flags
+        if self._is_async:
             markcoroutinefunction(self)
             self.process_view = self._before_view
 
     def __call__(self, request: Any) -> Any:
-        if is_async(self):
+        if self._is_async:
             return self._async(request)
         here = Scope(None, self._asking, request)
         if self._awaited is not None:
@@ -120,15 +121,14 @@ class FlagsMiddleware:
         found = sending(here)
         if found is not None:
             _say(response, found)
-        request = _Request(here)
         failed = response.status_code >= 500
         if not response.streaming or (isinstance(response, FileResponse) and response.file_to_stream is not None):
             # A file is left as it is, so that the server can still send it by itself.
-            request.end(failed=failed)
+            _end(here, failed=failed)
         elif response.is_async:
-            response.streaming_content = request.awatch(response.streaming_content, failed=failed)
+            response.streaming_content = _watched(response.streaming_content, here, failed=failed)
         else:
-            response.streaming_content = request.watch(response.streaming_content, failed=failed)
+            response.streaming_content = _Watched(response.streaming_content, here, failed=failed)
         return response
 
 
@@ -171,49 +171,35 @@ def _say(response: Any, found: Found) -> None:
         response.cookies[name][word.lower()] = text or True
 
 
-class _Request:
-    """One request on its way out: told once, when its response is complete."""
+def _end(here: Scope, *, failed: bool) -> None:
+    """The response is complete: told once."""
+    here.closing()
+    if here.exposures and not here.silent:
+        here.client.bus.tell(Served.of(here, perf_counter() - here.began, failed=failed))
+    here.end()
 
-    __slots__ = ("_here",)
 
-    def __init__(self, here: Scope) -> None:
-        self._here = here
-
-    def left(self) -> None:
-        """The client did not wait for the end: not counted."""
-        self._here.end()
-
-    def end(self, *, failed: bool) -> None:
-        here = self._here
-        here.closing()
-        if here.exposures and not here.silent:
-            here.client.bus.tell(Served.of(here, perf_counter() - here.began, failed=failed))
+async def _watched(chunks: AsyncIterator[Any], here: Scope, *, failed: bool) -> AsyncIterator[Any]:
+    try:
+        async for chunk in chunks:
+            yield chunk
+    except Exception:
+        _end(here, failed=True)
+        raise
+    except BaseException:  # the client did not wait for the end: not counted
         here.end()
-
-    def watch(self, chunks: Iterator[Any], *, failed: bool) -> Iterator[Any]:
-        return _Watched(chunks, self, failed)
-
-    async def awatch(self, chunks: AsyncIterator[Any], *, failed: bool) -> AsyncIterator[Any]:
-        try:
-            async for chunk in chunks:
-                yield chunk
-        except Exception:
-            self.end(failed=True)
-            raise
-        except BaseException:
-            self._here.end()
-            raise
-        self.end(failed=failed)
+        raise
+    _end(here, failed=failed)
 
 
 class _Watched:
     """A streamed body. No generator: one that was never begun is closed without a word, and this thread would stay the request's."""
 
-    __slots__ = ("_chunks", "_failed", "_over", "_request")
+    __slots__ = ("_chunks", "_failed", "_here", "_over")
 
-    def __init__(self, chunks: Iterator[Any], request: _Request, failed: bool) -> None:
+    def __init__(self, chunks: Iterator[Any], here: Scope, *, failed: bool) -> None:
         self._chunks = iter(chunks)
-        self._request = request
+        self._here = here
         self._failed = failed
         self._over = False
 
@@ -233,13 +219,13 @@ class _Watched:
     def _end(self, *, failed: bool) -> None:
         if not self._over:
             self._over = True
-            self._request.end(failed=failed)
+            _end(self._here, failed=failed)
 
     def close(self) -> None:
         """Django closes it with the response; the application's own chunks it closes by itself."""
         if not self._over:
             self._over = True
-            self._request.left()
+            self._here.end()  # the client did not wait for the end: not counted
 
     def __del__(self) -> None:  # dropped without either: test clients do
         self.close()
