@@ -53,7 +53,8 @@ class Asking:
         who = NOBODY
         if self.ask is not None:
             try:
-                who = _told(self.ask(here.request))
+                answer: Any = self.ask(here.request)
+                who = answer if answer.__class__ is Context else _told(answer)
             except Exception as error:
                 swallow(self.where, error)
         if self.anonymous is None or who.key not in (None, ""):

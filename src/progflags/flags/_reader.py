@@ -149,7 +149,8 @@ class Reader:
 
     def _ambient(self, flag: str | Flag[Any]) -> Context:
         """Who is asking here; nobody where the flag says the same to everybody, so that it need not be found out."""
-        here = scope()
+        inner = innermost()
+        here = scope() if inner.over else inner
         if here is None:
             return NOBODY
         return here._context or (NOBODY if self._ruleset.alike[flag] else here._taken())

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from xxhash import xxh3_128_digest
 
 from progflags._process import look
-from progflags.context import Scope, innermost, scope
+from progflags.context import innermost, scope
 from progflags.events import Bus, Exposed, Exposure
 
 __all__ = ["Exposures", "Met", "Note"]
@@ -57,9 +57,8 @@ class Exposures:
         key, tell = exposure.flag, self._bus.tell
 
         def noted(unit: bytes | None, assigned: bytes | None = None) -> None:
-            here: Scope | None = innermost()
-            if here.over:  # type: ignore[union-attr] # there always is one
-                here = scope()
+            inner = innermost()
+            here = scope() if inner.over else inner
             if here is not None:
                 if here.silent:
                     return
