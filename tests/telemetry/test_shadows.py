@@ -70,11 +70,12 @@ def test_a_coroutine_candidate_has_one_too(shadowed, telling):
     async def serve():
         with tracer.start_as_current_span("request"):
             await control(1)
-        await control.dark_launch.adrain()
+        assert await control.dark_launch.adrain(60.0)
 
     with instrument(shadowed, tracer_provider=telling.tracers):
         asyncio.run(serve())
 
+    assert control.dark_launch.stats().outcomes["match"] == 1, control.dark_launch.stats()
     assert spans(telling)["query"].parent.span_id == spans(telling)["shadow recs-v2"].context.span_id
 
 
