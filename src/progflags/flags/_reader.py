@@ -63,11 +63,11 @@ class Reader:
             if flags.is_enabled("new-search", "user-42"): ...
         """
         try:
+            if context.__class__ is Context:
+                return self._ruleset.on[key](context._kb, context._attributes)
             if context is None:
                 who = innermost()._context or self._ambient(key)
                 return self._ruleset.on[key](who._kb, who._attributes)
-            if context.__class__ is Context:
-                return self._ruleset.on[key](context._kb, context._attributes)
             if context.__class__ is str:
                 return self._ruleset.on[key](context.encode() or None, _NOTHING)
             who = asked_by(context)
@@ -89,11 +89,11 @@ class Reader:
             limits = flags.get("search-limits", {"k": 10}, pf.Context("user-42", {"plan": "pro"}))
         """
         try:
+            if context.__class__ is Context:
+                return self._ruleset.typed[default.__class__][flag](context._kb, context._attributes)
             if context is None:
                 who = innermost()._context or self._ambient(flag)
                 return self._ruleset.typed[default.__class__][flag](who._kb, who._attributes)
-            if context.__class__ is Context:
-                return self._ruleset.typed[default.__class__][flag](context._kb, context._attributes)
             if context.__class__ is str:
                 return self._ruleset.typed[default.__class__][flag](context.encode() or None, _NOTHING)
             who = asked_by(context)
