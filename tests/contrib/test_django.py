@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from textwrap import dedent
@@ -184,6 +185,9 @@ class Project:
 
     def write(self, name, text):
         (self.folder / name).write_text(dedent(text))
+        shutil.rmtree(
+            self.folder / "__pycache__", ignore_errors=True
+        )  # a module of the same second and length would be taken for the old one
 
     def migrate(self):
         """The tables of Django's own applications; made once, for they are the same in every project."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -32,6 +33,7 @@ def run(
     (tmp_path / "pytest.ini").write_text(ini)
     (tmp_path / "conftest.py").write_text(textwrap.dedent(conftest))
     (tmp_path / "test_it.py").write_text("import threading\nimport pytest\n" + textwrap.dedent(tests))
+    shutil.rmtree(tmp_path / "__pycache__", ignore_errors=True)  # modules of the same second and length would be taken for the old ones
     # By its entry point, as it is loaded for everybody who has it; everybody else's plugins take seconds to load.
     plugin = "progflags" if _installed() else "progflags.pytest_plugin"
     words = [
