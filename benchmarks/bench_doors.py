@@ -3,9 +3,9 @@ What the two middlewares cost a server: its requests a second with them in front
 
 Real servers on loopback, one process for each stack, all of them running throughout. A client with eight kept-alive
 connections to each asks them in turn, in short bursts; the figure is the median over rounds of (with / without in the same
-round), so that what else the machine does meets both. Beside it the same by the CPU seconds that the server used, in the
-least disturbed twentieth of the rounds of each: what a server has that is busy on all its cores, and on a machine with other
-things to do the only figure that two runs agree on.
+round), so that what else the machine does meets both. Beside it the same by the CPU seconds that the server used, of all rounds
+together: what a server has that is busy on all its cores, and on a machine with other things to do the only figure that two runs
+agree on.
 
 A trivial application is the worst case: there is nothing else to pay for. After it come the applications of bench_request, each behind the
 server it is mostly run with, with five flags of ours and of other libraries. `python -m benchmarks doors [servers] [FRAMEWORK …]`.
@@ -24,6 +24,7 @@ from contextlib import contextmanager
 from itertools import cycle
 from pathlib import Path
 from statistics import median
+from typing import NamedTuple
 
 from benchmarks.kept import keep
 from benchmarks.request_apps import FRAMEWORKS, peer_rows
@@ -59,6 +60,18 @@ FRAMED = {
     "wsgi": "gunicorn, gthread",
 }
 HEAD = "GET {path} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: bench\r\nAccept: */*\r\nCookie: a=b\r\nX-User: user-{number}\r\n\r\n"
+
+
+class Turn(NamedTuple):
+    """How many requests a stack answered when it was its turn, and the seconds and CPU seconds that it took."""
+
+    answers: int
+    seconds: float
+    cpu: float
+
+    @property
+    def rate(self) -> float:
+        return self.answers / self.seconds
 
 
 class Served:
@@ -97,13 +110,13 @@ class Served:
             peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def cpu(self) -> float:
-        """CPU seconds of the process, its threads and its workers: Linux's clock of another process, to the nanosecond."""
+        """CPU seconds of the process, its threads and its workers: Linux's clock of another process, which may go by steps of 4 ms."""
         pid = self._process.pid
         workers = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         return sum(time.clock_gettime((~int(each) << 3) | 2) for each in (pid, *workers))
 
-    def burst(self, seconds: float = SECONDS) -> tuple[float, float]:
-        """Requests a second and requests a CPU second, of connections each of which asks again when it has its answer."""
+    def burst(self, seconds: float = SECONDS) -> Turn:
+        """Requests, and the seconds and CPU seconds that they took, of connections each of which asks again when it has its answer."""
         answers, used, began = 0, self.cpu(), time.perf_counter()
         for peer in self._peers:
             peer.sendall(self._request())
@@ -115,7 +128,7 @@ class Served:
         for peer in self._peers:
             answered(peer)
         answers += len(self._peers)
-        return answers / (time.perf_counter() - began), answers / (self.cpu() - used)
+        return Turn(answers, time.perf_counter() - began, self.cpu() - used)
 
     def close(self) -> None:
         for peer in self._peers:
@@ -147,10 +160,10 @@ def serving(command: str, kind: str, stacks: tuple[str, ...], path: str) -> Iter
             each.close()
 
 
-def rates(command: str, kind: str, stacks: tuple[str, ...], rounds: int, path: str = "/page?x=1") -> dict[str, list[tuple[float, float]]]:
-    """In turns, by stack: requests a second, and a CPU second, of each round."""
+def turns_of(command: str, kind: str, stacks: tuple[str, ...], rounds: int, path: str = "/page?x=1") -> dict[str, list[Turn]]:
+    """In turns, by stack: what each round took."""
     with serving(command, kind, stacks, path) as running:
-        found: dict[str, list[tuple[float, float]]] = {stack: [] for stack in running}
+        found: dict[str, list[Turn]] = {stack: [] for stack in running}
         for turn in range(rounds):
             for stack in (running, reversed(running))[turn % 2]:
                 found[stack].append(running[stack].burst())
@@ -158,13 +171,13 @@ def rates(command: str, kind: str, stacks: tuple[str, ...], rounds: int, path: s
 
 
 def compare(name: str, rounds: int = ROUNDS, stacks: tuple[str, ...] = tuple(STACKS)) -> None:
-    found = rates(*SERVERS[name], ("bare", *stacks), rounds)
+    found = turns_of(*SERVERS[name], ("bare", *stacks), rounds)
     bare = found.pop("bare")
-    print(f"{name}: without them {median(wall for wall, _ in bare):,.0f} requests a second, {least(bare):,.0f} a CPU second")
+    print(f"{name}: without them {median(turn.rate for turn in bare):,.0f} requests a second, {by_cpu(bare):,.0f} a CPU second")
     for stack, turns in found.items():
         tell(STACKS[stack], turns, bare, BARS.get(stack, ""))
         if stack in ("flags", "off"):
-            keep("servers", f"{name}: {STACKS[stack]}", least(turns) / least(bare))
+            keep("servers", f"{name}: {STACKS[stack]}", by_cpu(turns) / by_cpu(bare))
 
 
 def framed(kind: str) -> None:
@@ -172,25 +185,23 @@ def framed(kind: str) -> None:
     framework, name = FRAMEWORKS[kind], FRAMED[kind]
     peers = {f"peer{number}": row.name for number, row in enumerate(peer_rows(framework))}
     named = {"given": "five flags, no middleware", "five": "five flags", "rolled": "five, one of them rolled out", **peers}
-    found = rates(SERVERS[name][0], kind, ("bare", *named), FEWER, framework.path)
+    found = turns_of(SERVERS[name][0], kind, ("bare", *named), FEWER, framework.path)
     bare = found.pop("bare")
-    print(
-        f"{framework.name} behind {name}: bare {median(wall for wall, _ in bare):,.0f} requests a second, {least(bare):,.0f} a CPU second"
-    )
+    wall, cpu = median(turn.rate for turn in bare), by_cpu(bare)
+    print(f"{framework.name} behind {name}: bare {wall:,.0f} requests a second, {cpu:,.0f} a CPU second")
     for stack, turns in found.items():
         tell(named[stack], turns, bare)
-        keep(f"served {kind}", named[stack], least(turns) / least(bare), "peer" if stack in peers else "ours")
+        keep(f"served {kind}", named[stack], by_cpu(turns) / by_cpu(bare), "peer" if stack in peers else "ours")
 
 
-def tell(name: str, turns: list[tuple[float, float]], bare: list[tuple[float, float]], bar: str = "") -> None:
-    wall = median(a / b for (a, _), (b, _) in zip(turns, bare, strict=True))
-    print(f"  {name:<42}{wall:6.2f}   by CPU {least(turns) / least(bare):.2f}   {bar}", flush=True)
+def tell(name: str, turns: list[Turn], bare: list[Turn], bar: str = "") -> None:
+    wall = median(a.rate / b.rate for a, b in zip(turns, bare, strict=True))
+    print(f"  {name:<42}{wall:6.2f}   by CPU {by_cpu(turns) / by_cpu(bare):.2f}   {bar}", flush=True)
 
 
-def least(turns: list[tuple[float, float]]) -> float:
-    """Requests a CPU second in the least disturbed rounds: the median of the best twentieth."""
-    best = sorted((cpu for _, cpu in turns), reverse=True)
-    return median(best[: max(1, len(best) // 20)])
+def by_cpu(turns: list[Turn]) -> float:
+    """Requests a CPU second, of all turns together: one of them is short beside the clock's steps."""
+    return sum(turn.answers for turn in turns) / sum(turn.cpu for turn in turns)
 
 
 def main(*only: str) -> None:
