@@ -153,7 +153,7 @@ PARTS: tuple[Part, ...] = (
     ),
     Part(
         "servers",
-        "How many requests five servers answer in a second of processor time behind the middlewares, as a share of those without",
+        "How many requests three servers answer in a second of processor time behind the middlewares, as a share of those without",
         "of the requests without a middleware, in the same processor time",
         {"servers": ""},
         "no middleware",
