@@ -1,8 +1,10 @@
 """Who is asking is found out when something needs to know: a page that asks no flag is the page it would be without us."""
 
 import asyncio
+import gc
 import io
 import threading
+import weakref
 from contextvars import copy_context
 from wsgiref.util import setup_testing_defaults
 from wsgiref.validate import validator
@@ -216,6 +218,29 @@ def test_what_finds_out_who_is_asking_may_ask_for_flags_as_nobody(door, flags):
 
     assert answer == flags.is_enabled("half", "ann")
     assert seen == ["TARGETING_KEY_MISSING"]
+
+
+def test_a_visitors_request_goes_with_its_end(flags):
+    """Without the collector: nothing that was made for it holds itself."""
+    kept = []
+
+    async def app(around, receive, send):
+        flags.is_enabled("half")
+        kept.append(weakref.ref(scope()))
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"hello"})
+
+    async def send(message):
+        pass
+
+    serving = asgi.FlagsMiddleware(app, flags=flags, anonymous=SECRET)({"type": "http", "headers": []}, None, send)
+    gc.disable()
+    try:
+        with pytest.raises(StopIteration):
+            copy_context().run(serving.send, None)
+        assert kept[0]() is None
+    finally:
+        gc.enable()
 
 
 def test_threads_that_ask_at_once_are_told_the_same(door, flags):

@@ -116,7 +116,8 @@ class Reader:
             if default is not None and flag not in ruleset.typed.get(default.__class__, _NOTHING):
                 self._give(flag, default, who)  # pyright: ignore[reportArgumentType]
             answer: Evaluation = ruleset.whole[flag](who._kb, who._attributes)  # pyright: ignore[reportArgumentType]
-            return self._told(answer, default) if self._stale or default.__class__ is not answer.value.__class__ else answer
+            plain = (default is None or default.__class__ is answer.value.__class__) and not self._stale
+            return answer if plain else self._told(answer, default)
         except Exception as error:
             try:
                 return self._failed(flag, _named(flag, default)[1], context, error)

@@ -8,6 +8,7 @@ the process that looks is gone the others would do that while everybody waits fo
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import inf
 from typing import Final
 
 from progflags._chance import chance
@@ -27,8 +28,7 @@ class Rehearsal:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._due: dict[str, tuple[int, int, float]] = {}  # by flag: run, stage, and when (monotonic)
-        self._done: dict[str, tuple[int, int]] = {}  # by flag: the run and stage that was rehearsed last
+        self._due: dict[str, tuple[int, int, float]] = {}  # by flag: run, stage, and when (monotonic); never again, once it is done
 
     def go_on(self, pages: Iterable[Page], worker: str) -> None:
         """One rehearsal, where one is due: of a rollout that another process looks at. Never raises; asks nobody."""
@@ -37,7 +37,7 @@ class Rehearsal:
             record = page.record
             if record is None or not self._is_due(record, worker, now):
                 continue
-            self._done[page.flag] = record.run, record.stage
+            self._due[page.flag] = record.run, record.stage, inf
             try:
                 _rehearse(record)
             except Exception as error:  # whoever really looks meets it again, and says so
@@ -46,8 +46,6 @@ class Rehearsal:
 
     def _is_due(self, record: Record, worker: str, now: float) -> bool:
         if not record.serving or record.evidence is None or record.looker in ("", worker):
-            return False
-        if self._done.get(record.flag) == (record.run, record.stage):
             return False
         run, stage, due = self._due.get(record.flag, (-1, -1, now))
         if (run, stage) != (record.run, record.stage):
